@@ -1,0 +1,67 @@
+// Package suite is the cryptography of IKE and ESP negotiation: encryption,
+// integrity, PRF, Diffie-Hellman groups and key derivation, parsed and printed
+// by the names that AWS uses.
+//
+// It does no I/O beyond reading crypto/rand. Packages ike, ikev2 and esp use
+// it.
+package suite
+
+import "seikan/internal/secret"
+
+// An Encr is an IKEv2 Encryption Algorithm transform id (RFC 7296 section
+// 3.3.2, IANA "Transform Type 1").
+type Encr uint16
+
+// An Integ is an Integrity Algorithm transform id (Type 3). IntegNone is used
+// with AEAD ciphers.
+type Integ uint16
+
+// A PRF is a Pseudorandom Function transform id (Type 2).
+type PRF uint16
+
+// A Group is a Key Exchange Method transform id (Type 4), the "DH group".
+type Group uint16
+
+// Transform ids, by the IANA registry.
+const (
+	AESCBC   Encr = 12
+	AESGCM16 Encr = 20
+
+	PRFSHA1   PRF = 2
+	PRFSHA256 PRF = 5
+	PRFSHA384 PRF = 6
+	PRFSHA512 PRF = 7
+
+	IntegNone   Integ = 0
+	IntegSHA1   Integ = 2  // HMAC-SHA1-96
+	IntegSHA256 Integ = 12 // HMAC-SHA2-256-128
+	IntegSHA384 Integ = 13 // HMAC-SHA2-384-192
+	IntegSHA512 Integ = 14 // HMAC-SHA2-512-256
+)
+
+// An IKE is the algorithms of one IKE SA. Groups are written by number.
+type IKE struct {
+	Encr    Encr
+	KeyBits int // 128 or 256
+	PRF     PRF
+	Integ   Integ // IntegNone with AESGCM16
+	Group   Group
+}
+
+// An ESP is the algorithms of one CHILD SA. Group 0 means no PFS, as for the
+// CHILD SA that IKE_AUTH makes.
+type ESP struct {
+	Encr    Encr
+	KeyBits int
+	Integ   Integ
+	Group   Group
+	ESN     bool // extended sequence numbers (RFC 4303 section 2.2.1)
+}
+
+// ESPKeys is the key material of one direction of a CHILD SA, in the order in
+// which KEYMAT is taken (RFC 7296 section 2.17): for AESGCM16 Encr ends in the
+// 4-octet salt (RFC 4106 section 8.1) and Integ is empty.
+type ESPKeys struct {
+	Encr  secret.Secret
+	Integ secret.Secret
+}

@@ -1,0 +1,123 @@
+// Package netspec says as a value what the network of a Linux host shall be:
+// namespaces, links, addresses, routes, rules and nftables tables.
+//
+// Pure planners compute a Spec, netapply makes the kernel match it. A Spec
+// prints like ip and nft do, so that a network engineer can review a plan. The
+// package does no I/O. Anything above it may use it.
+package netspec
+
+import "net/netip"
+
+// A Spec is all that Seikan wants of one machine. The order of its parts does
+// not matter; Normalize sorts them.
+type Spec struct {
+	Namespaces []Namespace
+}
+
+// A Namespace is one network namespace. The empty Name is the namespace that
+// the process runs in; netapply never creates or deletes that one.
+type Namespace struct {
+	Name    string            // as under /run/netns
+	Sysctls map[string]string // "net.ipv4.ip_forward": "1"
+	Links   []Link
+	Routes  []Route
+	Rules   []Rule
+	Tables  []Table
+}
+
+// LinkKind is the rtnl link kind as ip-link(8) names it.
+type LinkKind string
+
+// The kinds of link that a Spec may want.
+const (
+	Veth     LinkKind = "veth"     // both ends are declared, each naming the other in Peer
+	Bridge   LinkKind = "bridge"   //
+	Loopback LinkKind = "loopback" // exists; only addresses and state are set
+	External LinkKind = "external" // made by somebody else (a TUN): addresses, MTU and state are set once it exists
+)
+
+// A Link is one network interface.
+type Link struct {
+	Name   string // at most 15 bytes
+	Kind   LinkKind
+	Peer   Peer   // Veth only: the other end
+	Master string // name of a Bridge in the same namespace, or empty
+	MTU    int    // bytes; 0 leaves the kernel's default
+	MAC    string // "02:…"; empty leaves the kernel's choice
+	Addrs  []netip.Prefix
+	// Sysctls are those of net.ipv4.conf.<link>, by their last part:
+	// "proxy_arp": "1".
+	Sysctls map[string]string
+	Down    bool   // administratively down; the zero value means up
+	Comment string // shown as ifalias
+}
+
+// A Peer names the other end of a veth pair.
+type Peer struct {
+	Namespace string
+	Link      string
+}
+
+// RouteType is the type word of ip-route(8).
+type RouteType string
+
+// Route types; the zero value is Unicast.
+const (
+	Unicast     RouteType = ""
+	Blackhole   RouteType = "blackhole"
+	Unreachable RouteType = "unreachable"
+	Prohibit    RouteType = "prohibit"
+)
+
+// A Route is one entry of a routing table.
+type Route struct {
+	Table  int // 0 means main (254)
+	Type   RouteType
+	Dst    netip.Prefix
+	Via    netip.Addr // gateway; the zero value is a directly connected route
+	Dev    string
+	Src    netip.Addr // preferred source
+	Metric int
+	OnLink bool
+}
+
+// A Rule is one entry of the routing policy database, ip-rule(8).
+type Rule struct {
+	Priority int
+	IIF      string
+	From, To netip.Prefix // zero value: all
+	Table    int
+}
+
+// A Table is one nftables table, replaced as a whole and atomically.
+type Table struct {
+	Family string // "ip", "ip6", "inet", "netdev", "bridge"
+	Name   string
+	Sets   []Set
+	Chains []Chain
+}
+
+// A Set is a named nftables set, or a map when Value is not empty.
+type Set struct {
+	Name     string
+	Type     string   // "ipv4_addr . inet_service"
+	Value    string   // for a map: "ipv4_addr . inet_service"
+	Flags    []string // "interval", "timeout"
+	Elements []string // "10.0.0.0/8", or "0 : 192.0.2.1" for a map
+}
+
+// A Chain is one nftables chain; a base chain when Hook is not empty.
+type Chain struct {
+	Name     string
+	Type     string // "filter", "nat", "route"
+	Hook     string // "prerouting", "input", "forward", "output", "postrouting"
+	Priority string // "filter", "dstnat", "-150"
+	Policy   string // "accept" (default) or "drop"
+	Rules    []NftRule
+}
+
+// A NftRule is one nftables rule as nft(8) reads it, with an optional comment.
+type NftRule struct {
+	Text    string // "ct state established,related accept"
+	Comment string
+}
