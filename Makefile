@@ -1,0 +1,60 @@
+# Every target is also a line of continuous integration (.ci/run). `make help` lists them.
+# Variables: FUZZTIME=60s PKG=./... RUN=regexp
+SHELL        := /bin/bash
+PATH         := $(PATH):/usr/sbin:/sbin
+export PATH
+export CGO_ENABLED ?= 0
+FUZZTIME     ?= 60s
+PKG          ?= ./...
+RUN          ?= .
+
+.PHONY: help build test race fuzz e2e bench lint gen demo setup cover vuln
+.DEFAULT_GOAL := build
+
+help: ## list the targets
+	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+build: ## bin/seikan, static
+	go build -trimpath -o bin/seikan ./cmd/seikan
+
+test: ## all tests; those that need namespaces make their own
+	@scripts/need.sh test
+	go test -shuffle=on -run '$(RUN)' $(PKG)
+
+race: ## all tests under the race detector (needs a C compiler)
+	@scripts/need.sh race
+	CGO_ENABLED=1 go test -race -run '$(RUN)' $(PKG)
+
+fuzz: ## every fuzz target for FUZZTIME each
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh $(PKG)
+
+e2e: build ## strongSwan against us, both ways, in namespaces (needs root)
+	@scripts/need.sh e2e
+	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 12m -v -run '$(RUN)' ./e2e/...
+
+bench: ## benchmarks, six runs each, for benchstat
+	go test -run '^$$' -bench . -benchmem -count 6 $(PKG)
+
+lint: ## gofmt, vet, staticcheck, tidy, the rules of docs/ARCHITECTURE.md
+	@test -z "$$(gofmt -l cmd internal e2e)" || { echo 'gofmt is needed for:'; gofmt -l cmd internal e2e; exit 1; }
+	go vet -tags e2e ./...
+	go tool staticcheck -tags e2e ./...
+	go mod tidy -diff
+	go test -count=1 ./internal/archtest
+
+gen: ## regenerate what is generated
+	go generate ./...
+
+demo: build ## the walk-through of README.md, with real packets
+	@scripts/need.sh demo
+	bin/seikan lab demo
+
+setup: ## install what the other targets need (as root), or say what is missing
+	@scripts/need.sh all
+
+cover: ## test coverage by function
+	@scripts/need.sh test
+	go test -coverprofile=$${TMPDIR:-/tmp}/seikan.cover $(PKG) && go tool cover -func=$${TMPDIR:-/tmp}/seikan.cover
+
+vuln: ## known vulnerabilities in what we call (asks vuln.go.dev)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...

@@ -1,0 +1,75 @@
+#!/bin/bash
+# need.sh PART...: make sure that the programs a part needs are here.
+#
+# As root on a machine with apt-get it installs what is missing; otherwise it
+# prints one line that names the missing packages and fails. Parts: build,
+# test, race, demo, e2e, all.
+set -euo pipefail
+export PATH="$PATH:/usr/sbin:/sbin"
+
+# program:package, as Debian 12 names them
+lab="nft:nftables ip:iproute2 ping:iputils-ping unshare:util-linux"
+c="gcc:gcc /usr/include/stdlib.h:libc6-dev"
+peers="swanctl:strongswan-swanctl charon-systemd:charon-systemd pki:strongswan-pki
+  /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
+  /usr/lib/ipsec/plugins/libstrongswan-openssl.so:libstrongswan-standard-plugins
+  /usr/lib/ipsec/plugins/libstrongswan-curve25519.so:libstrongswan-extra-plugins
+  iperf3:iperf3 tcpdump:tcpdump conntrack:conntrack curl:curl"
+
+wanted=""
+for part in "$@"; do
+  case $part in
+  build) ;;
+  test | demo) wanted="$wanted $lab" ;;
+  race) wanted="$wanted $lab $c" ;;
+  e2e) wanted="$wanted $lab $peers" ;;
+  all) wanted="$wanted $lab $c $peers" ;;
+  *)
+    echo "need.sh: unknown part '$part'; one of build test race demo e2e all" >&2
+    exit 2
+    ;;
+  esac
+done
+
+missing() {
+  local pair
+  for pair in $wanted; do
+    case ${pair%%:*} in
+    /*) test -e "${pair%%:*}" ;;
+    *) command -v "${pair%%:*}" >/dev/null ;;
+    esac || echo "${pair##*:}"
+  done | sort -u | tr '\n' ' '
+}
+
+if ! command -v go >/dev/null; then
+  echo "need.sh: go is missing: install Go 1.26 or later from https://go.dev/dl" >&2
+  exit 1
+fi
+packages=$(missing)
+if [ -z "$packages" ]; then
+  exit 0
+fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "missing for $*: ${packages% }; as root: apt-get install -y --no-install-recommends ${packages% }" >&2
+  exit 1
+fi
+echo "installing $packages"
+export DEBIAN_FRONTEND=noninteractive
+# Daemons that come with a package are not to be started: we run our own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  printf '#!/bin/sh\nexit 101\n' >$policy
+  chmod +x $policy
+  trap 'rm -f $policy' EXIT
+fi
+# The list of packages may be old, so that the first try fails: read it anew.
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $packages </dev/null >/dev/null 2>&1 || {
+  apt-get update -qq </dev/null
+  apt-get install -y -qq --no-install-recommends $packages </dev/null >/dev/null
+}
+packages=$(missing)
+if [ -n "$packages" ]; then
+  echo "need.sh: installed, yet still not found: $packages" >&2
+  exit 1
+fi
