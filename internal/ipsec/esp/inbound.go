@@ -1,0 +1,188 @@
+package esp
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+
+	"seikan/internal/ipsec/ike"
+)
+
+// Next headers (RFC 4303 section 2.6).
+const (
+	protoIPv4  = 4
+	protoIPv6  = 41
+	protoDummy = 59
+)
+
+// An Inbound opens packets of one SA. One goroutine at a time may use it, but
+// for Failures.
+type Inbound struct {
+	*transform
+	spi    uint32
+	window window
+	dec    ivSetter // AES-CBC
+	fails  failures
+}
+
+// Failures counts the packets that Open refused, by cause.
+type Failures struct {
+	Malformed  uint64 // ErrMalformed
+	Replay     uint64 // ErrReplay
+	Auth       uint64 // ErrAuth
+	Padding    uint64 // ErrPadding
+	NextHeader uint64 // ErrNextHeader
+	Dummy      uint64 // ErrDummy: not a failure, but nothing was delivered
+}
+
+type failures struct {
+	malformed, replay, auth, padding, nextHeader, dummy atomic.Uint64
+}
+
+// NewInbound returns the opening side of sa. window is the size of the replay
+// window in packets, MinWindow to MaxWindow, or 0 for DefaultWindow.
+func NewInbound(sa *ike.ChildSA, window int) (*Inbound, error) {
+	if window == 0 {
+		window = DefaultWindow
+	}
+	if window < MinWindow || window > MaxWindow {
+		return nil, fmt.Errorf("inbound SA %08x: esp: replay window %d: want %d to %d", sa.SPIIn, window, MinWindow, MaxWindow)
+	}
+	t, err := newTransform(sa.Suite, sa.KeysIn)
+	if err != nil {
+		return nil, fmt.Errorf("inbound SA %08x: %w", sa.SPIIn, err)
+	}
+	in := &Inbound{transform: t, spi: sa.SPIIn}
+	in.window.size, in.window.esn = uint64(window), t.esn
+	if t.mac != nil {
+		m, ok := cipher.NewCBCDecrypter(t.block, make([]byte, aes.BlockSize)).(ivSetter)
+		if !ok {
+			return nil, fmt.Errorf("inbound SA %08x: esp: this Go's CBC mode has no SetIV", sa.SPIIn)
+		}
+		in.dec = m
+	}
+	return in, nil
+}
+
+// SPI is the SPI that the SA's packets carry.
+func (in *Inbound) SPI() uint32 { return in.spi }
+
+// Failures returns the counts so far. Any goroutine may call it.
+func (in *Inbound) Failures() Failures {
+	return Failures{
+		Malformed:  in.fails.malformed.Load(),
+		Replay:     in.fails.replay.Load(),
+		Auth:       in.fails.auth.Load(),
+		Padding:    in.fails.padding.Load(),
+		NextHeader: in.fails.nextHeader.Load(),
+		Dummy:      in.fails.dummy.Load(),
+	}
+}
+
+// Open checks pkt, which begins with the SPI, and returns the IP packet
+// inside, without padding of any kind. It is written to dst[:0], whose
+// capacity must be at least len(pkt), or over pkt itself when dst is nil; in
+// both cases the content of pkt is lost, also on error. Each error, one of this
+// package's, is counted.
+//
+// The replay window is asked before and moved after authentication (RFC 4303
+// section 3.4.3), so that a forged packet can neither move it nor cost a
+// decryption when it repeats a number.
+func (in *Inbound) Open(dst, pkt []byte) ([]byte, error) {
+	body := len(pkt) - espHeader - in.iv - in.icv
+	if body < in.dims.block || in.mac != nil && body%aes.BlockSize != 0 || binary.BigEndian.Uint32(pkt) != in.spi {
+		in.fails.malformed.Add(1)
+		return nil, ErrMalformed
+	}
+	if dst == nil {
+		dst = pkt[espHeader+in.iv:]
+	}
+	if cap(dst) < body {
+		in.fails.malformed.Add(1)
+		return nil, ErrMalformed
+	}
+	seq, ok := in.window.sequence(binary.BigEndian.Uint32(pkt[4:]))
+	if !ok || !in.window.fresh(seq) {
+		in.fails.replay.Add(1)
+		return nil, ErrReplay
+	}
+	plain, ok := in.decrypt(dst[:0], pkt, seq)
+	if !ok {
+		in.fails.auth.Add(1)
+		return nil, ErrAuth
+	}
+	in.window.accept(seq)
+	return in.strip(plain)
+}
+
+// decrypt authenticates pkt as number seq and decrypts it to dst[:0], whose
+// capacity suffices. ok is false when the ICV is wrong.
+func (in *Inbound) decrypt(dst, pkt []byte, seq uint64) (plain []byte, ok bool) {
+	iv, end := pkt[espHeader:espHeader+in.iv], len(pkt)-in.icv
+	if in.aead != nil {
+		copy(in.nonce[saltLen:], iv)
+		plain, err := in.aead.Open(dst, in.nonce[:], pkt[espHeader+in.iv:], in.gcmAAD(pkt, seq))
+		return plain, err == nil
+	}
+	// The ICV comes first: nothing may depend on what an unauthentic packet
+	// decrypts to.
+	if !hmac.Equal(in.icvOf(pkt[:end], seq), pkt[end:]) {
+		return nil, false
+	}
+	body := pkt[espHeader+in.iv : end]
+	plain = dst[:len(body)]
+	in.dec.SetIV(iv)
+	in.dec.CryptBlocks(plain, body)
+	return plain, true
+}
+
+// strip removes trailer, padding and traffic flow padding (RFC 4303 sections
+// 2.4 to 2.7) from authentic content.
+func (in *Inbound) strip(plain []byte) ([]byte, error) {
+	n := len(plain) - espTrailer
+	pad, next := int(plain[n]), plain[n+1]
+	if pad > n {
+		in.fails.padding.Add(1)
+		return nil, ErrPadding
+	}
+	for i, b := range plain[n-pad : n] {
+		if int(b) != i+1 {
+			in.fails.padding.Add(1)
+			return nil, ErrPadding
+		}
+	}
+	if next == protoDummy {
+		in.fails.dummy.Add(1)
+		return nil, ErrDummy
+	}
+	inner, ok := innerPacket(plain[:n-pad], next)
+	if !ok {
+		in.fails.nextHeader.Add(1)
+		return nil, ErrNextHeader
+	}
+	return inner, nil
+}
+
+// innerPacket cuts b to the length that the IP header in it states: what
+// follows is traffic flow confidentiality padding (RFC 4303 section 2.7).
+func innerPacket(b []byte, next byte) ([]byte, bool) {
+	var n int
+	switch {
+	case next == protoIPv4 && len(b) >= 20 && b[0]>>4 == 4:
+		n = int(binary.BigEndian.Uint16(b[2:]))
+		if n < int(b[0]&15)*4 || n < 20 {
+			return nil, false
+		}
+	case next == protoIPv6 && len(b) >= 40 && b[0]>>4 == 6:
+		n = 40 + int(binary.BigEndian.Uint16(b[4:]))
+	default:
+		return nil, false
+	}
+	if n > len(b) {
+		return nil, false
+	}
+	return b[:n], true
+}

@@ -1,0 +1,152 @@
+package esp
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"hash"
+
+	"seikan/internal/ipsec/ike/suite"
+)
+
+const (
+	espHeader  = 8  // SPI and sequence number
+	espTrailer = 2  // pad length and next header
+	saltLen    = 4  // RFC 4106 section 4
+	gcmIV      = 8  // RFC 4106 section 3.1
+	gcmICV     = 16 // RFC 4106 section 6, the longest of the three
+	gcmBlock   = 4  // RFC 4303 section 2.4: the trailer ends on a 4-octet boundary
+)
+
+const (
+	// HeaderLen is the room that Seal may need before a packet, in octets,
+	// whatever the suite: SPI, sequence number and an AES-CBC IV.
+	HeaderLen = espHeader + aes.BlockSize
+	// TrailerLen is the room that Seal may need after a packet, in octets,
+	// whatever the suite: padding, pad length, next header and ICV.
+	TrailerLen = aes.BlockSize - 1 + espTrailer + 32
+)
+
+// dims are the sizes of a suite in octets.
+type dims struct {
+	iv, icv, block int
+	keyLen         int // of the cipher, without salt
+	integKeyLen    int
+}
+
+// integs are the integrity algorithms and their sizes: RFC 2404 section 5, RFC
+// 4868 section 2.6.
+var integs = map[suite.Integ]struct {
+	new      func() hash.Hash
+	key, icv int
+}{
+	suite.IntegSHA1:   {sha1.New, 20, 12},
+	suite.IntegSHA256: {sha256.New, 32, 16},
+	suite.IntegSHA384: {sha512.New384, 48, 24},
+	suite.IntegSHA512: {sha512.New, 64, 32},
+}
+
+// dimsOf returns the sizes of s, or an error that names what is wrong with it.
+func dimsOf(s suite.ESP) (dims, error) {
+	if s.KeyBits != 128 && s.KeyBits != 256 {
+		return dims{}, fmt.Errorf("esp: KeyBits %d: want 128 or 256", s.KeyBits)
+	}
+	switch s.Encr {
+	case suite.AESGCM16:
+		if s.Integ != suite.IntegNone {
+			return dims{}, fmt.Errorf("esp: Integ %d with AES-GCM-16: want none", s.Integ)
+		}
+		return dims{iv: gcmIV, icv: gcmICV, block: gcmBlock, keyLen: s.KeyBits / 8}, nil
+	case suite.AESCBC:
+		in, ok := integs[s.Integ]
+		if !ok {
+			return dims{}, fmt.Errorf("esp: Integ %d with AES-CBC: want HMAC-SHA1-96 or an HMAC-SHA2", s.Integ)
+		}
+		return dims{iv: aes.BlockSize, icv: in.icv, block: aes.BlockSize, keyLen: s.KeyBits / 8, integKeyLen: in.key}, nil
+	default:
+		return dims{}, fmt.Errorf("esp: Encr %d: want AES-CBC (12) or AES-GCM-16 (20)", s.Encr)
+	}
+}
+
+// A transform is the keyed algorithms of one direction. Exactly one of aead
+// and mac is set.
+type transform struct {
+	dims
+	esn bool
+
+	aead  cipher.AEAD // AES-GCM-16
+	nonce [saltLen + gcmIV]byte
+
+	block cipher.Block // AES-CBC
+	mac   hash.Hash
+	sum   [64]byte // scratch of mac
+
+	aad [espHeader + 4]byte // scratch: RFC 4106 section 5, figure 2
+}
+
+// newTransform checks the sizes of keys against s and keys the algorithms.
+func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
+	d, err := dimsOf(s)
+	if err != nil {
+		return nil, err
+	}
+	want := d.keyLen
+	if s.Encr == suite.AESGCM16 {
+		want += saltLen
+	}
+	if got := keys.Encr.Len(); got != want {
+		return nil, fmt.Errorf("esp: encryption key of %d octets: want %d", got, want)
+	}
+	if got := keys.Integ.Len(); got != d.integKeyLen {
+		return nil, fmt.Errorf("esp: integrity key of %d octets: want %d", got, d.integKeyLen)
+	}
+	t := &transform{dims: d, esn: s.ESN}
+	key := keys.Encr.Reveal()
+	if t.block, err = aes.NewCipher(key[:d.keyLen]); err != nil {
+		return nil, fmt.Errorf("esp: %w", err)
+	}
+	if s.Encr == suite.AESCBC {
+		t.mac = hmac.New(integs[s.Integ].new, keys.Integ.Reveal())
+		return t, nil
+	}
+	copy(t.nonce[:], key[d.keyLen:])
+	if t.aead, err = cipher.NewGCM(t.block); err != nil {
+		return nil, fmt.Errorf("esp: %w", err)
+	}
+	return t, nil
+}
+
+// gcmAAD returns the additional data of a packet with header hdr. Without ESN
+// they are the header itself; with ESN the high half of the sequence number
+// stands between SPI and low half (RFC 4106 section 5).
+func (t *transform) gcmAAD(hdr []byte, seq uint64) []byte {
+	if !t.esn {
+		return hdr[:espHeader]
+	}
+	copy(t.aad[:4], hdr[:4])
+	putUint32(t.aad[4:], uint32(seq>>32))
+	copy(t.aad[8:], hdr[4:8])
+	return t.aad[:]
+}
+
+// icvOf computes the truncated HMAC over signed and, with ESN, the high half of
+// the sequence number that is not transmitted (RFC 4303 section 2.2.1). The
+// result is valid until the next call.
+func (t *transform) icvOf(signed []byte, seq uint64) []byte {
+	t.mac.Reset()
+	t.mac.Write(signed)
+	if t.esn {
+		putUint32(t.aad[:4], uint32(seq>>32))
+		t.mac.Write(t.aad[:4])
+	}
+	return t.mac.Sum(t.sum[:0])[:t.icv]
+}
+
+// putUint32 writes v to b[:4] in network order.
+func putUint32(b []byte, v uint32) {
+	b[0], b[1], b[2], b[3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
+}
