@@ -53,13 +53,14 @@ func CombineESP(encr []EncrKey, integ []Integ, groups []Group) []ESP {
 
 // StrongestFirst is a copy of list in the order that a customer gateway
 // offers: GCM before CBC, long keys before short ones, strong groups before
-// weak ones, strong hashes before weak ones. Equals keep their order.
+// weak ones, strong hashes before weak ones. It does not depend on the order
+// of list.
 func StrongestFirst(list []IKE) []IKE {
 	out := slices.Clone(list)
 	slices.SortStableFunc(out, func(a, b IKE) int {
 		return cmp.Or(
 			cmp.Compare(rankEncr(b.EncrKey()), rankEncr(a.EncrKey())),
-			cmp.Compare(b.Group.strength(), a.Group.strength()),
+			compareGroups(b.Group, a.Group),
 			cmp.Compare(b.PRF, a.PRF),
 			cmp.Compare(b.Integ, a.Integ),
 		)
@@ -74,7 +75,7 @@ func StrongestFirstESP(list []ESP) []ESP {
 	slices.SortStableFunc(out, func(a, b ESP) int {
 		return cmp.Or(
 			cmp.Compare(rankEncr(b.EncrKey()), rankEncr(a.EncrKey())),
-			cmp.Compare(b.Group.strength(), a.Group.strength()),
+			compareGroups(b.Group, a.Group),
 			cmp.Compare(b.Integ, a.Integ),
 			-compareBool(a.ESN, b.ESN),
 		)
@@ -87,6 +88,12 @@ func rising[T comparable](list []T, rank func(T) int) []T {
 	out := slices.Clone(list)
 	slices.SortStableFunc(out, func(a, b T) int { return cmp.Compare(rank(a), rank(b)) })
 	return slices.Compact(out)
+}
+
+// compareGroups orders by strength, then by number, which among equals puts
+// costly groups before cheap ones.
+func compareGroups(a, b Group) int {
+	return cmp.Or(cmp.Compare(a.strength(), b.strength()), cmp.Compare(a, b))
 }
 
 // rankSelf ranks by transform id: AWS's order of integrity algorithms and

@@ -52,8 +52,9 @@ type Protector struct {
 // NewProtector returns a Protector for one direction of an IKE SA: encKey is
 // SK_ei or SK_er (ending in the salt with GCM), authKey SK_ai or SK_ar (empty
 // with GCM), as DeriveIKE makes them. random is where CBC's IVs come from; nil
-// is crypto/rand. The error says that a key has the wrong length or that s is
-// not valid.
+// is crypto/rand. The keys are copied, so that wiping them does not change what
+// the Protector does. The error says that a key has the wrong length or that s
+// is not valid.
 func NewProtector(s IKE, encKey, authKey secret.Secret, random io.Reader) (*Protector, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("new protector: %w", err)
@@ -68,7 +69,7 @@ func NewProtector(s IKE, encKey, authKey secret.Secret, random io.Reader) (*Prot
 		random = rand.Reader
 	}
 	key := encKey.Reveal()
-	p := &Protector{integ: s.Integ, auth: authKey, random: random}
+	p := &Protector{integ: s.Integ, auth: secret.New(authKey.Reveal()), random: random}
 	var err error
 	if p.block, err = aes.NewCipher(key[:s.KeyBits/8]); err != nil {
 		return nil, fmt.Errorf("new protector: %w", err)

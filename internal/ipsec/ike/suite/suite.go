@@ -2,8 +2,10 @@
 // integrity, PRF, Diffie-Hellman groups and key derivation, parsed and printed
 // by the names that AWS uses.
 //
-// It does no I/O beyond reading crypto/rand. Packages ike, ikev2 and esp use
-// it.
+// It does no I/O beyond reading the random source that it is given, keeps no
+// global state, and never decides what is acceptable: it can do what AWS
+// offers, and says with Weak what should not be. Packages ike, ikev2 and esp
+// use it.
 package suite
 
 import "seikan/internal/secret"
