@@ -1,0 +1,210 @@
+// Package tunnel runs one tunnel: it owns an IKE machine, its timer and its
+// inbox, sends what the machine wants sent, and installs the SAs that it
+// negotiates in the data plane.
+//
+// One goroutine, started by Run's caller, owns the machine; nothing else
+// touches it. The package opens no socket and no TUN, and chooses no routes.
+// Package gateway is its only caller.
+package tunnel
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+)
+
+// inboxSize is how many IKE datagrams wait for the machine. When it is full
+// the newest is dropped and counted: IKE retransmits, and a flood must not
+// hold memory.
+const inboxSize = 64
+
+// dataPlane is what a tunnel needs of the data plane, for its own TUN.
+type dataPlane interface {
+	InstallInbound(*ike.ChildSA) error
+	UseOutbound(*ike.ChildSA) error
+	Remove(spiIn uint32)
+	// MovePeer changes where ESP goes to and comes from.
+	MovePeer(local, remote netip.AddrPort)
+	// LastInbound is when the last authenticated packet came in; the zero
+	// time means never.
+	LastInbound() time.Time
+}
+
+// A Config is what New needs. Every field is required.
+type Config struct {
+	Log       *slog.Logger
+	Machine   ike.Machine
+	DataPlane dataPlane
+	Send      func(ike.Datagram) error // one IKE message or keepalive to the wire
+	Initiate  bool                     // start the negotiation at once
+	Changed   func()                   // called after the state changed; must not block
+}
+
+// A Tunnel is one running tunnel.
+type Tunnel struct {
+	cfg     Config
+	inbox   chan ike.Datagram
+	control chan ike.Event
+	dropped atomic.Uint64
+	state   atomic.Pointer[ike.Snapshot]
+
+	// Owned by Run.
+	out  ike.Outputs
+	seen time.Time // the LastInbound that the machine was last told
+}
+
+// New returns a tunnel that does nothing until Run.
+func New(cfg Config) *Tunnel {
+	t := &Tunnel{cfg: cfg, inbox: make(chan ike.Datagram, inboxSize), control: make(chan ike.Event, 8)}
+	state := cfg.Machine.State()
+	t.state.Store(&state)
+	return t
+}
+
+// Deliver hands the tunnel an IKE message from the wire. It never blocks; when
+// the inbox is full the message is dropped and counted.
+func (t *Tunnel) Deliver(d ike.Datagram) {
+	select {
+	case t.inbox <- d:
+	default:
+		t.dropped.Add(1)
+	}
+}
+
+// Ask feeds the machine an event of the operator: Initiate, RekeyIKE,
+// RekeyChild. It waits until the machine takes it or ctx ends.
+func (t *Tunnel) Ask(ctx context.Context, ev ike.Event) error {
+	select {
+	case t.control <- ev:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// State is the latest snapshot. Any goroutine may call it.
+func (t *Tunnel) State() ike.Snapshot { return *t.state.Load() }
+
+// Dropped counts the IKE messages lost to a full inbox.
+func (t *Tunnel) Dropped() uint64 { return t.dropped.Load() }
+
+// Run drives the machine until ctx ends, then deletes the SAs at the peer,
+// without waiting for its answer, and in the data plane. An error is a bug in
+// the machine.
+func (t *Tunnel) Run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	if t.cfg.Initiate {
+		if err := t.step(ike.Initiate{}); err != nil {
+			return err
+		}
+	}
+	for {
+		t.arm(timer)
+		var ev ike.Event
+		select {
+		case <-ctx.Done():
+			return t.step(ike.Close{})
+		case d := <-t.inbox:
+			ev = d
+		case ev = <-t.control:
+		case <-timer.C:
+			ev = ike.TimerFired{}
+		}
+		if err := t.step(ev); err != nil {
+			return err
+		}
+	}
+}
+
+// arm sets the timer to the machine's deadline, or far away when it has none.
+func (t *Tunnel) arm(timer *time.Timer) {
+	wait := time.Hour
+	if d := t.cfg.Machine.Deadline(); !d.IsZero() {
+		wait = max(0, time.Until(d))
+	}
+	timer.Reset(wait)
+}
+
+// step tells the machine of traffic since last time, feeds it ev and carries
+// out what it wants.
+func (t *Tunnel) step(ev ike.Event) error {
+	now := time.Now()
+	t.out.Reset()
+	if last := t.cfg.DataPlane.LastInbound(); last.After(t.seen) {
+		t.seen = last
+		if err := t.cfg.Machine.Step(now, ike.PeerAlive{At: last}, &t.out); err != nil {
+			return fmt.Errorf("tunnel: %w", err)
+		}
+	}
+	if err := t.cfg.Machine.Step(now, ev, &t.out); err != nil {
+		return fmt.Errorf("tunnel: %w", err)
+	}
+	t.carryOut()
+	return nil
+}
+
+// carryOut performs the machine's outputs. Inbound SAs go in before anything
+// is sent: the peer may use them the moment it has our answer.
+func (t *Tunnel) carryOut() {
+	for _, a := range t.out.Actions {
+		if in, ok := a.(ike.InstallInbound); ok {
+			t.install(in)
+		}
+	}
+	for _, d := range t.out.Datagrams {
+		if err := t.cfg.Send(d); err != nil {
+			t.cfg.Log.Debug("sending IKE message", "remote", d.Remote, "err", err)
+		}
+	}
+	changed := false
+	for _, a := range t.out.Actions {
+		changed = t.act(a) || changed
+	}
+	state := t.cfg.Machine.State()
+	t.state.Store(&state)
+	if changed {
+		t.cfg.Changed()
+	}
+}
+
+func (t *Tunnel) install(in ike.InstallInbound) {
+	if err := t.cfg.DataPlane.InstallInbound(in.SA); err != nil {
+		t.cfg.Log.Error("installing inbound SA", "spi", spi(in.SA.SPIIn), "err", err)
+	}
+}
+
+// act performs one action and reports whether it changed the tunnel's state.
+func (t *Tunnel) act(a ike.Action) (changed bool) {
+	switch a := a.(type) {
+	case ike.InstallInbound: // done before sending
+	case ike.UseOutbound:
+		if err := t.cfg.DataPlane.UseOutbound(a.SA); err != nil {
+			t.cfg.Log.Error("using outbound SA", "spi", spi(a.SA.SPIOut), "err", err)
+			return false
+		}
+		t.cfg.Log.Info("child SA in use", "spi_in", spi(a.SA.SPIIn), "spi_out", spi(a.SA.SPIOut), "suite", a.SA.Suite.String(), "encap", a.SA.Encap)
+		return true
+	case ike.RemoveChild:
+		t.cfg.DataPlane.Remove(a.SPIIn)
+		return true
+	case ike.MovePeer:
+		t.cfg.DataPlane.MovePeer(a.Local, a.Remote)
+		t.cfg.Log.Info("peer address", "local", a.Local, "remote", a.Remote)
+		return true
+	case ike.StateChanged:
+		t.cfg.Log.Info("tunnel "+a.Phase.String(), "reason", a.Reason)
+		return true
+	case ike.Notice:
+		t.cfg.Log.Log(context.Background(), slog.Level(a.Level), a.Text, a.Attrs...)
+	}
+	return false
+}
+
+// spi prints an SPI as every other tool does.
+func spi(v uint32) string { return fmt.Sprintf("%08x", v) }

@@ -1,0 +1,149 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+)
+
+// A script is a machine that does what a test says and writes down what it was
+// told.
+type script struct {
+	journal  *[]string
+	deadline time.Time
+	phase    ike.Phase
+	answer   func(ev ike.Event, out *ike.Outputs) error
+}
+
+func (s *script) Step(_ time.Time, ev ike.Event, out *ike.Outputs) error {
+	*s.journal = append(*s.journal, fmt.Sprintf("step %T", ev))
+	if _, ok := ev.(ike.TimerFired); ok {
+		s.deadline = time.Time{}
+	}
+	if s.answer == nil {
+		return nil
+	}
+	return s.answer(ev, out)
+}
+
+func (s *script) Deadline() time.Time { return s.deadline }
+func (s *script) State() ike.Snapshot { return ike.Snapshot{Phase: s.phase} }
+
+// A recorder is a data plane that writes down what it is asked.
+type recorder struct {
+	journal *[]string
+	last    time.Time
+}
+
+func (r *recorder) note(format string, args ...any) {
+	*r.journal = append(*r.journal, fmt.Sprintf(format, args...))
+}
+func (r *recorder) InstallInbound(sa *ike.ChildSA) error {
+	r.note("install %d", sa.SPIIn)
+	return nil
+}
+func (r *recorder) UseOutbound(sa *ike.ChildSA) error { r.note("use %d", sa.SPIOut); return nil }
+func (r *recorder) Remove(spi uint32)                 { r.note("remove %d", spi) }
+func (r *recorder) MovePeer(_, to netip.AddrPort)     { r.note("move %v", to) }
+func (r *recorder) LastInbound() time.Time            { return r.last }
+
+// run starts a tunnel over m and d in a bubble, lets act work on it, ends it
+// and returns the journal.
+func run(t *testing.T, m *script, d *recorder, initiate bool, act func(*Tunnel)) (journal []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m.journal, d.journal = &journal, &journal
+		tun := New(Config{
+			Log: slog.New(slog.DiscardHandler), Machine: m, DataPlane: d, Initiate: initiate,
+			Send:    func(dg ike.Datagram) error { journal = append(journal, fmt.Sprintf("send %s", dg.Data)); return nil },
+			Changed: func() { journal = append(journal, "changed") },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- tun.Run(ctx) }()
+		synctest.Wait()
+		act(tun)
+		synctest.Wait()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return journal
+}
+
+func TestInboundIsInstalledBeforeThePeerCanUseIt(t *testing.T) {
+	m := &script{answer: func(ev ike.Event, out *ike.Outputs) error {
+		if _, ok := ev.(ike.Datagram); ok {
+			sa := &ike.ChildSA{SPIIn: 1, SPIOut: 2}
+			out.Datagrams = append(out.Datagrams, ike.Datagram{Data: []byte("response")})
+			out.Actions = append(out.Actions, ike.InstallInbound{SA: sa}, ike.UseOutbound{SA: sa})
+		}
+		return nil
+	}}
+	got := run(t, m, &recorder{}, false, func(tun *Tunnel) { tun.Deliver(ike.Datagram{}) })
+	want := []string{"step ike.Datagram", "install 1", "send response", "use 2", "changed", "step ike.Close"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTimerFiresAtTheMachinesDeadline(t *testing.T) {
+	m := &script{}
+	got := run(t, m, &recorder{}, true, func(tun *Tunnel) {
+		m.deadline = time.Now().Add(3 * time.Second)
+		tun.Deliver(ike.Datagram{}) // any step makes the tunnel look at the deadline
+		synctest.Wait()
+		<-time.After(2 * time.Second) // of the bubble
+		if n := len(*m.journal); n != 2 {
+			t.Errorf("got %d steps before the deadline, want 2", n)
+		}
+		<-time.After(time.Second)
+	})
+	want := []string{"step ike.Initiate", "step ike.Datagram", "step ike.TimerFired", "step ike.Close"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestMachineIsToldOnceOfEachSignOfLife(t *testing.T) {
+	d := &recorder{}
+	m := &script{}
+	got := run(t, m, d, false, func(tun *Tunnel) {
+		d.last = time.Now()
+		tun.Deliver(ike.Datagram{})
+		tun.Deliver(ike.Datagram{})
+	})
+	want := []string{"step ike.PeerAlive", "step ike.Datagram", "step ike.Datagram", "step ike.Close"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestFullInboxDropsTheNewestAndCounts(t *testing.T) {
+	tun := New(Config{Machine: &script{journal: new([]string)}})
+	for range inboxSize + 3 {
+		tun.Deliver(ike.Datagram{})
+	}
+	if got := tun.Dropped(); got != 3 {
+		t.Errorf("dropped: got %d, want 3", got)
+	}
+}
+
+func TestBugInTheMachineEndsTheTunnel(t *testing.T) {
+	bug := errors.New("impossible")
+	journal := []string{}
+	m := &script{journal: &journal, answer: func(ike.Event, *ike.Outputs) error { return bug }}
+	tun := New(Config{Log: slog.New(slog.DiscardHandler), Machine: m, DataPlane: &recorder{journal: &journal}, Initiate: true})
+	if err := tun.Run(t.Context()); !errors.Is(err, bug) {
+		t.Errorf("got %v, want %v", err, bug)
+	}
+}
