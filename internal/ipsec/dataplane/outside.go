@@ -1,0 +1,308 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"errors"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"seikan/internal/ipsec/dataplane/tun"
+	"seikan/internal/ipsec/dataplane/udp"
+	"seikan/internal/ipsec/esp"
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/packet"
+)
+
+// plainBuffers is how many opened packets are gathered before they are written.
+const plainBuffers = 128
+
+// maxReadErrors is how many failures of a descriptor in a row end its loop.
+const maxReadErrors = 100
+
+// An outside is what the Engine knows of one udp.Outside.
+type outside struct {
+	engine *Engine
+	sock   *udp.Outside
+	spis   atomic.Pointer[map[uint32]*inboundSA] // copied to be changed, with engine.mu held
+	users  int                                   // tunnels; engine.mu guards it
+	stop   atomic.Bool
+	loops  sync.WaitGroup
+
+	// rxMu is held while one batch is opened and delivered: the sockets for
+	// NAT traversal and raw ESP may carry the same SA, whose Inbound is for one
+	// goroutine at a time. It guards the rx of all its tunnels.
+	rxMu sync.Mutex
+
+	ikeIn, keepalives, unknownSPI, malformed atomic.Uint64
+}
+
+func newOutside(e *Engine, sock *udp.Outside) *outside {
+	o := &outside{engine: e, sock: sock}
+	o.spis.Store(&map[uint32]*inboundSA{})
+	return o
+}
+
+// changeLocked replaces the SPI table by a changed copy. The caller holds
+// engine.mu.
+func (o *outside) changeLocked(change func(map[uint32]*inboundSA)) {
+	next := maps.Clone(*o.spis.Load())
+	change(next)
+	o.spis.Store(&next)
+}
+
+// interrupt makes the loops end.
+func (o *outside) interrupt() {
+	o.stop.Store(true)
+	for _, s := range o.sock.Sockets() {
+		if err := s.Interrupt(); err != nil && !errors.Is(err, net.ErrClosed) {
+			o.engine.log.Error("outside socket cannot be interrupted", "outside", o.sock.String(), "err", err)
+		}
+	}
+}
+
+// resume makes the sockets readable again, for another Engine.
+func (o *outside) resume() {
+	for _, s := range o.sock.Sockets() {
+		if err := s.Resume(); err != nil && !errors.Is(err, net.ErrClosed) {
+			o.engine.log.Error("outside socket cannot be resumed", "outside", o.sock.String(), "err", err)
+		}
+	}
+}
+
+// OutsideCounters is what o received that belongs to no tunnel; zero when no
+// tunnel uses o.
+func (e *Engine) OutsideCounters(sock *udp.Outside) OutsideCounters {
+	e.mu.Lock()
+	o := e.outsides[sock]
+	e.mu.Unlock()
+	if o == nil {
+		return OutsideCounters{}
+	}
+	return OutsideCounters{
+		IKE:        o.ikeIn.Load(),
+		Keepalives: o.keepalives.Load(),
+		UnknownSPI: o.unknownSPI.Load(),
+		Malformed:  o.malformed.Load(),
+	}
+}
+
+// A receiver reads one socket.
+type receiver struct {
+	o     *outside
+	s     *udp.Socket
+	r     *udp.Reader
+	local netip.AddrPort
+
+	spis    map[uint32]*inboundSA // the table of this batch
+	plain   [][]byte              // where packets are opened to, each with tun.Headroom
+	used    int                   // how many of plain are taken
+	touched []*Tunnel             // whose rx holds something
+}
+
+// A rxBatch is what a batch holds for one tunnel.
+type rxBatch struct {
+	bufs    [][]byte // each with tun.Headroom octets before the packet
+	count   tally
+	touched bool
+	alive   bool // something was authentic
+}
+
+func newReceiver(o *outside, s *udp.Socket) *receiver {
+	r := &receiver{o: o, s: s, r: s.NewReader()}
+	port := o.sock.Ports().IKE
+	if s.Kind() != udp.IKE {
+		port = o.sock.Ports().NAT
+		r.plain = buffers(plainBuffers, tun.Headroom+tun.BufferSize)
+	}
+	r.local = netip.AddrPortFrom(o.sock.Addr(), port)
+	return r
+}
+
+// buffers are n buffers of size octets in one piece, none of which can grow
+// into the next.
+func buffers(n, size int) [][]byte {
+	slab, bufs := make([]byte, n*size), make([][]byte, n)
+	for i := range bufs {
+		bufs[i] = slab[i*size : (i+1)*size : (i+1)*size]
+	}
+	return bufs
+}
+
+// loop reads until the socket closes or the Engine interrupts it.
+func (r *receiver) loop() {
+	for failed := 0; ; {
+		err := r.step()
+		switch {
+		case err == nil:
+			failed = 0
+			continue
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded) && r.o.stop.Load():
+			return
+		}
+		if failed++; failed == 1 || failed == maxReadErrors {
+			r.o.engine.log.Error("outside socket cannot be read", "outside", r.o.sock.String(), "socket", r.s.Kind().String(), "err", err)
+		}
+		if failed == maxReadErrors {
+			return
+		}
+	}
+}
+
+// step reads one batch and carries it to its end.
+func (r *receiver) step() error {
+	n, err := r.r.Read()
+	if err != nil {
+		return err
+	}
+	r.o.rxMu.Lock()
+	defer r.o.rxMu.Unlock()
+	r.spis = *r.o.spis.Load()
+	for i := range n {
+		m := r.r.Message(i)
+		for data := m.Data; len(data) > 0; {
+			k := min(max(m.Segment, 1), len(data))
+			r.datagram(&m, data[:k:k])
+			data = data[k:]
+		}
+	}
+	r.deliver()
+	return nil
+}
+
+// A class says what a datagram on the NAT traversal port is.
+type class uint8
+
+const (
+	isShort class = iota
+	isKeepalive
+	isIKE
+	isESP
+)
+
+// classify tells ESP, IKE and keepalives apart (RFC 3948 section 2).
+func classify(b []byte) class {
+	switch {
+	case udp.IsKeepalive(b):
+		return isKeepalive
+	case len(b) < 4:
+		return isShort
+	case binary.BigEndian.Uint32(b) == 0: // the non-ESP marker
+		return isIKE
+	}
+	return isESP
+}
+
+// datagram carries one datagram to its end, or to the batch of its tunnel.
+func (r *receiver) datagram(m *udp.Message, b []byte) {
+	switch r.s.Kind() {
+	case udp.IKE:
+		r.ike(m, b)
+	case udp.Raw:
+		r.esp(b)
+	case udp.NAT:
+		switch classify(b) {
+		case isKeepalive:
+			r.o.keepalives.Add(1)
+		case isShort:
+			r.o.malformed.Add(1)
+		case isIKE:
+			r.ike(m, b[4:])
+		case isESP:
+			r.esp(b)
+		}
+	}
+}
+
+// ike hands a copy of b to the owner.
+func (r *receiver) ike(m *udp.Message, b []byte) {
+	r.o.ikeIn.Add(1)
+	local := r.local
+	if m.Local.IsValid() {
+		local = netip.AddrPortFrom(m.Local, local.Port())
+	}
+	r.o.engine.onIKE(r.o.sock, ike.Datagram{Local: local, Remote: m.From, Data: append([]byte(nil), b...)})
+}
+
+// esp opens b and adds what is inside to its tunnel's batch.
+func (r *receiver) esp(b []byte) {
+	if len(b) < 8 {
+		r.o.malformed.Add(1)
+		return
+	}
+	sa := r.spis[binary.BigEndian.Uint32(b)]
+	if sa == nil {
+		r.o.unknownSPI.Add(1)
+		return
+	}
+	if r.used == len(r.plain) {
+		r.deliver()
+	}
+	rx := &sa.tunnel.rx
+	if !rx.touched {
+		rx.touched = true
+		r.touched = append(r.touched, sa.tunnel)
+	}
+	buf := r.plain[r.used]
+	inner, err := sa.open.Open(buf[tun.Headroom:tun.Headroom], b)
+	if err != nil {
+		rx.refuse(err)
+		return
+	}
+	rx.alive = true
+	if !sa.selectors.match(inner) {
+		rx.count.selector++
+		return
+	}
+	if !sa.tunnel.cfg.NoClamp {
+		packet.ClampMSS(inner, esp.MSS(sa.mtu, inner[0]>>4 == 6))
+	}
+	rx.bufs = append(rx.bufs, buf[:tun.Headroom+len(inner)])
+	rx.count.packets++
+	rx.count.bytes += uint64(len(inner))
+	r.used++
+}
+
+// refuse counts a packet that Open did not open.
+func (rx *rxBatch) refuse(err error) {
+	switch err {
+	case esp.ErrReplay:
+		rx.count.replay++
+	case esp.ErrAuth:
+		rx.count.auth++
+	case esp.ErrDummy:
+		rx.alive = true
+	case esp.ErrPadding, esp.ErrNextHeader:
+		rx.alive = true // the peer sealed nonsense, but it was the peer
+		rx.count.malformed++
+	default:
+		rx.count.malformed++
+	}
+}
+
+// deliver writes what was opened to the TUNs and counts it.
+func (r *receiver) deliver() {
+	if len(r.touched) == 0 {
+		return
+	}
+	now := time.Now().UnixNano()
+	for _, t := range r.touched {
+		rx := &t.rx
+		if rx.alive {
+			t.count.lastInbound.Store(now)
+		}
+		if len(rx.bufs) > 0 {
+			if err := t.dev.Write(rx.bufs, tun.Headroom); err != nil {
+				rx.count.dev += rx.count.packets
+				rx.count.packets, rx.count.bytes = 0, 0
+			}
+		}
+		t.count.flushIn(&rx.count)
+		rx.bufs, rx.touched, rx.alive = rx.bufs[:0], false, false
+	}
+	r.touched, r.used = r.touched[:0], 0
+}

@@ -1,0 +1,218 @@
+package dataplane
+
+import (
+	"errors"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+
+	"seikan/internal/ipsec/dataplane/tun"
+	"seikan/internal/ipsec/dataplane/udp"
+	"seikan/internal/ipsec/esp"
+	"seikan/internal/packet"
+)
+
+const (
+	// fragBuffers is how many fragments are gathered before they are sent.
+	fragBuffers = 128
+	// icmpPerBatch bounds the ICMP errors for one batch (RFC 1812 section
+	// 4.3.2.8 wants a limit).
+	icmpPerBatch = 8
+)
+
+// A transmitter reads one TUN.
+type transmitter struct {
+	t     *Tunnel
+	bufs  [][]byte
+	sizes []int
+	count tally
+
+	sa      *outboundSA // of this batch
+	sealed  [][]byte    // what is to be sent
+	writers [3]*udp.Writer
+	failing bool // the last batch was not all taken by the socket
+
+	frags   [][]byte // buffers for fragments
+	fragged int      // how many are taken
+	id      uint16   // identification of packets whose DF was cleared
+
+	icmp  [1][]byte // a buffer for errors, as Write wants it
+	icmps int       // errors so far for this batch
+}
+
+func newTransmitter(t *Tunnel) *transmitter {
+	n := t.dev.BatchSize()
+	x := &transmitter{
+		t:      t,
+		bufs:   buffers(n, esp.HeaderLen+tun.BufferSize+esp.TrailerLen),
+		sizes:  make([]int, n),
+		sealed: make([][]byte, 0, n),
+		// No inner packet that fits is larger than the outside path.
+		frags: buffers(fragBuffers, esp.HeaderLen+max(t.cfg.PathMTU, 1500)+esp.TrailerLen),
+	}
+	x.icmp[0] = make([]byte, 0, tun.Headroom+packet.MaxPacketTooBig)
+	for _, s := range t.cfg.Outside.Sockets() {
+		if s.Kind() != udp.IKE {
+			x.writers[s.Kind()] = s.NewWriter()
+		}
+	}
+	return x
+}
+
+// readTUN carries packets from the TUN until it closes.
+func (t *Tunnel) readTUN() {
+	x := newTransmitter(t)
+	for failed := 0; ; {
+		err := x.step()
+		switch {
+		case err == nil, errors.Is(err, tun.ErrTooManySegments):
+			failed = 0
+			continue
+		case errors.Is(err, os.ErrClosed):
+			return
+		}
+		if failed++; failed == 1 || failed == maxReadErrors {
+			t.engine.log.Error("TUN cannot be read", "tunnel", t.id, "err", err)
+		}
+		if failed == maxReadErrors {
+			return
+		}
+	}
+}
+
+// step reads one batch and carries it to its end.
+func (x *transmitter) step() error {
+	n, err := x.t.dev.Read(x.bufs, x.sizes, esp.HeaderLen)
+	x.sa, x.icmps = x.t.out.Load(), 0
+	for i := range n {
+		x.packet(x.bufs[i], x.sizes[i])
+	}
+	x.send()
+	x.t.count.flushOut(&x.count)
+	return err
+}
+
+// packet fits the packet buf[esp.HeaderLen:][:n] to the tunnel and seals it.
+func (x *transmitter) packet(buf []byte, n int) {
+	if x.sa == nil {
+		x.count.noSA++
+		return
+	}
+	pkt, ok := whole(buf[esp.HeaderLen:][:n])
+	if !ok {
+		x.count.malformed++
+		return
+	}
+	if !x.sa.selectors.match(pkt) {
+		x.count.selector++
+		return
+	}
+	if !x.t.cfg.NoClamp {
+		packet.ClampMSS(pkt, esp.MSS(x.sa.mtu, pkt[0]>>4 == 6))
+	}
+	if len(pkt) > x.sa.mtu {
+		x.tooBig(pkt)
+		return
+	}
+	x.seal(buf, len(pkt))
+}
+
+// whole cuts b to the length that its IP header states.
+func whole(b []byte) ([]byte, bool) {
+	if len(b) > 0 && b[0]>>4 == 6 {
+		p, err := packet.ParseIPv6(b)
+		return p, err == nil
+	}
+	p, err := packet.ParseIPv4(b)
+	return p, err == nil
+}
+
+// seal seals n octets and keeps the result for send.
+func (x *transmitter) seal(buf []byte, n int) {
+	out, err := x.sa.seal.Seal(buf, esp.HeaderLen, n)
+	switch {
+	case errors.Is(err, esp.ErrExhausted):
+		x.count.exhausted++
+	case err != nil:
+		x.count.malformed++
+	default:
+		x.sealed = append(x.sealed, out)
+		x.count.packets++
+		x.count.bytes += uint64(n)
+	}
+}
+
+// tooBig fragments pkt or tells its sender.
+func (x *transmitter) tooBig(pkt []byte) {
+	if pkt[0]>>4 == 6 {
+		p := packet.IPv6(pkt)
+		x.count.tooBig++
+		x.answer(packet.AppendPacketTooBig(x.icmp[0][:tun.Headroom], p, x.icmpSource(p.Dst()), uint32(x.sa.mtu)))
+		return
+	}
+	p := packet.IPv4(pkt)
+	if p.DF() && x.t.cfg.HonourDF {
+		x.count.tooBig++
+		mtu := uint16(min(x.sa.mtu, math.MaxUint16))
+		x.answer(packet.AppendFragNeeded(x.icmp[0][:tun.Headroom], p, x.icmpSource(p.Dst()), mtu))
+		return
+	}
+	if p.DF() {
+		x.id++
+		p.ClearDF(x.id)
+	}
+	f, ok := packet.NewFragments(p, x.sa.mtu)
+	if !ok {
+		x.count.tooBig++
+		return
+	}
+	for {
+		if x.fragged == len(x.frags) {
+			x.send()
+		}
+		buf := x.frags[x.fragged]
+		n := f.Next(buf[esp.HeaderLen:])
+		if n == 0 {
+			return
+		}
+		x.fragged++
+		x.seal(buf, n)
+	}
+}
+
+// icmpSource is the source for an error about a packet to dst.
+func (x *transmitter) icmpSource(dst netip.Addr) netip.Addr {
+	if src := x.t.cfg.ICMPSource; src.BitLen() == dst.BitLen() {
+		return src
+	}
+	return dst
+}
+
+// answer writes an ICMP error, which begins after the headroom of msg, to the
+// TUN. ok is false when there is none to be written.
+func (x *transmitter) answer(msg []byte, ok bool) {
+	if !ok || x.icmps == icmpPerBatch {
+		return
+	}
+	x.icmps++
+	x.icmp[0] = msg
+	// When the TUN does not take it the sender learns nothing this time; it is
+	// told again with its next packet.
+	_ = x.t.dev.Write(x.icmp[:], tun.Headroom)
+}
+
+// send gives what is sealed to the socket and frees the fragments' buffers.
+func (x *transmitter) send() {
+	if len(x.sealed) == 0 {
+		return
+	}
+	sent, err := x.writers[x.sa.kind].Write(x.sealed, x.sa.from, x.sa.to)
+	x.count.noBuffer += uint64(len(x.sealed) - sent)
+	if err != nil && !x.failing && !errors.Is(err, net.ErrClosed) {
+		// Said when it begins, not for each packet.
+		x.t.engine.log.Warn("outside socket refuses packets", "tunnel", x.t.id, "to", x.sa.to.String(), "err", err)
+	}
+	x.failing = err != nil
+	x.sealed, x.fragged = x.sealed[:0], 0
+}
