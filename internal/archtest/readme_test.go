@@ -1,0 +1,116 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestReadmeCommandsExist reads the shell blocks of the pages for users and
+// demands that make has each target and the binary each verb they show.
+func TestReadmeCommandsExist(t *testing.T) {
+	targets, verbs := makeTargets(t), cliVerbs(t)
+	checked := 0
+	for _, page := range []string{"README.md", "docs/contributing.md"} {
+		for _, line := range shellLines(t, page) {
+			words := strings.Fields(line)
+			switch {
+			case words[0] == "make":
+				for _, w := range words[1:] {
+					if !strings.Contains(w, "=") && !targets[w] {
+						t.Errorf("%s: %q: the Makefile has no target %s", page, line, w)
+					}
+				}
+			case strings.HasSuffix(words[0], "seikan") && len(words) > 1:
+				if len(verbs) > 0 && !verbs[words[1]] {
+					t.Errorf("%s: %q: the command line has no verb %s", page, line, words[1])
+				}
+				if len(words) > 2 && words[1] == "lab" && len(verbs) > 0 && !verbs[words[2]] {
+					t.Errorf("%s: %q: lab has no verb %s", page, line, words[2])
+				}
+			default:
+				continue
+			}
+			checked++
+		}
+	}
+	if checked < 5 {
+		t.Errorf("got %d commands in the pages' sh blocks, want at least 5", checked)
+	}
+}
+
+// shellLines returns the commands of a page's sh blocks: no comments, no
+// output, sudo and variables in front taken away.
+func shellLines(t *testing.T, page string) (lines []string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := false
+	for line := range strings.Lines(string(b)) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+		if strings.HasPrefix(line, "```") {
+			inside = line == "```sh"
+			continue
+		}
+		for _, command := range strings.Split(line, "&&") {
+			command = strings.TrimPrefix(strings.TrimSpace(command), "sudo ")
+			if inside && command != "" && command[0] != '#' {
+				lines = append(lines, command)
+			}
+		}
+	}
+	return lines
+}
+
+func makeTargets(t *testing.T) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^([a-z0-9]+):`).FindAllStringSubmatch(string(b), -1) {
+		targets[m[1]] = true
+	}
+	return targets
+}
+
+// cliVerbs finds the first words of all Use fields in the command line's
+// package.
+func cliVerbs(t *testing.T) map[string]bool {
+	t.Helper()
+	verbs := map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(root, "internal/cli/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			kv, ok := n.(*ast.KeyValueExpr)
+			if !ok {
+				return true
+			}
+			key, _ := kv.Key.(*ast.Ident)
+			lit, _ := kv.Value.(*ast.BasicLit)
+			if key != nil && lit != nil && key.Name == "Use" {
+				if use, err := strconv.Unquote(lit.Value); err == nil && use != "" {
+					verbs[strings.Fields(use)[0]] = true
+				}
+			}
+			return true
+		})
+	}
+	return verbs
+}
