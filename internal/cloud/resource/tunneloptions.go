@@ -1,0 +1,47 @@
+package resource
+
+import (
+	"net/netip"
+	"time"
+
+	"seikan/internal/secret"
+)
+
+// TunnelOptions is the complete configuration of one tunnel: nothing is left
+// to a default. Ranges and defaults: vpn §2.1.
+type TunnelOptions struct {
+	OutsideIP  netip.Addr   // the cloud's end; the tunnel's key in the API
+	InsideCIDR netip.Prefix // a /30 of 169.254.0.0/16, host bits clear
+
+	// PreSharedKey never passes through plain JSON: the store asks for it by
+	// VisitSecrets.
+	PreSharedKey secret.Secret `json:"-"`
+
+	Phase1Lifetime   time.Duration
+	Phase2Lifetime   time.Duration
+	RekeyMargin      time.Duration
+	RekeyFuzz        int // percent, 0 to 100
+	ReplayWindow     int // packets, 64 to 2048
+	DPDTimeout       time.Duration
+	DPDTimeoutAction string // clear, none, restart
+	StartupAction    string // add, start
+
+	IKEVersions      []string // "ikev1", "ikev2"
+	Phase1Encryption []string // "AES128", …
+	Phase2Encryption []string
+	Phase1Integrity  []string // "SHA1", "SHA2-256", …
+	Phase2Integrity  []string
+	Phase1DHGroups   []int
+	Phase2DHGroups   []int
+
+	// LivenessInterval and LivenessTimeout are an extension of Seikan: how long
+	// a tunnel may be silent before a probe, and how long probes may go
+	// unanswered. Zero means what AWS does: 10 s, and DPDTimeout.
+	LivenessInterval, LivenessTimeout time.Duration
+}
+
+// InsideLocal is the cloud's inside address, the first usable one (vpn §2.2).
+func (o TunnelOptions) InsideLocal() netip.Addr { return o.InsideCIDR.Masked().Addr().Next() }
+
+// InsideRemote is the customer's inside address, the second usable one.
+func (o TunnelOptions) InsideRemote() netip.Addr { return o.InsideLocal().Next() }

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
+)
+
+// Sizes of the embedded etcd: a cloud on one machine has thousands of rows of
+// a kilobyte, not millions.
+const (
+	maxTxnOps     = 4096
+	snapshotCount = 5000      // transactions kept in memory for the log
+	backendBytes  = 512 << 20 // beyond it etcd takes no more writes
+	keptRevisions = "1000"    // history, which only watches need
+)
+
+// errHeld is returned when another process has the directory open.
+var errHeld = errors.New("another process holds it; stop that one or choose another directory")
+
+// openEmbedded starts etcd in s.cfg.Dir and connects to it in process.
+func (s *Store) openEmbedded(ctx context.Context) error {
+	unlock, err := holdDir(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	etcd, err := embed.StartEtcd(embeddedConfig(s.cfg))
+	if err != nil {
+		unlock()
+		return err
+	}
+	select {
+	case <-etcd.Server.ReadyNotify():
+	case err = <-etcd.Err():
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		etcd.Close()
+		unlock()
+		return err
+	}
+	s.etcd, s.unlock = etcd, unlock
+	s.client = v3client.New(etcd.Server)
+	return nil
+}
+
+// embeddedConfig is the configuration of a cluster of one that listens
+// nowhere.
+func embeddedConfig(cfg Config) *embed.Config {
+	// The peer URL is only the member's name in its own membership list:
+	// nothing listens there and nobody calls it.
+	self := url.URL{Scheme: "http", Host: "localhost:2380"}
+
+	c := embed.NewConfig()
+	c.Name = "seikan"
+	c.Dir = filepath.Join(cfg.Dir, "etcd")
+	c.ListenPeerUrls, c.ListenClientUrls, c.AdvertiseClientUrls = nil, nil, nil
+	c.AdvertisePeerUrls = []url.URL{self}
+	c.InitialCluster = c.Name + "=" + self.String()
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quietLogger(cfg.Log))
+	c.UnsafeNoFsync = cfg.NoSync
+	c.SnapshotCount, c.SnapshotCatchUpEntries = snapshotCount, snapshotCount
+	c.MaxTxnOps = maxTxnOps
+	c.QuotaBackendBytes = backendBytes
+	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModeRevision, keptRevisions
+	c.EnableGRPCGateway = false
+	return c
+}
+
+// holdDir makes dir, readable by its owner alone since rows hold pre-shared
+// keys, and locks it until unlock is called or the process ends. Without it a
+// second etcd would wait for the first for ever.
+func holdDir(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errHeld
+		}
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// quietLogger gives etcd a logger that passes on errors and nothing else.
+func quietLogger(log *slog.Logger) *zap.Logger {
+	return zap.New(slogCore{log})
+}
+
+// A slogCore is a zap core that writes to slog.
+type slogCore struct{ log *slog.Logger }
+
+// Enabled passes errors and worse.
+func (slogCore) Enabled(l zapcore.Level) bool { return l >= zapcore.ErrorLevel }
+
+// With drops the fields: they name etcd's own parts.
+func (c slogCore) With([]zapcore.Field) zapcore.Core { return c }
+
+// Check adds the core to entries it takes.
+func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return ce.AddCore(e, c)
+	}
+	return ce
+}
+
+// Write logs one entry.
+func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	enc := zapcore.NewMapObjectEncoder()
+	for _, f := range fields {
+		f.AddTo(enc)
+	}
+	c.log.Error("etcd: "+e.Message, "error", enc.Fields["error"])
+	return nil
+}
+
+// Sync has nothing to flush.
+func (slogCore) Sync() error { return nil }
