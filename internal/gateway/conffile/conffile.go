@@ -1,0 +1,324 @@
+// Package conffile reads the YAML file of a customer gateway into a
+// gateway.Config.
+//
+// It is strict: an unknown key, a value outside its range or a missing field
+// is an error that names the line, the field, the value, the rule and the
+// cure. It reads the file, and the files that hold pre-shared keys; it starts
+// nothing. The command line is its only caller.
+package conffile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/secret"
+)
+
+// maxSize bounds the file; a gateway with hundreds of tunnels stays far below.
+const maxSize = 1 << 20
+
+// A File is what Read returns: the gateway's configuration, and where its
+// control socket shall be (empty: none).
+type File struct {
+	Gateway gateway.Config
+	Control string
+}
+
+// Read reads the file at path. PSK files are looked up beside it.
+func Read(path string) (File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return File{}, err
+	}
+	if len(b) > maxSize {
+		return File{}, fmt.Errorf("%s: larger than %d bytes", path, maxSize)
+	}
+	out, err := Parse(b, filepath.Dir(path))
+	if err != nil {
+		return File{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return out, nil
+}
+
+// Parse reads YAML text; dir is where relative PSK file names are looked up.
+func Parse(b []byte, dir string) (File, error) {
+	var raw rawFile
+	dec := yaml.NewDecoder(bytes.NewReader(b))
+	dec.KnownFields(true)
+	if err := dec.Decode(&raw); err != nil {
+		if errors.Is(err, io.EOF) {
+			return File{}, errors.New("the file is empty; `seikan gateway example` prints one to start from")
+		}
+		return File{}, err
+	}
+	out := File{Control: raw.Control, Gateway: gateway.Config{Name: raw.Name, Forward: !raw.NoForward}}
+	routes, err := prefixes(raw.Routes)
+	if err != nil {
+		return File{}, err
+	}
+	if len(raw.Tunnels) == 0 {
+		return File{}, errors.New("tunnels: none is given; an AWS connection has two")
+	}
+	for i, rt := range raw.Tunnels {
+		t, err := rt.parse(i, dir)
+		if err != nil {
+			return File{}, err
+		}
+		if t.Routes == nil {
+			t.Routes = routes
+		}
+		out.Gateway.Tunnels = append(out.Gateway.Tunnels, t)
+	}
+	return out, out.Gateway.Validate()
+}
+
+// rawFile is the file's shape. Field names are the file's keys.
+type rawFile struct {
+	Name      string      `yaml:"name,omitempty"`
+	Control   string      `yaml:"control_socket,omitempty"`
+	NoForward bool        `yaml:"no_forwarding,omitempty"`
+	Routes    []text      `yaml:"routes,omitempty"`
+	Tunnels   []rawTunnel `yaml:"tunnels,omitempty"`
+}
+
+type rawTunnel struct {
+	Name         string      `yaml:"name,omitempty"`
+	Interface    string      `yaml:"interface,omitempty"`
+	Startup      text        `yaml:"startup_action,omitempty"`
+	Outside      rawOutside  `yaml:"outside,omitempty"`
+	PSK          text        `yaml:"pre_shared_key,omitempty"`
+	PSKFile      string      `yaml:"pre_shared_key_file,omitempty"`
+	InsideCIDR   text        `yaml:"inside_cidr,omitempty"`
+	Inside       text        `yaml:"inside_address,omitempty"`
+	Phase1       rawPhase    `yaml:"phase1,omitempty"`
+	Phase2       rawPhase    `yaml:"phase2,omitempty"`
+	Rekey        rawRekey    `yaml:"rekey,omitempty"`
+	Liveness     rawLiveness `yaml:"liveness,omitempty"`
+	ReplayWindow int         `yaml:"replay_window,omitempty"`
+	LocalCIDR    text        `yaml:"local_cidr,omitempty"`
+	RemoteCIDR   text        `yaml:"remote_cidr,omitempty"`
+	Routes       []text      `yaml:"routes,omitempty"`
+}
+
+type rawOutside struct {
+	Local      text   `yaml:"local_address,omitempty"`
+	Remote     text   `yaml:"remote_address,omitempty"`
+	LocalID    string `yaml:"local_id,omitempty"`
+	RemoteID   string `yaml:"remote_id,omitempty"`
+	ForceEncap bool   `yaml:"force_encapsulation,omitempty"`
+}
+
+type rawPhase struct {
+	Encryption []text `yaml:"encryption,omitempty"`
+	Integrity  []text `yaml:"integrity,omitempty"`
+	DHGroups   []int  `yaml:"dh_groups,omitempty"`
+	Lifetime   text   `yaml:"lifetime,omitempty"`
+}
+
+type rawRekey struct {
+	Margin      text `yaml:"margin,omitempty"`
+	FuzzPercent int  `yaml:"fuzz_percent,omitempty"`
+}
+
+type rawLiveness struct {
+	Interval text `yaml:"interval,omitempty"`
+	Timeout  text `yaml:"timeout,omitempty"`
+}
+
+func (rt rawTunnel) parse(i int, dir string) (gateway.Tunnel, error) {
+	name := rt.Name
+	if name == "" {
+		name = fmt.Sprintf("tunnel-%d", i+1)
+	}
+	t := gateway.Tunnel{ID: name, Interface: rt.Interface, ReplayWindow: rt.ReplayWindow,
+		Outside:  gateway.Outside{LocalID: rt.Outside.LocalID, RemoteID: rt.Outside.RemoteID, ForceEncap: rt.Outside.ForceEncap},
+		Lifetime: gateway.Lifetime{RekeyFuzz: rt.Rekey.FuzzPercent},
+	}
+	if t.Interface == "" {
+		t.Interface = fmt.Sprintf("tun%d", i+1)
+	}
+	steps := []func(*gateway.Tunnel) error{
+		rt.startup, rt.outside, func(t *gateway.Tunnel) error { return rt.psk(t, dir) }, rt.inside, rt.suites, rt.times, rt.selectors,
+	}
+	for _, step := range steps {
+		if err := step(&t); err != nil {
+			return gateway.Tunnel{}, fmt.Errorf("tunnel %s: %w", name, err)
+		}
+	}
+	return t, nil
+}
+
+func (rt rawTunnel) startup(t *gateway.Tunnel) error {
+	switch rt.Startup.value {
+	case "", "start":
+		t.Initiate = true
+	case "add":
+	default:
+		return rt.Startup.errorf("startup_action", "%q is not start (we initiate; the default here) or add (we wait)", rt.Startup.value)
+	}
+	return nil
+}
+
+func (rt rawTunnel) outside(t *gateway.Tunnel) (err error) {
+	if t.Outside.Local, err = rt.Outside.Local.addr("outside.local_address", false); err != nil {
+		return err
+	}
+	t.Outside.Remote, err = rt.Outside.Remote.addr("outside.remote_address", true)
+	return err
+}
+
+// pskRule is the rule of vpn §2.1.
+var pskRule = regexp.MustCompile(`^[A-Za-z1-9._][A-Za-z0-9._]{7,63}$`)
+
+func (rt rawTunnel) psk(t *gateway.Tunnel, dir string) error {
+	key := rt.PSK.value
+	if (key == "") == (rt.PSKFile == "") {
+		return errors.New("give either pre_shared_key or pre_shared_key_file")
+	}
+	if rt.PSKFile != "" {
+		path := rt.PSKFile
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("pre_shared_key_file: %w", err)
+		}
+		key = strings.TrimRight(string(b), "\r\n")
+	}
+	if !pskRule.MatchString(key) {
+		// The key itself is not shown.
+		return rt.PSK.errorf("pre_shared_key", "%d characters given; a key has 8 to 64 of A–Z a–z 0–9 . _ and does not start with 0", len(key))
+	}
+	t.PSK = secret.FromString(key)
+	return nil
+}
+
+// inside takes our address from inside_address, or as the second usable
+// address of inside_cidr, which is the customer's (vpn §2.2).
+func (rt rawTunnel) inside(t *gateway.Tunnel) error {
+	if rt.Inside.value != "" {
+		p, err := netip.ParsePrefix(rt.Inside.value)
+		if err != nil {
+			return rt.Inside.errorf("inside_address", "%q is not an address with a prefix length, such as 169.254.10.2/30", rt.Inside.value)
+		}
+		t.Inside = p
+		return nil
+	}
+	if rt.InsideCIDR.value == "" {
+		return nil
+	}
+	p, err := netip.ParsePrefix(rt.InsideCIDR.value)
+	if err != nil || p.Bits() != 30 || !netip.MustParsePrefix("169.254.0.0/16").Contains(p.Addr()) {
+		return rt.InsideCIDR.errorf("inside_cidr", "%q is not a /30 of 169.254.0.0/16", rt.InsideCIDR.value)
+	}
+	t.Inside = netip.PrefixFrom(p.Masked().Addr().Next().Next(), 30)
+	return nil
+}
+
+func (rt rawTunnel) suites(t *gateway.Tunnel) error {
+	e1, i1, g1, err := rt.Phase1.lists("phase1")
+	if err != nil {
+		return err
+	}
+	e2, i2, g2, err := rt.Phase2.lists("phase2")
+	if err != nil {
+		return err
+	}
+	t.IKE = suite.StrongestFirst(suite.Combine(e1, i1, g1))
+	t.ESP = suite.StrongestFirstESP(suite.CombineESP(e2, i2, g2))
+	return nil
+}
+
+// lists parses one phase; empty lists mean what is both safe and understood by
+// AWS: AES-GCM and AES-CBC with SHA-2, and groups 14 and 19 to 21.
+func (p rawPhase) lists(phase string) (encr []suite.EncrKey, integ []suite.Integ, groups []suite.Group, err error) {
+	for _, e := range or(p.Encryption, "AES256-GCM-16", "AES128-GCM-16", "AES256", "AES128") {
+		id, bits, err := suite.ParseEncr(e.value)
+		if err != nil {
+			return nil, nil, nil, e.errorf(phase+".encryption", "%v", err)
+		}
+		encr = append(encr, suite.EncrKey{Encr: id, KeyBits: bits})
+	}
+	for _, s := range or(p.Integrity, "SHA2-256", "SHA2-384", "SHA2-512") {
+		id, err := suite.ParseInteg(s.value)
+		if err != nil {
+			return nil, nil, nil, s.errorf(phase+".integrity", "%v", err)
+		}
+		integ = append(integ, id)
+	}
+	numbers := p.DHGroups
+	if len(numbers) == 0 {
+		numbers = []int{19, 20, 21, 14}
+	}
+	for _, n := range numbers {
+		g, err := suite.ParseGroup(n)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("%s.dh_groups: %w", phase, err)
+		}
+		groups = append(groups, g)
+	}
+	return encr, integ, groups, nil
+}
+
+func or(list []text, def ...string) []text {
+	if len(list) > 0 {
+		return list
+	}
+	for _, d := range def {
+		list = append(list, text{value: d})
+	}
+	return list
+}
+
+func (rt rawTunnel) times(t *gateway.Tunnel) error {
+	for _, f := range []struct {
+		name string
+		in   text
+		out  *time.Duration
+	}{
+		{"phase1.lifetime", rt.Phase1.Lifetime, &t.Lifetime.Phase1},
+		{"phase2.lifetime", rt.Phase2.Lifetime, &t.Lifetime.Phase2},
+		{"rekey.margin", rt.Rekey.Margin, &t.Lifetime.RekeyMargin},
+		{"liveness.interval", rt.Liveness.Interval, &t.Liveness.Interval},
+		{"liveness.timeout", rt.Liveness.Timeout, &t.Liveness.Timeout},
+	} {
+		if f.in.value == "" {
+			continue
+		}
+		d, err := time.ParseDuration(f.in.value)
+		if err != nil || d <= 0 {
+			return f.in.errorf(f.name, "%q is not a duration such as 8h, 30s or 300ms", f.in.value)
+		}
+		*f.out = d
+	}
+	return nil
+}
+
+func (rt rawTunnel) selectors(t *gateway.Tunnel) (err error) {
+	if t.LocalTS, err = rt.LocalCIDR.prefix("local_cidr"); err != nil {
+		return err
+	}
+	if t.RemoteTS, err = rt.RemoteCIDR.prefix("remote_cidr"); err != nil {
+		return err
+	}
+	t.Routes, err = prefixes(rt.Routes)
+	return err
+}

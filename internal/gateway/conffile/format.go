@@ -1,0 +1,142 @@
+package conffile
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// header stands above every file that Format writes.
+const header = `# Customer gateway of a Site-to-Site VPN connection.
+# Run: seikan gateway run --config THIS_FILE
+# It holds pre-shared keys: keep its mode at 0600.
+`
+
+// Format writes f as a file that Read reads back into the same configuration.
+// Suites are written as lists of algorithms, so a combination that f lacks but
+// its lists allow comes back too. The text holds the pre-shared keys.
+func Format(f File) ([]byte, error) {
+	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, NoForward: !f.Gateway.Forward}
+	for _, t := range f.Gateway.Tunnels {
+		raw.Tunnels = append(raw.Tunnels, format(t))
+	}
+	var b bytes.Buffer
+	b.WriteString(header)
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(raw); err != nil {
+		return nil, fmt.Errorf("formatting the configuration: %w", err)
+	}
+	return b.Bytes(), enc.Close()
+}
+
+func format(t gateway.Tunnel) rawTunnel {
+	startup := "add"
+	if t.Initiate {
+		startup = "start"
+	}
+	return rawTunnel{
+		Name: t.ID, Interface: t.Interface, Startup: plain(startup),
+		Outside: rawOutside{
+			Local: addr(t.Outside.Local), Remote: addr(t.Outside.Remote),
+			LocalID: t.Outside.LocalID, RemoteID: t.Outside.RemoteID, ForceEncap: t.Outside.ForceEncap,
+		},
+		PSK:    plain(string(t.PSK.Reveal())),
+		Inside: prefixText(t.Inside),
+		Phase1: phase1(t.IKE, t.Lifetime.Phase1), Phase2: phase2(t.ESP, t.Lifetime.Phase2),
+		Rekey:        rawRekey{Margin: duration(t.Lifetime.RekeyMargin), FuzzPercent: t.Lifetime.RekeyFuzz},
+		Liveness:     rawLiveness{Interval: duration(t.Liveness.Interval), Timeout: duration(t.Liveness.Timeout)},
+		ReplayWindow: t.ReplayWindow,
+		LocalCIDR:    prefixText(t.LocalTS), RemoteCIDR: prefixText(t.RemoteTS),
+		Routes: prefixTexts(t.Routes),
+	}
+}
+
+func phase1(list []suite.IKE, lifetime time.Duration) rawPhase {
+	p := rawPhase{Lifetime: duration(lifetime)}
+	for _, s := range list {
+		p.add(s.EncrKey(), s.Integ, s.Group)
+		if s.Encr.AEAD() { // its integrity list gives the PRF
+			p.addInteg(integOf(s.PRF))
+		}
+	}
+	return p
+}
+
+func phase2(list []suite.ESP, lifetime time.Duration) rawPhase {
+	p := rawPhase{Lifetime: duration(lifetime)}
+	for _, s := range list {
+		p.add(s.EncrKey(), s.Integ, s.Group)
+	}
+	return p
+}
+
+// integOf is the integrity algorithm whose hash p uses.
+func integOf(p suite.PRF) suite.Integ {
+	for _, i := range []suite.Integ{suite.IntegSHA1, suite.IntegSHA256, suite.IntegSHA384, suite.IntegSHA512} {
+		if i.PRF() == p {
+			return i
+		}
+	}
+	return suite.IntegNone
+}
+
+// add lists what one suite uses, each algorithm once.
+func (p *rawPhase) add(e suite.EncrKey, i suite.Integ, g suite.Group) {
+	if s := plain(e.String()); !slices.Contains(p.Encryption, s) {
+		p.Encryption = append(p.Encryption, s)
+	}
+	p.addInteg(i)
+	if !slices.Contains(p.DHGroups, int(g)) {
+		p.DHGroups = append(p.DHGroups, int(g))
+	}
+}
+
+func (p *rawPhase) addInteg(i suite.Integ) {
+	if s := plain(i.String()); i != suite.IntegNone && !slices.Contains(p.Integrity, s) {
+		p.Integrity = append(p.Integrity, s)
+	}
+}
+
+func plain(s string) text { return text{value: s} }
+
+func addr(a netip.Addr) text {
+	if !a.IsValid() {
+		return text{}
+	}
+	return plain(a.String())
+}
+
+func prefixText(p netip.Prefix) text {
+	if !p.IsValid() {
+		return text{}
+	}
+	return plain(p.String())
+}
+
+func prefixTexts(list []netip.Prefix) (out []text) {
+	for _, p := range list {
+		out = append(out, prefixText(p))
+	}
+	return out
+}
+
+func duration(d time.Duration) text {
+	if d == 0 {
+		return text{}
+	}
+	return plain(d.String())
+}
+
+// MarshalYAML writes the value alone.
+func (t text) MarshalYAML() (any, error) { return t.value, nil }
+
+// IsZero makes omitempty leave an empty value out.
+func (t text) IsZero() bool { return t.value == "" }

@@ -1,0 +1,67 @@
+package conffile
+
+import (
+	"fmt"
+	"net/netip"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// text is a scalar that remembers its line, for errors.
+type text struct {
+	value string
+	line  int
+}
+
+// UnmarshalYAML keeps the scalar and where it stands.
+func (t *text) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode {
+		return fmt.Errorf("line %d: a single value is expected here", n.Line)
+	}
+	t.value, t.line = n.Value, n.Line
+	return nil
+}
+
+func (t text) errorf(field, format string, args ...any) error {
+	where := ""
+	if t.line > 0 {
+		where = fmt.Sprintf("line %d: ", t.line)
+	}
+	return fmt.Errorf("%s%s: %s", where, field, fmt.Sprintf(format, args...))
+}
+
+func prefixes(list []text) (out []netip.Prefix, err error) {
+	for _, s := range list {
+		p, err := s.prefix("routes")
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (t text) prefix(field string) (netip.Prefix, error) {
+	if t.value == "" {
+		return netip.Prefix{}, nil
+	}
+	p, err := netip.ParsePrefix(t.value)
+	if err != nil || !p.Addr().Is4() {
+		return netip.Prefix{}, t.errorf(field, "%q is not an IPv4 prefix such as 10.0.0.0/16", t.value)
+	}
+	return p.Masked(), nil
+}
+
+func (t text) addr(field string, required bool) (netip.Addr, error) {
+	if t.value == "" {
+		if required {
+			return netip.Addr{}, fmt.Errorf("%s: missing; it is the peer's public IPv4 address", field)
+		}
+		return netip.Addr{}, nil
+	}
+	a, err := netip.ParseAddr(t.value)
+	if err != nil || !a.Is4() {
+		return netip.Addr{}, t.errorf(field, "%q is not an IPv4 address", t.value)
+	}
+	return a, nil
+}

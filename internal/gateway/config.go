@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/secret"
+)
+
+// A Config is everything one VPN gateway is told. The same type describes the
+// customer's end and AWS's: who initiates is an option of each tunnel.
+type Config struct {
+	Name    string
+	Tunnels []Tunnel
+	// Forward turns on IP forwarding in the gateway's namespace.
+	Forward bool
+}
+
+// A Tunnel is one of a gateway's tunnels. Names follow AWS's tunnel options;
+// ranges are those of vpn §2.1 unless a comment says otherwise.
+type Tunnel struct {
+	ID        string // unique in the gateway, such as "vpn-0abc/1"
+	Interface string // name of its TUN, at most 15 bytes
+	Initiate  bool   // we start IKE; otherwise we wait for the peer
+	Outside   Outside
+	// PSK is left out of every encoding; package worker carries it by hand.
+	PSK secret.Secret `json:"-"`
+	IKE []suite.IKE   // in order of preference
+	ESP []suite.ESP   // in order of preference
+	// Inside is our address in the tunnel's /30 with its prefix length; the
+	// zero value gives the TUN no address.
+	Inside   netip.Prefix
+	LocalTS  netip.Prefix // traffic selectors; the zero value means 0.0.0.0/0
+	RemoteTS netip.Prefix
+	Lifetime Lifetime
+	Liveness Liveness
+	// ReplayWindow is in packets, 64 to 2048; 0 means 1024.
+	ReplayWindow int
+	// Routes are the prefixes behind the peer. Of the tunnels that list a
+	// prefix the gateway uses one that is up; while none is, the prefix is
+	// unreachable, so that nothing leaves in clear.
+	Routes []netip.Prefix
+}
+
+// Outside is where a tunnel's packets go between the gateways.
+type Outside struct {
+	// Local is our own address; the zero value means whichever the route to
+	// the peer has. Several tunnels may share one.
+	Local  netip.Addr
+	Remote netip.Addr // the peer's public address
+	// LocalID and RemoteID are IKE identities: an address, a name, or
+	// user@name. Empty means the address itself; a RemoteID of %any accepts
+	// whoever holds the key.
+	LocalID, RemoteID string
+	ForceEncap        bool // encapsulate in UDP 4500 though no NAT is found
+}
+
+// Lifetime says when SAs are renewed. Zero values mean AWS's defaults.
+type Lifetime struct {
+	Phase1, Phase2 time.Duration // 15 min to 8 h (28,800 s); 15 min to 1 h (3,600 s)
+	RekeyMargin    time.Duration // 270 s
+	RekeyFuzz      int           // percent, 100
+}
+
+// Liveness says when a silent peer is probed and when it is dead. AWS probes
+// after 10 s and gives up 30 s later; shorter values make a faster failover
+// and are an extension of Seikan's.
+type Liveness struct {
+	Interval, Timeout time.Duration
+}
+
+// Defaults of vpn §2.1 and §2.2.
+const (
+	defaultPhase1      = 28800 * time.Second
+	defaultPhase2      = 3600 * time.Second
+	defaultRekeyMargin = 270 * time.Second
+	defaultRekeyFuzz   = 100
+	defaultInterval    = 10 * time.Second
+	defaultTimeout     = 30 * time.Second
+	defaultReplay      = 1024
+)
+
+// withDefaults returns t with its zero values replaced.
+func (t Tunnel) withDefaults() Tunnel {
+	orDuration(&t.Lifetime.Phase1, defaultPhase1)
+	orDuration(&t.Lifetime.Phase2, defaultPhase2)
+	orDuration(&t.Lifetime.RekeyMargin, defaultRekeyMargin)
+	orDuration(&t.Liveness.Interval, defaultInterval)
+	orDuration(&t.Liveness.Timeout, defaultTimeout)
+	if t.Lifetime.RekeyFuzz == 0 {
+		t.Lifetime.RekeyFuzz = defaultRekeyFuzz
+	}
+	if t.ReplayWindow == 0 {
+		t.ReplayWindow = defaultReplay
+	}
+	all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if !t.LocalTS.IsValid() {
+		t.LocalTS = all
+	}
+	if !t.RemoteTS.IsValid() {
+		t.RemoteTS = all
+	}
+	if t.Outside.RemoteID == "" {
+		t.Outside.RemoteID = t.Outside.Remote.String()
+	}
+	return t
+}
+
+func orDuration(d *time.Duration, def time.Duration) {
+	if *d == 0 {
+		*d = def
+	}
+}
+
+// Validate checks what would make the gateway fail later. The error names the
+// tunnel, the field, the value and the rule.
+func (c Config) Validate() error {
+	ids, links := map[string]bool{}, map[string]bool{}
+	for i, t := range c.Tunnels {
+		if t.ID == "" {
+			return fmt.Errorf("gateway %q: tunnel %d: ID is empty; every tunnel needs a name of its own", c.Name, i+1)
+		}
+		if ids[t.ID] {
+			return fmt.Errorf("gateway %q: tunnel ID %q is used twice; give each tunnel a name of its own", c.Name, t.ID)
+		}
+		if links[t.Interface] {
+			return fmt.Errorf("gateway %q: tunnel %s: Interface %q is used twice; each tunnel has its own TUN", c.Name, t.ID, t.Interface)
+		}
+		ids[t.ID], links[t.Interface] = true, true
+		if err := t.withDefaults().validate(); err != nil {
+			return fmt.Errorf("gateway %q: tunnel %s: %w", c.Name, t.ID, err)
+		}
+	}
+	return nil
+}
+
+func (t Tunnel) validate() error {
+	switch {
+	case t.Interface == "" || len(t.Interface) > 15:
+		return fmt.Errorf("Interface %q: a link name has 1 to 15 bytes", t.Interface)
+	case !t.Outside.Remote.Is4():
+		return fmt.Errorf("Outside.Remote %v: the peer's IPv4 address is required", t.Outside.Remote)
+	case t.PSK.Len() < 8 || t.PSK.Len() > 64:
+		return fmt.Errorf("PSK has %d characters; a pre-shared key has 8 to 64 of [A-Za-z0-9._] and does not start with 0", t.PSK.Len())
+	case len(t.IKE) == 0 || len(t.ESP) == 0:
+		return fmt.Errorf("no IKE or ESP suite is allowed; name at least one encryption, integrity and DH group for each phase")
+	case t.Lifetime.Phase2 >= t.Lifetime.Phase1:
+		return fmt.Errorf("Lifetime.Phase2 %v must be shorter than Phase1 %v", t.Lifetime.Phase2, t.Lifetime.Phase1)
+	case t.Lifetime.RekeyMargin > t.Lifetime.Phase2/2:
+		return fmt.Errorf("Lifetime.RekeyMargin %v must be at most half of Phase2 %v", t.Lifetime.RekeyMargin, t.Lifetime.Phase2)
+	case t.ReplayWindow < 64 || t.ReplayWindow > 2048:
+		return fmt.Errorf("ReplayWindow %d: 64 to 2048 packets", t.ReplayWindow)
+	case t.Liveness.Timeout < t.Liveness.Interval/2 || t.Liveness.Interval < 50*time.Millisecond:
+		return fmt.Errorf("Liveness %v/%v: the interval is at least 50ms and the timeout at least half of it", t.Liveness.Interval, t.Liveness.Timeout)
+	}
+	for _, id := range []string{t.Outside.LocalID, t.Outside.RemoteID} {
+		if _, err := parseID(id); err != nil {
+			return err
+		}
+	}
+	for _, p := range t.Routes {
+		if p.Contains(t.Outside.Remote) {
+			return fmt.Errorf("Routes %v holds the peer's own address %v: its packets would chase themselves; route narrower prefixes", p, t.Outside.Remote)
+		}
+	}
+	for _, s := range t.IKE {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	for _, s := range t.ESP {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+// Package control is the local socket by which an operator asks a running
+// gateway for its status, or for a rekey.
+//
+// The socket is a file of mode 0600: who may open it may ask. One request and
+// one answer a connection, each a line of JSON. It never tells keys. The
+// gateway command serves it and calls it.
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"seikan/internal/gateway"
+)
+
+// Verbs of a Request.
+const (
+	VerbStatus     = "status"
+	VerbRekeyIKE   = "rekey-ike"
+	VerbRekeyChild = "rekey-child"
+)
+
+// patience bounds one conversation, and with maxClients what an idle client
+// can hold.
+const (
+	patience   = 5 * time.Second
+	maxClients = 16
+	maxLine    = 1 << 20
+)
+
+// A Request is what a client asks.
+type Request struct {
+	Verb   string `json:"verb"`
+	Tunnel string `json:"tunnel,omitempty"` // for a rekey
+}
+
+// A Response is the answer: Status to VerbStatus, an empty one to a rekey that
+// was begun, or Error in words.
+type Response struct {
+	Status *gateway.Status `json:"status,omitempty"`
+	Error  string          `json:"error,omitempty"`
+}
+
+// Serve answers at path until ctx ends, and removes the file. A file that is
+// there already is replaced if nobody answers at it.
+func Serve(ctx context.Context, path string, g *gateway.Gateway) error {
+	if err := clearStale(path); err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		listener.Close()
+		return fmt.Errorf("control socket: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	defer stop()
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	free := make(chan struct{}, maxClients)
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("control socket: %w", err)
+		}
+		free <- struct{}{} // the seventeenth waits in the kernel's queue
+		clients.Go(func() {
+			defer func() { conn.Close(); <-free }()
+			conn.SetDeadline(time.Now().Add(patience))
+			answer(ctx, conn, g)
+		})
+	}
+}
+
+// clearStale removes a socket file that no process listens at.
+func clearStale(path string) error {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("control socket %s: another gateway answers there; stop it or choose another control_socket", path)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("control socket %s: a file that is no socket is there; remove it or choose another control_socket", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+func answer(ctx context.Context, conn net.Conn, g *gateway.Gateway) {
+	var req Request
+	var resp Response
+	line, err := bufio.NewReader(io.LimitReader(conn, maxLine)).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &req)
+	}
+	if err == nil {
+		err = do(ctx, req, &resp, g)
+	}
+	if err != nil {
+		resp.Error = err.Error()
+	}
+	json.NewEncoder(conn).Encode(resp)
+}
+
+func do(ctx context.Context, req Request, resp *Response, g *gateway.Gateway) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	switch req.Verb {
+	case VerbStatus:
+		s := g.Status()
+		resp.Status = &s
+		return nil
+	case VerbRekeyIKE:
+		return g.RekeyIKE(ctx, req.Tunnel)
+	case VerbRekeyChild:
+		return g.RekeyChild(ctx, req.Tunnel)
+	}
+	return fmt.Errorf("verb %q is none of %s, %s, %s", req.Verb, VerbStatus, VerbRekeyIKE, VerbRekeyChild)
+}
+
+// Ask sends req to the gateway at path and returns its answer. An error of the
+// gateway's is returned as an error.
+func Ask(ctx context.Context, path string, req Request) (Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return Response{}, fmt.Errorf("no gateway answers at %s: %w", path, err)
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
+	if err := json.NewEncoder(conn).Encode(req); err != nil {
+		return Response{}, err
+	}
+	var resp Response
+	if err := json.NewDecoder(io.LimitReader(conn, maxLine)).Decode(&resp); err != nil {
+		return Response{}, fmt.Errorf("reading the gateway's answer: %w", err)
+	}
+	if resp.Error != "" {
+		return Response{}, errors.New(resp.Error)
+	}
+	return resp, nil
+}

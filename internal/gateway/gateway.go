@@ -1,0 +1,295 @@
+// Package gateway is one VPN gateway: tunnels, data plane and static routes.
+// Configuration goes in, Status comes out.
+//
+// The customer gateway and the cloud's VPN gateway are this package with
+// another Config. It makes a TUN for each tunnel in the network namespace that
+// the process runs in, and routes there; it decides by itself which live
+// tunnel carries a prefix, so that a failover needs nobody else. It never
+// reads files or flags, and knows nothing of AWS's objects. The gateway
+// command and package worker call it.
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"seikan/internal/ipsec/dataplane"
+	"seikan/internal/ipsec/dataplane/udp"
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/linux/netapply"
+	"seikan/internal/linux/netspec"
+	"seikan/internal/secret"
+)
+
+// Options are how a gateway reaches the world.
+type Options struct {
+	Log *slog.Logger
+	// Outsides are sockets opened by somebody else. For any other local
+	// address the gateway opens its own, in its own namespace.
+	Outsides []*udp.Outside
+}
+
+// A Gateway is one running VPN gateway.
+type Gateway struct {
+	log     *slog.Logger
+	host    *netapply.Host
+	engine  *dataplane.Engine
+	opts    Options
+	cookies *ikev2.Cookies
+	changed chan struct{} // holds one token when the status changed
+	kick    chan struct{} // holds one token when routes must be looked at again
+	peers   atomic.Pointer[map[peer]*running]
+
+	// mu guards the fields below it.
+	mu       sync.Mutex
+	want     Config // what Set asked for
+	have     Config // what runs
+	tunnels  map[string]*running
+	outsides map[netip.Addr]*udp.Outside
+	chosen   map[netip.Prefix]string
+	applied  *netspec.Spec
+}
+
+// retryAfter is the pause after the kernel refused what we asked.
+const retryAfter = time.Second
+
+// A peer is the pair of addresses that tells which tunnel an IKE message is
+// for, as AWS tells them apart (vpn §3.2).
+type peer struct{ local, remote netip.Addr }
+
+// New checks cfg and returns a gateway that does nothing until Run.
+func New(cfg Config, opts Options) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		log: opts.Log, opts: opts, want: cfg,
+		host:     netapply.New(netapply.Options{Owner: "gateway"}),
+		changed:  make(chan struct{}, 1),
+		kick:     make(chan struct{}, 1),
+		cookies:  ikev2.NewCookies(rand.Reader),
+		tunnels:  map[string]*running{},
+		outsides: map[netip.Addr]*udp.Outside{},
+	}
+	g.engine = dataplane.New(dataplane.Config{Log: opts.Log, OnIKE: g.deliver})
+	for _, o := range opts.Outsides {
+		g.outsides[o.Addr()] = o
+	}
+	g.peers.Store(&map[peer]*running{})
+	return g, nil
+}
+
+// Set changes what the gateway shall be. Tunnels whose configuration is the
+// same keep their SAs; one that changed is closed and started anew. An invalid
+// cfg changes nothing.
+func (g *Gateway) Set(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	g.want = cfg
+	g.mu.Unlock()
+	signal(g.kick)
+	return nil
+}
+
+// Changed holds a token after the status changed. One reader only.
+func (g *Gateway) Changed() <-chan struct{} { return g.changed }
+
+// signal puts a token into c unless there is one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run serves until ctx ends or the data plane fails. When it returns, the
+// peers were told, every goroutine it started has returned, and its TUNs and
+// routes are gone.
+func (g *Gateway) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var loops sync.WaitGroup
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	loops.Go(func() {
+		if err := g.engine.Run(engineCtx); engineCtx.Err() == nil {
+			cancel(fmt.Errorf("data plane: %w", err))
+		}
+	})
+	if err := g.converge(ctx); err != nil {
+		cancel(err) // what cannot start at all is said at once
+	}
+	retry := time.NewTimer(time.Hour)
+	defer retry.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-g.kick:
+		case <-retry.C:
+		case <-ctx.Done():
+			continue
+		}
+		retry.Reset(time.Hour)
+		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
+			g.log.Error("routes or tunnels are not as wanted; trying again", "err", err)
+			retry.Reset(retryAfter)
+		}
+	}
+	// Tunnels end first: they still have a word to send to their peers.
+	err := g.stopAll()
+	stopEngine()
+	loops.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return errors.Join(cause, err)
+	}
+	return err
+}
+
+// converge makes the running tunnels those that are wanted, and the routes
+// those that the live tunnels call for.
+func (g *Gateway) converge(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !reflect.DeepEqual(g.want, g.have) {
+		if err := g.convergeTunnelsLocked(ctx); err != nil {
+			return err
+		}
+		g.have = g.want
+	}
+	up, mtu := map[string]bool{}, map[string]int{}
+	for id, r := range g.tunnels {
+		up[id], mtu[id] = r.up(), r.data.MTU()
+	}
+	g.chosen = choose(g.have.Tunnels, up, g.chosen)
+	want := spec(g.have, g.chosen, mtu)
+	if g.applied == nil || !reflect.DeepEqual(*g.applied, want) {
+		if _, err := g.host.Apply(ctx, want); err != nil {
+			return err
+		}
+		g.applied = &want
+	}
+	signal(g.changed)
+	return nil
+}
+
+// convergeTunnelsLocked stops tunnels that are unwanted or changed and starts
+// those that are missing. The caller holds g.mu.
+func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
+	wanted := map[string]Tunnel{}
+	for _, t := range g.want.Tunnels {
+		wanted[t.ID] = t
+	}
+	for id, r := range g.tunnels {
+		if t, ok := wanted[id]; !ok || !t.sameSession(r.cfg) {
+			r.stop()
+			delete(g.tunnels, id)
+		}
+	}
+	for _, t := range g.want.Tunnels {
+		if g.tunnels[t.ID] != nil {
+			continue
+		}
+		r, err := g.start(ctx, t.withDefaults())
+		if err != nil {
+			return fmt.Errorf("tunnel %s: %w", t.ID, err)
+		}
+		r.cfg = t
+		g.tunnels[t.ID] = r
+	}
+	peers := map[peer]*running{}
+	for _, r := range g.tunnels {
+		peers[r.peer] = r
+	}
+	g.peers.Store(&peers)
+	return nil
+}
+
+// sameSession reports whether t and u differ at most in their routes, so that
+// the SAs of one serve the other.
+func (t Tunnel) sameSession(u Tunnel) bool {
+	samePSK := t.PSK.Equal(u.PSK)
+	t.Routes, u.Routes = nil, nil
+	t.PSK, u.PSK = secret.Secret{}, secret.Secret{} // compared in constant time above
+	return samePSK && reflect.DeepEqual(t, u)
+}
+
+// stopAll ends every tunnel and takes back what Apply made.
+func (g *Gateway) stopAll() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all sync.WaitGroup
+	for _, r := range g.tunnels {
+		all.Go(r.stop)
+	}
+	all.Wait()
+	clear(g.tunnels)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, err := g.host.Apply(ctx, netspec.Spec{})
+	for _, o := range g.outsides {
+		o.Close()
+	}
+	return errors.Join(err, g.host.Close())
+}
+
+// deliver hands an IKE message to the tunnel that it is for. The data plane
+// calls it for every message, so it only looks up and enqueues.
+func (g *Gateway) deliver(_ *udp.Outside, d ike.Datagram) {
+	if r := (*g.peers.Load())[peer{d.Local.Addr(), d.Remote.Addr()}]; r != nil {
+		r.tunnel.Deliver(d)
+	}
+}
+
+// Status describes the gateway now.
+func (g *Gateway) Status() Status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := Status{Name: g.have.Name}
+	seen := map[netip.Prefix]bool{}
+	for _, t := range g.have.Tunnels {
+		if r := g.tunnels[t.ID]; r != nil {
+			s.Tunnels = append(s.Tunnels, r.status())
+		}
+		for _, p := range t.Routes {
+			if p = p.Masked(); !seen[p] {
+				seen[p] = true
+				s.Routes = append(s.Routes, RouteStatus{Prefix: p, Tunnel: g.chosen[p]})
+			}
+		}
+	}
+	return s
+}
+
+// RekeyIKE and RekeyChild ask the tunnel called id for new keys now. They
+// return once the tunnel has taken the request, before the peer has answered.
+func (g *Gateway) RekeyIKE(ctx context.Context, id string) error {
+	return g.ask(ctx, id, ike.RekeyIKE{})
+}
+
+// RekeyChild is described at RekeyIKE.
+func (g *Gateway) RekeyChild(ctx context.Context, id string) error {
+	return g.ask(ctx, id, ike.RekeyChild{})
+}
+
+func (g *Gateway) ask(ctx context.Context, id string, ev ike.Event) error {
+	g.mu.Lock()
+	r := g.tunnels[id]
+	g.mu.Unlock()
+	if r == nil {
+		return fmt.Errorf("no tunnel is called %q", id)
+	}
+	if !r.up() {
+		return fmt.Errorf("tunnel %s is %v, not up; there is nothing to rekey", id, r.tunnel.State().Phase)
+	}
+	return r.tunnel.Ask(ctx, ev)
+}

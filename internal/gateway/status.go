@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"seikan/internal/ipsec/dataplane"
+	"seikan/internal/ipsec/ike"
+)
+
+// A Status is what a gateway shows of itself. It holds no keys and may be
+// logged, encoded and shown to anybody who may see addresses.
+type Status struct {
+	Name    string         `json:"name"`
+	Tunnels []TunnelStatus `json:"tunnels"`
+	Routes  []RouteStatus  `json:"routes"`
+}
+
+// A RouteStatus says which tunnel carries a prefix; Tunnel is empty while none
+// is up.
+type RouteStatus struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Tunnel string       `json:"tunnel,omitempty"`
+}
+
+// A TunnelStatus is one tunnel.
+type TunnelStatus struct {
+	ID        string       `json:"id"`
+	Interface string       `json:"interface"`
+	Inside    netip.Prefix `json:"inside,omitzero"`
+	Up        bool         `json:"up"` // IKE SA and CHILD SA are established
+	Phase     string       `json:"phase"`
+	Reason    string       `json:"reason,omitempty"` // why it is not up
+	Since     time.Time    `json:"since,omitzero"`   // when Up last changed
+	IKE       IKEStatus    `json:"ike"`
+	Child     *ChildStatus `json:"child,omitempty"`
+	Traffic   Traffic      `json:"traffic"`
+}
+
+// An IKEStatus is the IKE SA of a tunnel.
+type IKEStatus struct {
+	Version     int            `json:"version"`
+	Initiator   bool           `json:"initiator"`
+	Local       netip.AddrPort `json:"local,omitzero"`
+	Remote      netip.AddrPort `json:"remote,omitzero"`
+	LocalID     string         `json:"local_id,omitempty"`
+	RemoteID    string         `json:"remote_id,omitempty"`
+	NATLocal    bool           `json:"nat_local"`  // we are behind a NAT
+	NATRemote   bool           `json:"nat_remote"` // the peer is
+	Suite       string         `json:"suite,omitempty"`
+	Established time.Time      `json:"established,omitzero"`
+	Retransmits uint64         `json:"retransmits"`
+	Rekeys      uint64         `json:"rekeys"`
+	Dropped     uint64         `json:"dropped"` // messages lost to a full inbox
+}
+
+// A ChildStatus is the CHILD SA of a tunnel.
+type ChildStatus struct {
+	SPIIn       string    `json:"spi_in"` // hexadecimal, as captures show it
+	SPIOut      string    `json:"spi_out"`
+	Suite       string    `json:"suite"`
+	Encap       bool      `json:"encap"` // in UDP 4500
+	Established time.Time `json:"established,omitzero"`
+}
+
+// Traffic counts the inner packets of a tunnel since it was added; octets are
+// those of the inner packets.
+type Traffic struct {
+	PacketsIn  uint64            `json:"packets_in"`
+	BytesIn    uint64            `json:"bytes_in"`
+	PacketsOut uint64            `json:"packets_out"`
+	BytesOut   uint64            `json:"bytes_out"`
+	Drops      map[string]uint64 `json:"drops,omitempty"` // by cause, zeros left out
+	MTU        int               `json:"mtu"`             // inner, octets
+}
+
+// describe turns a machine's snapshot into status form.
+func describe(s ike.Snapshot) (IKEStatus, *ChildStatus) {
+	st := IKEStatus{
+		Version: s.Version, Initiator: s.Initiator,
+		Local: s.Local, Remote: s.Remote, LocalID: s.LocalID, RemoteID: s.RemoteID,
+		NATLocal: s.NATLocal, NATRemote: s.NATRemote,
+		Established: s.Established, Retransmits: s.Retransmits, Rekeys: s.Rekeys,
+	}
+	if s.Phase == ike.Authed || s.Phase == ike.Established {
+		st.Suite = s.Suite.String()
+	}
+	if s.Child == nil {
+		return st, nil
+	}
+	return st, &ChildStatus{
+		SPIIn: fmt.Sprintf("%08x", s.Child.SPIIn), SPIOut: fmt.Sprintf("%08x", s.Child.SPIOut),
+		Suite: s.Child.Suite.String(), Encap: s.Child.Encap, Established: s.Child.Established,
+	}
+}
+
+// traffic turns a tunnel's counters into status form.
+func traffic(c dataplane.Counters, mtu int) Traffic {
+	t := Traffic{PacketsIn: c.PacketsIn, BytesIn: c.BytesIn, PacketsOut: c.PacketsOut, BytesOut: c.BytesOut, MTU: mtu}
+	for cause, n := range map[string]uint64{
+		"no-sa": c.Drops.NoSA, "too-big": c.Drops.TooBig, "sequence-exhausted": c.Drops.Exhausted, "no-buffer": c.Drops.NoBuffer,
+		"selector": c.Drops.Selector, "malformed": c.Drops.Malformed, "replay": c.Drops.Replay, "auth-failed": c.Drops.Auth, "device": c.Drops.Device,
+	} {
+		if n == 0 {
+			continue
+		}
+		if t.Drops == nil {
+			t.Drops = map[string]uint64{}
+		}
+		t.Drops[cause] = n
+	}
+	return t
+}

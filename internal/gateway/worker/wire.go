@@ -1,0 +1,54 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"seikan/internal/gateway"
+	"seikan/internal/secret"
+)
+
+// Every message on the pipes is one JSON value on one line.
+
+// maxLine bounds one message: a gateway of a thousand tunnels fits.
+const maxLine = 16 << 20
+
+// firstSocket is the descriptor of the first socket handed over: after the
+// three standard ones and the status pipe.
+const firstSocket = 4
+
+// An order is what the supervisor sends down: the whole configuration, each
+// time. Keys travel beside it, since a secret refuses to be encoded: this pipe
+// is between two processes of one owner and is seen by nobody else.
+type order struct {
+	Config gateway.Config
+	PSKs   map[string][]byte // by tunnel ID
+	// Outsides is how many outside addresses' sockets were handed over: UDP
+	// 500, UDP 4500 and raw ESP for each. Only the first order has it.
+	Outsides int `json:",omitempty"`
+}
+
+// encodeOrder lays the keys of cfg beside it.
+func encodeOrder(cfg gateway.Config, outsides int) ([]byte, error) {
+	o := order{Config: cfg, PSKs: map[string][]byte{}, Outsides: outsides}
+	for _, t := range cfg.Tunnels {
+		o.PSKs[t.ID] = t.PSK.Reveal()
+	}
+	b, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the worker's configuration: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// decodeOrder is the reverse of encodeOrder.
+func decodeOrder(b []byte) (order, error) {
+	var o order
+	if err := json.Unmarshal(b, &o); err != nil {
+		return order{}, fmt.Errorf("reading the worker's configuration: %w", err)
+	}
+	for i, t := range o.Config.Tunnels {
+		o.Config.Tunnels[i].PSK = secret.New(o.PSKs[t.ID])
+	}
+	return o, nil
+}
