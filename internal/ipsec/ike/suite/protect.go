@@ -40,10 +40,10 @@ const minBody = headerLen + 4
 // not safe for concurrent use.
 type Protector struct {
 	block  cipher.Block
-	aead   cipher.AEAD // nil with CBC
-	salt   []byte      // GCM: first 4 octets of the nonce
-	next   uint64      // GCM: explicit IV of the next message
-	spent  bool        // GCM: the last IV has been used
+	aead   cipher.AEAD   // nil with CBC
+	salt   secret.Secret // GCM: first 4 octets of the nonce
+	next   uint64        // GCM: explicit IV of the next message
+	spent  bool          // GCM: the last IV has been used
 	integ  Integ
 	auth   secret.Secret
 	random io.Reader // CBC: source of IVs
@@ -75,7 +75,7 @@ func NewProtector(s IKE, encKey, authKey secret.Secret, random io.Reader) (*Prot
 		return nil, fmt.Errorf("new protector: %w", err)
 	}
 	if s.Encr.AEAD() {
-		p.salt = append([]byte(nil), key[s.KeyBits/8:]...)
+		p.salt = secret.New(key[s.KeyBits/8:])
 		if p.aead, err = cipher.NewGCM(p.block); err != nil {
 			return nil, fmt.Errorf("new protector: %w", err)
 		}
@@ -135,7 +135,7 @@ func (p *Protector) sealGCM(out, plaintext []byte) ([]byte, error) {
 	}
 	aad := out[:len(out):len(out)]
 	out = binary.BigEndian.AppendUint64(out, p.next)
-	nonce := append(append(make([]byte, 0, 12), p.salt...), out[len(aad):]...)
+	nonce := p.nonce(out[len(aad):])
 	if p.next == math.MaxUint64 {
 		p.spent = true
 	}
@@ -144,6 +144,11 @@ func (p *Protector) sealGCM(out, plaintext []byte) ([]byte, error) {
 	out = append(out, plaintext...)
 	out = append(out, 0) // pad length
 	return p.aead.Seal(out[:body], nonce, out[body:], aad), nil
+}
+
+// nonce is GCM's nonce: the salt, then the explicit IV (RFC 5282 section 4).
+func (p *Protector) nonce(iv []byte) []byte {
+	return append(append(make([]byte, 0, 12), p.salt.Reveal()...), iv...)
 }
 
 // sealCBC appends IV, ciphertext and ICV to out.
@@ -194,8 +199,7 @@ func (p *Protector) openGCM(msg []byte, body int) ([]byte, error) {
 	if len(msg) < ct+1+gcmTagLen {
 		return nil, ErrIntegrity
 	}
-	nonce := append(append(make([]byte, 0, 12), p.salt...), msg[body:ct]...)
-	plain, err := p.aead.Open(nil, nonce, msg[ct:], msg[:body])
+	plain, err := p.aead.Open(nil, p.nonce(msg[body:ct]), msg[ct:], msg[:body])
 	if err != nil {
 		return nil, ErrIntegrity
 	}

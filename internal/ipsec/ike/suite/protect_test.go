@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -205,7 +207,7 @@ func sealRaw(p *Protector, inner []byte) []byte {
 	msg := head(p, 0, 0)
 	if p.aead != nil {
 		iv := make([]byte, 8)
-		return p.aead.Seal(append(slices.Clone(msg), iv...), append(slices.Clone(p.salt), iv...), inner, msg)
+		return p.aead.Seal(append(slices.Clone(msg), iv...), p.nonce(iv), inner, msg)
 	}
 	out := append(slices.Clone(msg), make([]byte, 16)...)
 	previous := out[len(msg):]
@@ -305,6 +307,28 @@ func TestProtectorOutlivesItsKeys(t *testing.T) {
 		if got, err := opener.OpenSK(sealed, len(msg)); err != nil || string(got) != "text" {
 			t.Errorf("%v: after the keys were wiped: got %q and %v, want \"text\"", s, got, err)
 		}
+	}
+}
+
+func TestProtectorAndExchangeDoNotPrintKeys(t *testing.T) {
+	keys := []string{"0 1 2 3 4 5 6 7", "32 33 34 35", "160 161 162 163", "0x20, 0x21", "0xa0, 0xa1"}
+	for _, s := range protectSuites {
+		p := protector(t, s, nil)
+		for _, format := range []string{"%v", "%+v", "%#v", "%d"} {
+			for _, out := range []string{fmt.Sprintf(format, p), fmt.Sprintf(format, struct{ p Protector }{*p})} {
+				for _, k := range keys {
+					if strings.Contains(out, k) {
+						t.Errorf("%v with %s shows a key: %s", s, format, out)
+					}
+				}
+			}
+		}
+	}
+	vector := exchangeVectors[3] // group 22: the exponent is what random gives
+	x := exchange(t, vector.group, bytes.NewReader(unhex(t, vector.alice)))
+	exponent := fmt.Sprint(unhex(t, vector.alice)[:8])
+	if out := fmt.Sprintf("%+v", x); strings.Contains(out, strings.Trim(exponent, "[]")) {
+		t.Errorf("exchange shows its private key: %s", out)
 	}
 }
 
