@@ -62,7 +62,7 @@ func (x *Exchange) Public() []byte { return x.public }
 
 // Shared is the secret shared with the owner of peer, the data of the peer's
 // KE payload: as long as the modulus for MODP, zeros in front (RFC 7296
-// section 2.14), x alone for ECP (RFC 5903 section 9), 32 octets for
+// section 2.14), x alone for ECP (RFC 5903 section 7), 32 octets for
 // Curve25519. The error wraps ErrPublic when peer has the wrong length or is
 // no safe element of the group: 0, 1, p-1 or outside the subgroup (RFC 6989
 // section 2), off the curve, or of small order (RFC 7748 section 6.1).

@@ -40,7 +40,7 @@ func (g Group) Known() bool {
 // PublicLen is the exact length in octets of the group's public value in a KE
 // payload, 0 when g is not known: that of the modulus for MODP (RFC 7296
 // section 3.4), of x and y together for ECP (RFC 5903 section 7), 32 for
-// Curve25519 (RFC 8031 section 2).
+// Curve25519 (RFC 8031 section 3.1).
 func (g Group) PublicLen() int { return groups[g].publicLen }
 
 // strength is the estimated security in bits, less 64 for weak groups, so that

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrIntegrity says that a message fails its integrity check or is too short
-// to have one: it must be dropped silently (RFC 7296 section 2.21.2).
+// to have one: it must be dropped silently (RFC 7296 section 2.21).
 var ErrIntegrity = errors.New("message fails its integrity check")
 
 // ErrPadding says that a message is authentic but padded wrongly.
@@ -110,7 +110,7 @@ func (p *Protector) padLen(plain int) int {
 // one would be sealed in. msg and plaintext are not changed and not kept.
 //
 // With GCM the IV counts messages and all of msg is associated data (RFC 5282
-// sections 3.1 and 5.1); with CBC the IV is random and the ICV covers
+// sections 3.1 and 5); with CBC the IV is random and the ICV covers
 // everything before it (RFC 7296 section 3.14). The error says that msg is
 // inconsistent, that random failed, or that 2^64 messages have been sealed.
 func (p *Protector) SealSK(msg, plaintext []byte) ([]byte, error) {
