@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -34,6 +35,10 @@ func (s *Store) openEmbedded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := clearHalfMade(s.cfg.Dir); err != nil {
+		unlock()
+		return err
+	}
 	etcd, err := embed.StartEtcd(embeddedConfig(s.cfg))
 	if err != nil {
 		unlock()
@@ -44,6 +49,9 @@ func (s *Store) openEmbedded(ctx context.Context) error {
 	case err = <-etcd.Err():
 	case <-ctx.Done():
 		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.cfg.Dir, readyFile), nil, 0o600)
 	}
 	if err != nil {
 		etcd.Close()
@@ -64,7 +72,7 @@ func embeddedConfig(cfg Config) *embed.Config {
 
 	c := embed.NewConfig()
 	c.Name = "seikan"
-	c.Dir = filepath.Join(cfg.Dir, "etcd")
+	c.Dir = filepath.Join(cfg.Dir, etcdDir)
 	c.ListenPeerUrls, c.ListenClientUrls, c.AdvertiseClientUrls = nil, nil, nil
 	c.AdvertisePeerUrls = []url.URL{self}
 	c.InitialCluster = c.Name + "=" + self.String()
@@ -78,6 +86,24 @@ func embeddedConfig(cfg Config) *embed.Config {
 	return c
 }
 
+// The parts of a data directory.
+const (
+	lockFile  = "lock"
+	readyFile = "ready" // exists once etcd has answered for the first time
+	etcdDir   = "etcd"
+)
+
+// clearHalfMade removes what a first start left that ended before etcd could
+// answer. Such a member may not know its own cluster and would never answer;
+// no row can be in it.
+func clearHalfMade(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, readyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.RemoveAll(filepath.Join(dir, etcdDir))
+	}
+	return err
+}
+
 // holdDir makes dir, readable by its owner alone since rows hold pre-shared
 // keys, and locks it until unlock is called or the process ends. Without it a
 // second etcd would wait for the first for ever.
@@ -85,7 +111,7 @@ func holdDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -207,8 +207,8 @@ func (tx *Tx) write(table, key string, raw []byte) {
 		tx.fail(errReadOnly)
 		return
 	}
-	_, known := tx.known[key]
-	if (known || tx.listed[table]) && bytes.Equal(tx.known[key], raw) && (raw == nil) == (tx.known[key] == nil) {
+	// Both are nil for no row; a row is never empty.
+	if _, known := tx.known[key]; (known || tx.listed[table]) && bytes.Equal(tx.known[key], raw) {
 		delete(tx.writes, key)
 		return
 	}
