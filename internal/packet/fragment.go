@@ -14,10 +14,11 @@ type Fragments struct {
 
 // NewFragments returns the fragments of pkt for a link of mtu octets. DF is
 // not looked at, but carried on: see ClearDF. ok is false when mtu has no room
-// for the header and eight octets. pkt must stay as it is until the last
-// fragment is cut.
+// for the header and eight octets, and when pkt is itself a fragment that ends
+// beyond the largest packet, as no honest one does. pkt must stay as it is
+// until the last fragment is cut.
 func NewFragments(pkt IPv4, mtu int) (f Fragments, ok bool) {
-	if mtu < pkt.HeaderLen()+8 {
+	if mtu < pkt.HeaderLen()+8 || pkt.FragmentOffset()+len(pkt) > 0xffff {
 		return Fragments{}, false
 	}
 	f = Fragments{pkt: pkt, mtu: mtu}
