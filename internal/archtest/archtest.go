@@ -97,6 +97,12 @@ func (p *pkg) name() string { return strings.TrimPrefix(p.dir, "internal/") }
 // e2e stand above every layer.
 func (p *pkg) inside() bool { return strings.HasPrefix(p.dir, "internal/") }
 
+// testOnly reports whether nothing but tests may import the package: the table
+// says so, or it belongs to e2e.
+func (t *tree) testOnly(p *pkg) bool {
+	return t.page.rows[p.name()].kind == testOnly || p.dir == "e2e" || strings.HasPrefix(p.dir, "e2e/")
+}
+
 type file struct {
 	path   string
 	test   bool
