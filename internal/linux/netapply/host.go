@@ -26,13 +26,10 @@ package netapply
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"sync"
-
-	"seikan/internal/linux/netspec"
 )
 
 // Protocol marks routes and rules as ours, rtm_protocol and FRA_PROTOCOL.
@@ -52,7 +49,8 @@ type Host struct {
 	opts Options
 
 	// mu guards what stands below it.
-	mu sync.Mutex
+	mu     sync.Mutex
+	spaces map[string]*space // open namespaces by name
 }
 
 // A Report says what one Apply did.
@@ -76,24 +74,8 @@ func New(opts Options) *Host {
 	if opts.StateDir == "" {
 		opts.StateDir = filepath.Join(filepath.Dir(opts.Dir), "seikan-netns", opts.Owner)
 	}
-	return &Host{opts: opts}
+	return &Host{opts: opts, spaces: map[string]*space{}}
 }
-
-// Apply makes this machine match want. After an error, a cancelled ctx or a
-// crash, call it again. What could be done before the error is in the Report.
-// Errors begin with the namespace: "apply vpc-1: add route 10.0.0.0/16: …".
-func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
-	return Report{}, errors.New("netapply: not yet")
-}
-
-// Read returns what this Host owns now, normalized, with the MTU and MAC of
-// every link filled in. Sysctls are those that Apply set.
-func (h *Host) Read(ctx context.Context) (netspec.Spec, error) {
-	return netspec.Spec{}, errors.New("netapply: not yet")
-}
-
-// Close frees the sockets that h holds. It leaves the machine as it is.
-func (h *Host) Close() error { return nil }
 
 // Path returns the file that stands for the namespace name, for setns(2) or
 // "nsenter --net="; empty for the namespace of the process.
@@ -118,4 +100,16 @@ func (h *Host) CommandIn(ctx context.Context, ns, name string, args ...string) (
 		return stdout.Bytes(), fmt.Errorf("%s in namespace %q: %w: %s", name, ns, err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return stdout.Bytes(), nil
+}
+
+// Close frees the sockets that h holds. It leaves the machine as it is, and h
+// usable.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, s := range h.spaces {
+		s.close()
+		delete(h.spaces, name)
+	}
+	return nil
 }

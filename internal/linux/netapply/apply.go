@@ -1,0 +1,261 @@
+package netapply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"seikan/internal/linux/netspec"
+)
+
+// passes bounds how often Apply looks again: the kernel answers some changes
+// with others, as when the first address of a link takes the rest with it.
+const passes = 5
+
+// Apply makes this machine match want. After an error, a cancelled ctx or a
+// crash, call it again. What was done before the error is in the Report.
+// An invalid want changes nothing. Errors begin with the namespace:
+// "apply vpc-1: add route 10.0.0.0/16 dev eth0: …".
+//
+// New packet filters stand before the first new link does, and old ones stand
+// until the last old link has gone.
+func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var report Report
+	want = want.Normalize()
+	if err := want.Validate(); err != nil {
+		return report, fmt.Errorf("apply: %w", err)
+	}
+	for range passes {
+		p := &pass{host: h, ctx: ctx, want: map[string]netspec.Namespace{}}
+		for _, n := range want.Namespaces {
+			p.want[n.Name] = n
+		}
+		err := p.run()
+		report.Changes = append(report.Changes, p.changes...)
+		report.Pending = p.pending
+		if err != nil {
+			return report, fmt.Errorf("apply %w", err)
+		}
+		if len(p.changes) == 0 {
+			return report, nil
+		}
+	}
+	return report, fmt.Errorf("apply: not settled after %d passes: somebody else keeps changing it: last: %s",
+		passes, report.Changes[len(report.Changes)-1])
+}
+
+// A pass compares everything once with what is wanted and changes what
+// differs.
+type pass struct {
+	host    *Host
+	ctx     context.Context // of the one call to Apply that this pass is part of
+	want    map[string]netspec.Namespace
+	spaces  []*space // by name; those wanted and those only recorded
+	changes []string
+	pending []string
+}
+
+// run takes the steps in the order that leaks nothing.
+func (p *pass) run() error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	steps := []func(*space) error{
+		p.setSysctls,
+		p.putTables,
+	}
+	if err := p.each(steps...); err != nil {
+		return err
+	}
+	if err := p.makeLinks(); err != nil {
+		return err
+	}
+	steps = []func(*space) error{
+		p.setLinks,
+		p.addAddrs,
+		p.addRoutes,
+		p.addRules,
+		p.deleteRules,
+		p.deleteRoutes,
+		p.deleteAddrs,
+		p.deleteLinks,
+		p.removeTables,
+		p.restoreSysctls,
+		p.finish,
+	}
+	return p.each(steps...)
+}
+
+// each takes every step in all namespaces before the next.
+func (p *pass) each(steps ...func(*space) error) error {
+	for _, step := range steps {
+		for _, s := range p.spaces {
+			if err := step(s); err != nil {
+				return p.blame(s, err)
+			}
+		}
+	}
+	return nil
+}
+
+// blame puts the name of s before err.
+func (p *pass) blame(s *space, err error) error {
+	return fmt.Errorf("%s: %w", s.label(), err)
+}
+
+// do performs one change of s and reports it as "verb object".
+func (p *pass) do(s *space, change string, f func() error) error {
+	if err := p.ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", change, err)
+	}
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %w", change, err)
+	}
+	p.changes = append(p.changes, s.label()+": "+change)
+	return nil
+}
+
+// wait reports that object of s waits for an External link.
+func (p *pass) wait(s *space, object string) {
+	p.pending = append(p.pending, s.label()+": "+object)
+}
+
+// doomed reports whether s is a namespace of ours that nobody wants any more.
+func (p *pass) doomed(s *space) bool {
+	_, ok := p.want[s.name]
+	return !ok && s.owned
+}
+
+// open opens the namespaces that are wanted, making those that do not exist,
+// and those that an earlier Apply left something in.
+func (p *pass) open() error {
+	names, err := p.host.recorded()
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	for name := range p.want {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		s, err := p.openOne(name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", netspec.Namespace{Name: name}.Label(), err)
+		}
+		if s == nil {
+			continue
+		}
+		p.spaces = append(p.spaces, s)
+		if err := s.read(p.ctx); err != nil {
+			return p.blame(s, err)
+		}
+	}
+	return nil
+}
+
+// openOne returns the space of name; nil when it neither exists nor is wanted.
+func (p *pass) openOne(name string) (*space, error) {
+	if err := p.ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, err := p.host.openLocked(name)
+	if err != nil {
+		return nil, err
+	}
+	n, wanted := p.want[name]
+	if s == nil && !wanted {
+		return nil, p.host.dropRecord(name)
+	}
+	if s == nil {
+		if s, err = p.host.createLocked(name); err != nil {
+			return nil, fmt.Errorf("add namespace: %w", err)
+		}
+		p.changes = append(p.changes, s.label()+": add namespace")
+	}
+	if s.owned {
+		return s, nil
+	}
+	for _, t := range n.Tables {
+		if !strings.HasPrefix(t.Name, tablePrefix) {
+			return nil, fmt.Errorf("table %s: in a namespace that is not ours the name must begin with %q", tableName(t), tablePrefix)
+		}
+	}
+	return s, nil
+}
+
+// putTables adds and replaces nftables tables.
+func (p *pass) putTables(s *space) error { return p.tables(s, false) }
+
+// removeTables deletes the nftables tables that are not wanted. Those of a
+// doomed namespace go with it.
+func (p *pass) removeTables(s *space) error {
+	if p.doomed(s) {
+		return nil
+	}
+	return p.tables(s, true)
+}
+
+func (p *pass) tables(s *space, removing bool) error {
+	if p.doomed(s) {
+		return nil
+	}
+	want := p.want[s.name].Tables
+	plan, err := p.host.planTables(p.ctx, s, want, removing)
+	if err != nil || plan.script.Len() == 0 {
+		return err
+	}
+	change := "load table " + strings.Join(plan.put, ", ")
+	if removing {
+		change = "delete table " + strings.Join(plan.remove, ", ")
+	}
+	return p.do(s, change, func() error { return p.host.loadTables(p.ctx, s, plan, want) })
+}
+
+// finish writes the record of s, or deletes s when it is doomed.
+func (p *pass) finish(s *space) error {
+	if p.doomed(s) {
+		return p.do(s, "delete namespace", func() error { return p.host.removeLocked(s) })
+	}
+	s.rec.Tables = s.tables.record()
+	return p.host.saveRecord(s.name, s.rec)
+}
+
+// Read returns what this Host owns now, normalized, with the MTU and MAC of
+// every link filled in and nftables rules in the words of nft(8). Sysctls are
+// those that Apply set. Of a namespace that is not ours it has only our part;
+// External links are not ours and not in it.
+func (h *Host) Read(ctx context.Context) (netspec.Spec, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	names, err := h.recorded()
+	if err != nil {
+		return netspec.Spec{}, fmt.Errorf("read records: %w", err)
+	}
+	var open []*space
+	for _, name := range names {
+		s, err := h.openLocked(name)
+		if err == nil && s != nil {
+			open = append(open, s)
+			err = s.read(ctx)
+		}
+		if err != nil {
+			return netspec.Spec{}, fmt.Errorf("read %s: %w", netspec.Namespace{Name: name}.Label(), err)
+		}
+	}
+	var out netspec.Spec
+	for _, s := range open {
+		n, err := h.readNamespace(ctx, s, open)
+		if err != nil {
+			return netspec.Spec{}, fmt.Errorf("read %s: %w", s.label(), err)
+		}
+		out.Namespaces = append(out.Namespaces, n)
+	}
+	return out.Normalize(), nil
+}
+
+// errForeign is the reason why Apply does not touch something.
+var errForeign = errors.New("exists and is not ours")

@@ -1,0 +1,166 @@
+package netapply_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"seikan/internal/linux/netapply"
+	"seikan/internal/linux/netspec"
+)
+
+// everything is a Spec with every kind of object.
+func everything() netspec.Spec {
+	s := routed()
+	rt := &s.Namespaces[0]
+	rt.Links = append(rt.Links,
+		netspec.Link{Name: "br0", Kind: netspec.Bridge, Addrs: []netip.Prefix{prefix("10.3.0.1/24"), prefix("10.3.0.2/24"), prefix("fd00:3::1/64")}},
+		netspec.Link{Name: "port", Kind: netspec.Veth, Peer: netspec.Peer{Namespace: "rt", Link: "trop"}, Master: "br0"},
+		netspec.Link{Name: "trop", Kind: netspec.Veth, Peer: netspec.Peer{Namespace: "rt", Link: "port"}, Down: true},
+		netspec.Link{Name: "lo", Kind: netspec.Loopback, Addrs: []netip.Prefix{prefix("10.255.0.1/32")}},
+	)
+	rt.Routes = append(rt.Routes,
+		netspec.Route{Dst: prefix("fd00::/16"), Via: addr("fd00:3::2"), Dev: "br0", Src: addr("fd00:3::1")},
+		netspec.Route{Dst: prefix("fd01::/16"), Type: netspec.Blackhole},
+		netspec.Route{Dst: prefix("10.4.0.0/16"), Via: addr("10.250.0.1"), Dev: "br0", OnLink: true, Src: addr("10.3.0.1")},
+	)
+	rt.Rules = append(rt.Rules, netspec.Rule{Priority: 400, From: prefix("::/0"), IIF: "br0", Table: 9})
+	return s
+}
+
+// TestDriftIsRepaired changes one thing behind the Host's back at a time.
+func TestDriftIsRepaired(t *testing.T) {
+	drifts := []string{
+		"ip link del to-client",
+		"ip link set to-client down",
+		"ip link set trop up",
+		"ip link set to-client mtu 1300",
+		"ip link set to-server address 02:00:00:00:00:99",
+		"ip link set to-client alias nothing",
+		"ip link set port nomaster",
+		"ip link set to-client master br0",
+		"ip link del br0",
+		"ip link set to-server name elsewhere",
+		"ip link add stray type bridge",
+		"ip link add stray type veth peer name stray2",
+		"ip addr del 10.0.2.1/24 dev to-server",
+		"ip addr del 10.3.0.1/24 dev br0",
+		"ip addr add 10.66.0.1/24 dev to-server",
+		"ip addr del 10.255.0.1/32 dev lo",
+		"ip addr del fd00:3::1/64 dev br0",
+		"ip link set lo down",
+		"ip route del 10.0.1.10/32 table 100",
+		"ip route flush table 100",
+		"ip route replace unreachable 172.16.0.0/12 metric 5",
+		"ip route replace 10.0.1.0/24 dev to-server",
+		"ip route append 10.0.1.10/32 dev to-server table 100",
+		"ip route add 10.88.0.0/16 dev to-client table 44",
+		"ip route del blackhole fd01::/16",
+		"ip -6 route replace fd00::/16 dev br0 metric 1024",
+		"ip rule del priority 100",
+		"ip rule add priority 50 from 10.1.0.0/16 lookup 50",
+		"ip rule add priority 200 from all iif to-client fwmark 1 lookup 101",
+		"ip -6 rule del priority 400",
+		"ip rule flush",
+		"sysctl -q net.ipv4.ip_forward=0",
+		"sysctl -q net.ipv4.conf.to-client.proxy_arp=0",
+		"nft delete table ip seikan_sg",
+		"nft flush chain ip seikan_sg forward",
+		"nft add rule ip seikan_sg forward accept",
+		"nft add element ip seikan_sg open { 22 }",
+		"nft delete element ip seikan_sg open { 7000 }",
+		"nft add chain ip seikan_sg forward { policy accept ; }",
+		"nft add table inet stray",
+		"nft flush ruleset",
+	}
+	h := newHost(t)
+	want := everything()
+	apply(t, h, want)
+	wantKernel(t, h, want)
+	for _, drift := range drifts {
+		t.Run(drift, func(t *testing.T) {
+			words := strings.Fields(drift)
+			run(t, h, "rt", words[0], words[1:]...)
+			if drift == "ip rule flush" {
+				// It takes what the kernel made as well, which is not ours.
+				run(t, h, "rt", "ip", "rule", "add", "priority", "32766", "lookup", "main")
+			}
+			if report := apply(t, h, want); len(report.Changes) == 0 {
+				t.Errorf("Apply after the drift: got no changes, want some")
+			}
+			wantKernel(t, h, want)
+			if report := apply(t, h, want); len(report.Changes) != 0 {
+				t.Errorf("Apply after the repair: got changes %q, want none", report.Changes)
+			}
+		})
+	}
+}
+
+func TestDeletedNamespaceComesBack(t *testing.T) {
+	h := newHost(t)
+	apply(t, h, routed())
+	run(t, h, "", "ip", "netns", "del", "client")
+	apply(t, h, routed())
+	wantKernel(t, h, routed())
+}
+
+func TestNamespaceReplacedBySomebodyElseIsNotDeleted(t *testing.T) {
+	h := newHost(t)
+	want := netspec.Spec{Namespaces: []netspec.Namespace{{Name: "mine"}}}
+	apply(t, h, want)
+	run(t, h, "", "ip", "netns", "add", "keep") // so that no inode number is used again
+	run(t, h, "", "ip", "netns", "del", "mine")
+	run(t, h, "", "ip", "netns", "add", "mine")
+	apply(t, h, netspec.Spec{})
+	got := run(t, h, "", "ip", "netns", "list")
+	if !strings.Contains(got, "mine") {
+		t.Errorf("namespaces: got %q, want that of somebody else left", got)
+	}
+	run(t, h, "", "ip", "netns", "del", "mine")
+	run(t, h, "", "ip", "netns", "del", "keep")
+}
+
+func TestSysctlReturnsToItsOldValue(t *testing.T) {
+	h := newHost(t)
+	forward := netspec.Spec{Namespaces: []netspec.Namespace{{Sysctls: map[string]string{"net.ipv4.ip_forward": "1"}}}}
+	value := func() string {
+		return strings.TrimSpace(run(t, h, "", "sysctl", "-n", "net.ipv4.ip_forward"))
+	}
+	before := value()
+	apply(t, h, forward)
+	if got := value(); got != "1" {
+		t.Errorf("while wanted: got %s, want 1", got)
+	}
+	apply(t, netapply.New(netapply.Options{}), netspec.Spec{})
+	if got := value(); got != before {
+		t.Errorf("after: got %s, want %s", got, before)
+	}
+}
+
+func TestElementsChangeWithoutTouchingRules(t *testing.T) {
+	h := newHost(t)
+	want := routed()
+	table := &want.Namespaces[0].Tables[0]
+	table.Chains[0].Rules[2].Text = "icmp type echo-request counter accept"
+	// A rule that was replaced counts from zero.
+	counted := func() bool {
+		return strings.Contains(run(t, h, "rt", "nft", "list", "chain", "ip", "seikan_sg", "forward"), "counter packets 1 ")
+	}
+	apply(t, h, want)
+	run(t, h, "client", "ping", "-c1", "-W5", "10.0.2.10")
+	for _, elements := range [][]string{{"7000", "7001"}, nil, {"8000-8010"}} {
+		table.Sets[0].Elements = elements
+		if elements != nil && strings.Contains(elements[0], "-") {
+			table.Sets[0].Flags = []string{"interval"} // another set: rules are replaced
+		}
+		report := apply(t, h, want)
+		if got := fmt.Sprint(report.Changes); got != "[rt: load table ip seikan_sg]" {
+			t.Errorf("changes for elements %v: got %s, want the table alone", elements, got)
+		}
+		wantKernel(t, h, want)
+		if got, want := counted(), table.Sets[0].Flags == nil; got != want {
+			t.Errorf("elements %v: got rules kept %v, want %v", elements, got, want)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package netapply
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"seikan/internal/linux/netspec"
+)
+
+// ownRoute reports whether r of s is ours. In a namespace of ours only routes
+// over a device that some process brought along may be that process's.
+func (p *pass) ownRoute(s *space, r kernelRoute) bool {
+	if !s.owned || r.raw.Protocol == Protocol {
+		return r.raw.Protocol == Protocol
+	}
+	k, exists := s.have.links[r.spec.Dev]
+	if !exists || r.spec.Dev == "lo" {
+		return true
+	}
+	_, wanted := p.wantedLink(s, r.spec.Dev)
+	return wanted || k.removable()
+}
+
+// sameKey reports whether a and b cannot be in one routing table together.
+func sameKey(a, b netspec.Route) bool {
+	return a.Table == b.Table && a.Dst == b.Dst && a.Metric == b.Metric
+}
+
+// hasRoute reports whether s has exactly r, as ours.
+func (p *pass) hasRoute(s *space, r netspec.Route) bool {
+	return slices.ContainsFunc(s.have.routes, func(k kernelRoute) bool {
+		return k.plain && k.spec == r && p.ownRoute(s, k)
+	})
+}
+
+// waits reports whether r needs an External link that does not exist.
+func (p *pass) waits(s *space, r netspec.Route) bool {
+	for _, l := range p.want[s.name].Links {
+		if _, exists := s.have.links[l.Name]; exists || l.Kind != netspec.External {
+			continue
+		}
+		if r.Dev == l.Name || slices.ContainsFunc(l.Addrs, func(a netip.Prefix) bool { return a.Addr() == r.Src }) {
+			return true
+		}
+	}
+	return false
+}
+
+// addRoutes adds the routes of s that are missing and replaces those that
+// differ; those without a gateway first, for gateways are reached by them.
+func (p *pass) addRoutes(s *space) error {
+	for _, gateways := range []bool{false, true} {
+		for _, r := range p.want[s.name].Routes {
+			if r.Via.IsValid() != gateways || p.hasRoute(s, r) {
+				continue
+			}
+			if p.waits(s, r) {
+				p.wait(s, "route "+r.String())
+				continue
+			}
+			if err := p.addRoute(s, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pass) addRoute(s *space, r netspec.Route) error {
+	raw := toRoute(r)
+	if r.Dev != "" {
+		raw.LinkIndex = s.have.links[r.Dev].Attrs().Index
+	}
+	replace := s.owned || slices.ContainsFunc(s.have.routes, func(k kernelRoute) bool {
+		return sameKey(k.spec, r) && p.ownRoute(s, k)
+	})
+	return p.do(s, "add route "+r.String(), func() error {
+		if replace {
+			return s.route.RouteReplace(raw)
+		}
+		err := s.route.RouteAdd(raw)
+		if errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("a route to it %w: give this one a metric", errForeign)
+		}
+		return err
+	})
+}
+
+// toRoute converts r, without its device.
+func toRoute(r netspec.Route) *netlink.Route {
+	types := map[netspec.RouteType]int{
+		netspec.Unicast:     unix.RTN_UNICAST,
+		netspec.Blackhole:   unix.RTN_BLACKHOLE,
+		netspec.Unreachable: unix.RTN_UNREACHABLE,
+		netspec.Prohibit:    unix.RTN_PROHIBIT,
+	}
+	raw := &netlink.Route{
+		Table:    r.Table,
+		Type:     types[r.Type],
+		Dst:      fromPrefix(r.Dst),
+		Gw:       r.Via.AsSlice(),
+		Src:      r.Src.AsSlice(),
+		Priority: r.Metric,
+		Protocol: Protocol,
+	}
+	if r.Type == netspec.Unicast && !r.Via.IsValid() && r.Dst.Addr().Is4() {
+		// A gateway is accepted only where a route of link scope leads to it.
+		raw.Scope = netlink.SCOPE_LINK
+	}
+	if r.OnLink {
+		raw.Flags = int(netlink.FLAG_ONLINK)
+	}
+	return raw
+}
+
+// deleteRoutes deletes our routes that are not wanted. One that was replaced
+// in this pass has gone already.
+func (p *pass) deleteRoutes(s *space) error {
+	if p.doomed(s) {
+		return nil
+	}
+	want := p.want[s.name].Routes
+	for _, k := range s.have.routes {
+		if !p.ownRoute(s, k) || k.plain && slices.Contains(want, k.spec) {
+			continue
+		}
+		i := slices.IndexFunc(want, func(r netspec.Route) bool { return sameKey(r, k.spec) })
+		if i >= 0 && !p.hasRoute(s, want[i]) && !p.waits(s, want[i]) {
+			continue
+		}
+		err := p.do(s, "delete route "+k.spec.String(), func() error {
+			err := s.route.RouteDel(&k.raw)
+			if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
+				return nil // went with its link or address
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownRule reports whether r of s is ours.
+func ownRule(s *space, r kernelRule) bool { return s.owned || r.raw.Protocol == Protocol }
+
+// addRules adds the policy rules of s that are missing.
+func (p *pass) addRules(s *space) error {
+	for _, r := range p.want[s.name].Rules {
+		has := slices.ContainsFunc(s.have.rules, func(k kernelRule) bool {
+			return k.plain && k.spec == r && ownRule(s, k)
+		})
+		if has {
+			continue
+		}
+		err := p.do(s, "add rule "+r.String(), func() error {
+			err := s.route.RuleAdd(toRule(r))
+			if errors.Is(err, unix.EEXIST) {
+				return fmt.Errorf("the same rule %w: use another priority", errForeign)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// toRule converts r. A prefix of length 0 is left out: "all".
+func toRule(r netspec.Rule) *netlink.Rule {
+	raw := netlink.NewRule()
+	raw.Family = unix.AF_INET
+	if r.IsIPv6() {
+		raw.Family = unix.AF_INET6
+	}
+	raw.Priority, raw.IifName, raw.Table, raw.Protocol = r.Priority, r.IIF, r.Table, Protocol
+	if r.From.Bits() > 0 {
+		raw.Src = fromPrefix(r.From)
+	}
+	if r.To.Bits() > 0 {
+		raw.Dst = fromPrefix(r.To)
+	}
+	return raw
+}
+
+// deleteRules deletes our policy rules that are not wanted.
+func (p *pass) deleteRules(s *space) error {
+	if p.doomed(s) {
+		return nil
+	}
+	want := p.want[s.name].Rules
+	for _, k := range s.have.rules {
+		if !ownRule(s, k) || k.plain && slices.Contains(want, k.spec) {
+			continue
+		}
+		err := p.do(s, "delete rule "+k.spec.String(), func() error {
+			err := s.route.RuleDel(&k.raw)
+			if errors.Is(err, unix.ENOENT) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
