@@ -135,8 +135,6 @@ func (m *Message) readControl(ctrl []byte) {
 		}
 		switch {
 		case hdr.Level == unix.IPPROTO_UDP && hdr.Type == unix.UDP_GRO && len(data) >= 2:
-			// The kernel writes an int, of which 16 bits are enough; the first
-			// half on a little-endian machine, so read it natively.
 			if n := segmentSize(data); n > 0 {
 				m.Segment = n
 			}

@@ -79,7 +79,7 @@ func (w *Writer) Write(pkts [][]byte, from netip.Addr, to netip.AddrPort) (sent 
 
 // writeChunk sends at most writeBatch packets.
 func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error) {
-	w.prepare(pkts, from)
+	w.prepare(pkts, from, w.s.gso.Load())
 	for len(w.todo) > 0 {
 		w.n, w.err = 0, nil
 		if err := w.s.sys.Write(w.send); err != nil {
@@ -93,13 +93,8 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 			continue
 		}
 		k := int(w.todo[0].hdr.Iovlen)
-		if k > 1 && (errors.Is(w.err, unix.EIO) || errors.Is(w.err, unix.EINVAL)) {
-			// The route's device cannot do it (EIO), or a segment does not fit
-			// its MTU (EINVAL). One by one everything can be sent.
-			if w.s.gso.Swap(false) {
-				w.s.log.Warn("UDP segmentation offload switched off", "socket", w.s.kind.String(), "cause", w.err)
-			}
-			w.prepare(pkts, from)
+		if k > 1 && w.trainRefused() {
+			w.prepare(pkts, from, false)
 			continue
 		}
 		if err == nil {
@@ -110,9 +105,25 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 	return sent, err
 }
 
-// prepare fills w.todo with the messages that carry pkts.
-func (w *Writer) prepare(pkts [][]byte, from netip.Addr) {
-	gso := w.s.gso.Load()
+// trainRefused reports whether w.err is about the train, so that its packets
+// may be taken one by one.
+func (w *Writer) trainRefused() bool {
+	switch {
+	case errors.Is(w.err, unix.EMSGSIZE):
+		return true // a segment does not fit the MTU; alone it can be fragmented
+	case errors.Is(w.err, unix.EIO), errors.Is(w.err, unix.EINVAL):
+		// The route's device or the socket's options do not allow it (or, before
+		// Linux 6.10, the MTU), and will not for the next batch.
+		if w.s.gso.Swap(false) {
+			w.s.log.Warn("UDP segmentation offload switched off", "socket", w.s.kind.String(), "cause", w.err)
+		}
+		return true
+	}
+	return false
+}
+
+// prepare fills w.todo with the messages that carry pkts, as trains if gso.
+func (w *Writer) prepare(pkts [][]byte, from netip.Addr, gso bool) {
 	n := 0
 	for i := 0; i < len(pkts); n++ {
 		k := 1
