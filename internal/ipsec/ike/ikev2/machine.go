@@ -1,20 +1,46 @@
 package ikev2
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
+	"net/netip"
+	"slices"
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/wire"
 )
 
 // A Machine is one IKEv2 endpoint towards one peer. It implements ike.Machine.
 type Machine struct {
 	cfg Config
+
+	sas      []*sa // every IKE SA that is not forgotten
+	current  *sa   // the one of them that is up and in use
+	children []*child
+
+	start  starter
+	live   liveness
+	status status
+	counts counters
+	quiet  time.Time // no notices about strangers before this
+	closed bool
+}
+
+// counters are for status.
+type counters struct{ retransmits, rekeys uint64 }
+
+// status is what StateChanged last said.
+type status struct {
+	phase  ike.Phase
+	reason string
 }
 
 var _ ike.Machine = (*Machine)(nil)
 
-// New checks cfg and returns a machine that does nothing yet.
+// New checks cfg and returns a machine that does nothing yet. The error names
+// the field of Config that is wrong.
 func New(cfg Config) (*Machine, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -23,15 +49,213 @@ func New(cfg Config) (*Machine, error) {
 	return &Machine{cfg: cfg}, nil
 }
 
-// Step feeds one event to the machine.
-func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
-	return fmt.Errorf("ikev2: %T is not handled yet", ev)
+// A turn is one call of Step.
+type turn struct {
+	now time.Time
+	out *ike.Outputs
+	err error // the first bug of ours
 }
 
-// Deadline is when Step wants TimerFired; zero means never.
-func (m *Machine) Deadline() time.Time { return time.Time{} }
+func (t *turn) act(a ike.Action) { t.out.Actions = append(t.out.Actions, a) }
+
+func (t *turn) send(local, remote netip.AddrPort, data []byte) {
+	t.out.Datagrams = append(t.out.Datagrams, ike.Datagram{Local: local, Remote: remote, Data: data})
+}
+
+// bug keeps the first error that is not the peer's.
+func (t *turn) bug(err error) {
+	if t.err == nil && err != nil {
+		t.err = fmt.Errorf("ikev2: %w", err)
+	}
+}
+
+// Notice levels, as slog's.
+const (
+	levelDebug = -4
+	levelInfo  = 0
+	levelWarn  = 4
+)
+
+func (t *turn) notice(level int, text string, attrs ...any) {
+	t.act(ike.Notice{Level: level, Text: text, Attrs: attrs})
+}
+
+// Step feeds one event to the machine and adds to out what must be done. It
+// never blocks; now is its only clock. An error is a bug of ours or a failure
+// of Tuning.Rand, never the peer's doing.
+func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
+	t := &turn{now: now, out: out}
+	if m.closed {
+		return nil
+	}
+	switch ev := ev.(type) {
+	case ike.Datagram:
+		m.receive(t, ev)
+	case ike.TimerFired:
+		m.expire(t)
+	case ike.Initiate:
+		m.initiate(t)
+	case ike.PeerAlive:
+		m.live.hear(ev.At)
+	case ike.RekeyIKE:
+		m.startRekeyIKE()
+	case ike.RekeyChild:
+		m.startRekeyChild()
+	case ike.Close:
+		m.close(t)
+	default:
+		return fmt.Errorf("ikev2: event %T is not handled", ev)
+	}
+	m.pump(t)
+	m.forgetGone(t)
+	return t.err
+}
+
+// Deadline is when Step wants TimerFired; the zero time means never.
+func (m *Machine) Deadline() time.Time {
+	if m.closed {
+		return time.Time{}
+	}
+	at := earliest(m.start.at, m.start.childAt, m.keepaliveAt(), m.probeAt())
+	for _, s := range m.sas {
+		at = earliest(at, s.window.deadline(), s.until, s.soft, s.hard)
+	}
+	for _, c := range m.children {
+		at = earliest(at, c.soft, c.hard, c.until)
+	}
+	return at
+}
+
+// expire does everything that is due.
+func (m *Machine) expire(t *turn) {
+	for _, s := range slices.Clone(m.sas) {
+		m.retransmit(t, s)
+		m.expireSA(t, s)
+	}
+	for _, c := range slices.Clone(m.children) {
+		m.expireChild(t, c)
+	}
+	m.probePeer(t)
+	m.keepMapping(t)
+	m.startDue(t)
+}
+
+// pump begins the next exchange wherever none is under way.
+func (m *Machine) pump(t *turn) {
+	for _, s := range slices.Clone(m.sas) {
+		for s.state != gone && s.window.out == nil && len(s.tasks) > 0 {
+			k := s.tasks[0]
+			s.tasks = s.tasks[1:]
+			list, ok := k.request(m, t, s)
+			if !ok {
+				continue
+			}
+			data, err := wire.Seal(s.header(k.exchange(), s.window.next, false), list, s.seal)
+			if err != nil {
+				t.bug(err)
+				return
+			}
+			m.launch(t, s, data, k)
+		}
+	}
+}
+
+// close deletes the IKE SA at the peer, once and without waiting, and ends. If
+// a request is unanswered it says nothing: the peer's window is 1 (RFC 7296
+// section 2.3), so it finds out by its own liveness check.
+func (m *Machine) close(t *turn) {
+	if s := m.current; s != nil && s.window.out == nil {
+		list := []wire.Payload{&wire.Delete{Protocol: wire.ProtoIKE}}
+		data, err := wire.Seal(s.header(wire.Informational, s.window.next, false), list, s.seal)
+		t.bug(err)
+		if err == nil {
+			m.transmit(t, s, data)
+		}
+	}
+	for _, c := range slices.Clone(m.children) {
+		m.removeChild(t, c)
+	}
+	for _, s := range m.sas {
+		s.wipe()
+	}
+	m.sas, m.current, m.closed = nil, nil, true
+	m.setPhase(t, ike.Idle, "closed")
+}
+
+// setPhase reports a change.
+func (m *Machine) setPhase(t *turn, p ike.Phase, reason string) {
+	if m.status == (status{p, reason}) {
+		return
+	}
+	m.status = status{p, reason}
+	t.act(ike.StateChanged{Phase: p, Reason: reason})
+}
 
 // State describes the machine.
 func (m *Machine) State() ike.Snapshot {
-	return ike.Snapshot{Version: 2, Initiator: m.cfg.Initiator, Local: m.cfg.Local, Remote: m.cfg.Remote}
+	snap := ike.Snapshot{
+		Version: 2, Phase: m.status.phase, Reason: m.status.reason, Initiator: m.cfg.Initiator,
+		Local: m.cfg.Local, Remote: m.cfg.Remote, LocalID: m.cfg.LocalID.String(), RemoteID: m.cfg.RemoteID.String(),
+		Retransmits: m.counts.retransmits, Rekeys: m.counts.rekeys,
+	}
+	s := m.current
+	if s == nil && len(m.sas) > 0 {
+		s = m.sas[len(m.sas)-1]
+	}
+	if s == nil || s.state == gone {
+		return snap
+	}
+	snap.Local, snap.Remote = s.path.local, s.path.remote
+	snap.SPIi, snap.SPIr = s.spiI, s.spiR
+	snap.NATLocal, snap.NATRemote = s.path.natLocal, s.path.natRemote
+	snap.Suite, snap.Established = s.suite, s.established
+	if s == m.current {
+		snap.Initiator, snap.RemoteID = s.initiator, s.peer.String()
+	}
+	if c := m.used(); c != nil {
+		snap.Child = &ike.ChildSnapshot{
+			SPIIn: c.SA.SPIIn, SPIOut: c.SA.SPIOut, Suite: c.SA.Suite, Encap: c.SA.Encap,
+			LocalTS: slices.Clone(c.SA.LocalTS), RemoteTS: slices.Clone(c.SA.RemoteTS), Established: c.SA.Created,
+		}
+	}
+	return snap
+}
+
+// random is n octets of Tuning.Rand.
+func (m *Machine) random(t *turn, n int) []byte {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(m.cfg.Tuning.Rand, b); err != nil {
+		t.bug(fmt.Errorf("random: %w", err))
+	}
+	return b
+}
+
+// jitter is a random duration below limit, or 0.
+func (m *Machine) jitter(t *turn, limit time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
+	return time.Duration(binary.BigEndian.Uint64(m.random(t, 8)) % uint64(limit))
+}
+
+// nonceLen serves every PRF that we offer: 32 is half the key of the largest,
+// HMAC-SHA2-512 (RFC 7296 section 2.10).
+const nonceLen = 32
+
+// newIKESPI draws an IKE SPI, which must not be zero.
+func (m *Machine) newIKESPI(t *turn) uint64 {
+	return max(1, binary.BigEndian.Uint64(m.random(t, 8)))
+}
+
+// newESPSPI draws an ESP SPI; those up to 255 are reserved (RFC 4303 section
+// 2.1), and no two children share one.
+func (m *Machine) newESPSPI(t *turn) uint32 {
+	for range 8 {
+		spi := binary.BigEndian.Uint32(m.random(t, 4))
+		if spi > 255 && !slices.ContainsFunc(m.children, func(c *child) bool { return c.SA.SPIIn == spi }) {
+			return spi
+		}
+	}
+	t.bug(fmt.Errorf("random: no usable ESP SPI in 8 draws"))
+	return 256
 }

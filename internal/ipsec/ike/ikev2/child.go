@@ -1,0 +1,279 @@
+package ikev2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/secret"
+)
+
+// lingerFor is how long a CHILD SA that was replaced still takes in packets
+// that were under way when it was.
+const lingerFor = 5 * time.Second
+
+// A childState is the life of one CHILD SA.
+//
+//	up ──the peer rekeyed it──▶ replaced ──the peer deletes it──▶ lingering
+//	 └───we rekeyed it────────▶ closing ───our delete is done──────┘
+type childState uint8
+
+const (
+	childUp childState = iota
+	childReplaced
+	childClosing
+	childLingering
+)
+
+// A child is one CHILD SA.
+type child struct {
+	SA         *ike.ChildSA
+	ike        *sa // on which its deletion is negotiated
+	state      childState
+	used       bool   // outgoing packets take it
+	next       *child // its successor, when the peer rekeyed it
+	soft, hard time.Time
+	until      time.Time // lingering: remove
+}
+
+// used is the child that outgoing packets take.
+func (m *Machine) used() *child {
+	for _, c := range m.children {
+		if c.used {
+			return c
+		}
+	}
+	return nil
+}
+
+// addChild makes a CHILD SA acceptable.
+func (m *Machine) addChild(t *turn, s *sa, c *ike.ChildSA) *child {
+	c.Encap, c.Local, c.Remote, c.Created = s.path.encap(), s.path.local, s.path.remote, t.now
+	life := &child{SA: c, ike: s, soft: t.now.Add(m.cfg.ChildLifetime - m.lead(t)), hard: t.now.Add(m.cfg.ChildLifetime)}
+	m.children = append(m.children, life)
+	t.act(ike.InstallInbound{SA: c})
+	return life
+}
+
+// use lets outgoing packets take c.
+func (m *Machine) use(t *turn, c *child) {
+	for _, other := range m.children {
+		other.used = false
+	}
+	c.used = true
+	m.start = starter{}
+	t.act(ike.UseOutbound{SA: c.SA})
+	m.setPhase(t, ike.Established, "")
+}
+
+// removeChild forgets c at once.
+func (m *Machine) removeChild(t *turn, c *child) {
+	m.children = slices.DeleteFunc(m.children, func(x *child) bool { return x == c })
+	t.act(ike.RemoveChild{SPIIn: c.SA.SPIIn})
+}
+
+// linger forgets c once the packets under way must have come in. If outgoing
+// packets still took it, its successor takes over.
+func (m *Machine) linger(t *turn, c *child) {
+	if c.used && c.next != nil && c.next.state == childUp {
+		m.use(t, c.next)
+	}
+	c.state, c.used = childLingering, false
+	c.soft, c.hard, c.until = time.Time{}, time.Time{}, t.now.Add(lingerFor)
+}
+
+// expireChild does what is due for c.
+func (m *Machine) expireChild(t *turn, c *child) {
+	switch {
+	case !slices.Contains(m.children, c): // removed by what was due before
+	case due(t, c.until):
+		m.removeChild(t, c)
+	case due(t, c.hard):
+		m.expired(t, c)
+	case due(t, c.soft):
+		c.soft = time.Time{}
+		if c.state == childUp && c.used {
+			m.rekeyChild(c)
+		}
+	}
+}
+
+// expired deletes c at the end of its lifetime: packets must not use its keys
+// any longer, in either direction.
+func (m *Machine) expired(t *turn, c *child) {
+	was := c.used
+	if c.state == childUp && c.ike.state == up {
+		c.ike.tasks = append(c.ike.tasks, &deleteChild{spiIn: c.SA.SPIIn, spiOut: c.SA.SPIOut})
+	}
+	if c.next != nil && c.next.state == childUp && was {
+		m.use(t, c.next)
+		was = false
+	}
+	m.removeChild(t, c)
+	if was {
+		t.notice(levelWarn, "CHILD SA reached the end of its lifetime", "lifetime", m.cfg.ChildLifetime)
+		m.lacksChild(t, "CHILD SA reached the end of its lifetime before it was rekeyed")
+	}
+}
+
+// narrow is what offered and allowed have in common (RFC 7296 section 2.9).
+func narrow(offered, allowed []ike.Selector) []ike.Selector {
+	var out []ike.Selector
+	for _, o := range offered {
+		for _, a := range allowed {
+			if both, ok := o.Intersect(a); ok && !slices.Contains(out, both) {
+				out = append(out, both)
+			}
+		}
+	}
+	return out
+}
+
+// within reports whether each of got lies in one of offered.
+func within(got, offered []ike.Selector) bool {
+	for _, g := range got {
+		if !slices.ContainsFunc(offered, func(o ike.Selector) bool { return o.Contains(g) }) {
+			return false
+		}
+	}
+	return len(got) > 0
+}
+
+// selectors are the two TS payloads of a message.
+func selectors(list []wire.Payload) (i, r []ike.Selector) {
+	for _, p := range list {
+		if ts, ok := p.(*wire.TS); ok {
+			if ts.Responder {
+				r = ts.Selectors
+			} else {
+				i = ts.Selectors
+			}
+		}
+	}
+	return i, r
+}
+
+// childTerms is under which terms the peer's request for a CHILD SA is taken.
+type childTerms struct {
+	pfs bool // CREATE_CHILD_SA, where groups count
+}
+
+// childRequested takes the peer's request for a CHILD SA, makes it acceptable
+// and returns the payloads of the answer, without nonce. If it is refused c is
+// nil, the answer is a notify, and reason says why in words.
+func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.Payload, terms childTerms) (c *child, answer []wire.Payload, reason string) {
+	no := func(n wire.NotifyType, reason string) (*child, []wire.Payload, string) {
+		return nil, []wire.Payload{&wire.Notify{Type: n}}, reason
+	}
+	sap, ok := wire.Find[*wire.SA](list)
+	if !ok {
+		return nil, nil, "peer asks for no CHILD SA"
+	}
+	chosen, prop, ok := chooseESP(m.cfg.ESP, sap.Proposals, terms.pfs)
+	if !ok {
+		return no(wire.NoProposalChosen, explainESP(m.cfg.ESP, sap.Proposals, terms.pfs))
+	}
+	tsi, tsr := selectors(list)
+	remote, local := narrow(tsi, m.cfg.RemoteTS), narrow(tsr, m.cfg.LocalTS)
+	if len(remote) == 0 || len(local) == 0 {
+		return no(wire.TSUnacceptable, explainTS(tsi, tsr, m.cfg.RemoteTS, m.cfg.LocalTS))
+	}
+	var ke *wire.KE
+	if chosen.Group != 0 {
+		x, shared, n := m.answerKE(t, list, chosen.Group)
+		if n != nil {
+			return nil, []wire.Payload{n}, fmt.Sprintf("peer was asked for %v", chosen.Group)
+		}
+		if x == nil {
+			return no(wire.InvalidSyntax, "peer's key exchange value is not valid")
+		}
+		in.Shared = shared
+		ke = &wire.KE{Group: uint16(chosen.Group), Public: x.Public()}
+	}
+	toUs, toPeer, err := suite.DeriveChild(s.suite.PRF, s.keys.D, chosen, in)
+	if err != nil {
+		t.bug(err)
+		return no(wire.TemporaryFailure, "keys could not be made")
+	}
+	spi := m.newESPSPI(t)
+	c = m.addChild(t, s, &ike.ChildSA{
+		SPIIn: spi, SPIOut: binary.BigEndian.Uint32(prop.SPI), Suite: chosen,
+		KeysIn: toUs, KeysOut: toPeer, LocalTS: local, RemoteTS: remote,
+	})
+	answer = append(answer, answerESP(chosen, prop, spi))
+	if ke != nil {
+		answer = append(answer, ke)
+	}
+	return c, append(answer, &wire.TS{Selectors: remote}, &wire.TS{Responder: true, Selectors: local}), ""
+}
+
+// answerKE does the responder's side of a key exchange in CREATE_CHILD_SA. A
+// notify asks for the right group; without one, x is nil if the peer's value
+// is not valid.
+func (m *Machine) answerKE(t *turn, list []wire.Payload, g suite.Group) (x *suite.Exchange, shared secret.Secret, n *wire.Notify) {
+	ke, ok := wire.Find[*wire.KE](list)
+	if !ok || suite.Group(ke.Group) != g {
+		return nil, shared, groupWanted(g)
+	}
+	x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
+	if err != nil {
+		t.bug(err)
+		return nil, shared, nil
+	}
+	shared, err = x.Shared(ke.Public)
+	if err != nil {
+		return nil, shared, nil
+	}
+	return x, shared, nil
+}
+
+// An offer is what we asked for in a request for a CHILD SA.
+type offer struct {
+	spi uint32
+	x   *suite.Exchange // nil in IKE_AUTH and without PFS
+	pfs bool
+}
+
+// childAnswered takes the peer's answer to our request for a CHILD SA and
+// makes it acceptable. If there is none, c is nil and reason says why.
+func (m *Machine) childAnswered(t *turn, s *sa, o offer, in suite.KeyInput, list []wire.Payload) (c *child, reason string) {
+	if n, ok := wire.FindError(list); ok {
+		return nil, m.childRefused(n.Type, o.pfs)
+	}
+	sap, ok := wire.Find[*wire.SA](list)
+	if !ok || !single(sap) {
+		return nil, "peer's answer about the CHILD SA makes no sense"
+	}
+	chosen, prop, ok := chooseESP(m.cfg.ESP, sap.Proposals, o.pfs)
+	if !ok {
+		return nil, "peer chose ESP algorithms that we did not offer: " + espWords(sap.Proposals)
+	}
+	local, remote := selectors(list)
+	if !within(local, m.cfg.LocalTS) || !within(remote, m.cfg.RemoteTS) {
+		return nil, explainTS(remote, local, m.cfg.RemoteTS, m.cfg.LocalTS)
+	}
+	if chosen.Group != 0 {
+		ke, ok := wire.Find[*wire.KE](list)
+		if !ok || o.x == nil || suite.Group(ke.Group) != chosen.Group || o.x.Group() != chosen.Group {
+			return nil, "peer's key exchange is not of the group it chose"
+		}
+		shared, err := o.x.Shared(ke.Public)
+		if err != nil {
+			return nil, fmt.Sprintf("peer's key exchange value is not valid: %v", err)
+		}
+		in.Shared = shared
+	}
+	toPeer, toUs, err := suite.DeriveChild(s.suite.PRF, s.keys.D, chosen, in)
+	if err != nil {
+		t.bug(err)
+		return nil, "keys could not be made"
+	}
+	return m.addChild(t, s, &ike.ChildSA{
+		SPIIn: o.spi, SPIOut: binary.BigEndian.Uint32(prop.SPI), Suite: chosen, Initiator: true,
+		KeysIn: toUs, KeysOut: toPeer, LocalTS: local, RemoteTS: remote,
+	}), ""
+}

@@ -1,0 +1,131 @@
+package ikev2
+
+import (
+	"fmt"
+	"slices"
+
+	"seikan/internal/ipsec/ike/ikev2/wire"
+)
+
+// deleteChild is our INFORMATIONAL exchange that closes a CHILD SA.
+type deleteChild struct {
+	spiIn, spiOut uint32
+}
+
+func (*deleteChild) exchange() uint8 { return wire.Informational }
+
+func (k *deleteChild) request(*Machine, *turn, *sa) ([]wire.Payload, bool) {
+	// "The SPI is [...] the SPI the sending endpoint would expect in inbound
+	// ESP packets."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-3.11
+	return []wire.Payload{&wire.Delete{Protocol: wire.ProtoESP, SPIs: []uint32{k.spiIn}}}, true
+}
+
+func (k *deleteChild) response(m *Machine, t *turn, _ *sa, _ []wire.Payload) {
+	for _, c := range m.children {
+		if c.SA.SPIIn == k.spiIn && c.state != childLingering {
+			m.linger(t, c)
+		}
+	}
+}
+
+// deleteIKE is our INFORMATIONAL exchange that closes the IKE SA.
+type deleteIKE struct{}
+
+func (*deleteIKE) exchange() uint8 { return wire.Informational }
+
+func (*deleteIKE) request(*Machine, *turn, *sa) ([]wire.Payload, bool) {
+	return []wire.Payload{&wire.Delete{Protocol: wire.ProtoIKE}}, true
+}
+
+func (*deleteIKE) response(m *Machine, t *turn, s *sa, _ []wire.Payload) { m.forget(s) }
+
+// respondInformational answers the peer's INFORMATIONAL request, which may be
+// a mere sign of life.
+func (m *Machine) respondInformational(t *turn, s *sa, r received) {
+	var closed []uint32
+	for _, p := range r.list {
+		d, ok := p.(*wire.Delete)
+		switch {
+		case ok && d.Protocol == wire.ProtoIKE:
+			m.reply(t, s, r)
+			m.deletedIKE(t, s)
+			return
+		case ok && d.Protocol == wire.ProtoESP:
+			closed = append(closed, m.deletedChildren(t, d.SPIs)...)
+		}
+	}
+	if _, ok := wire.FindNotify(r.list, wire.AuthenticationFailed); ok {
+		m.reply(t, s, r)
+		m.ended(t, s, fmt.Sprintf("peer %v does not believe that we are %v (AUTHENTICATION_FAILED): its pre-shared key, or its idea of our identity, is another", s.path.remote, m.cfg.LocalID))
+		return
+	}
+	if len(closed) == 0 {
+		m.reply(t, s, r)
+		return
+	}
+	m.reply(t, s, r, &wire.Delete{Protocol: wire.ProtoESP, SPIs: closed})
+}
+
+// deletedChildren closes the CHILD SAs that the peer deletes by its inbound
+// SPIs, and returns ours that go with them.
+func (m *Machine) deletedChildren(t *turn, spis []uint32) (ours []uint32) {
+	for _, c := range slices.Clone(m.children) {
+		if c.state == childLingering || !slices.Contains(spis, c.SA.SPIOut) {
+			continue
+		}
+		// "[...] a request to delete a Child SA that it is currently trying to
+		// close, it SHOULD reply without a Delete payload."
+		// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.1
+		if c.state != childClosing {
+			ours = append(ours, c.SA.SPIIn)
+		}
+		m.lostChild(t, c)
+	}
+	return ours
+}
+
+// lostChild takes c out of use after the peer deleted it.
+func (m *Machine) lostChild(t *turn, c *child) {
+	was := c.used
+	if k := m.crossingRekey(c); c.next == nil && k != nil {
+		c.next = k.theirs // the peer's rekey has won
+	}
+	m.linger(t, c)
+	if !was || m.used() != nil {
+		return
+	}
+	t.notice(levelInfo, "peer deleted the CHILD SA", "spi_in", spiWord(c.SA.SPIIn))
+	m.lacksChild(t, "peer deleted the CHILD SA")
+}
+
+// crossingRekey is our rekey of c under way that the peer's has crossed.
+func (m *Machine) crossingRekey(c *child) *createChild {
+	if c.ike.window.out == nil {
+		return nil
+	}
+	if k, ok := c.ike.window.out.task.(*createChild); ok && k.old == c && k.theirs != nil {
+		return k
+	}
+	return nil
+}
+
+// deletedIKE ends s after the peer deleted it.
+func (m *Machine) deletedIKE(t *turn, s *sa) {
+	if s != m.current {
+		m.finish(s, t.now)
+		return
+	}
+	// "If a peer receives a request to close an IKE SA that it is currently
+	// rekeying, it SHOULD reply as usual, and forget about its own rekeying
+	// request." If the peer's own rekey crossed ours, that one has won.
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.2
+	if s.window.out != nil {
+		if k, ok := s.window.out.task.(*rekeyIKE); ok && k.theirs != nil && k.theirs.state == up {
+			m.inherit(t, s, k.theirs)
+			m.finish(s, t.now)
+			return
+		}
+	}
+	m.ended(t, s, "peer deleted the IKE SA")
+}

@@ -1,0 +1,188 @@
+package ikev2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// maxInitTries bounds how often an initiator begins IKE_SA_INIT anew because a
+// COOKIE or another group was asked for.
+const maxInitTries = 8
+
+// A handshake is what is needed until the SA is up.
+type handshake struct {
+	x       *suite.Exchange
+	ni, nr  []byte
+	request []byte // the octets of IKE_SA_INIT, as AUTH covers them
+	answer  []byte
+	cookie  []byte
+	tries   int
+	began   time.Time
+}
+
+// connect begins IKE_SA_INIT.
+func (m *Machine) connect(t *turn) {
+	s := &sa{
+		state: larval, initiator: true, spiI: m.newIKESPI(t),
+		path:  path{local: m.cfg.Local, remote: m.cfg.Remote},
+		shake: &handshake{ni: m.random(t, nonceLen), began: t.now},
+	}
+	m.sas = append(m.sas, s)
+	m.setPhase(t, ike.Connecting, "")
+	m.sendInit(t, s, m.cfg.IKE[0].Group)
+}
+
+// sendInit sends the IKE_SA_INIT request with a key of the given group.
+func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
+	k := s.shake
+	if k.x == nil || k.x.Group() != g {
+		x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
+		if err != nil {
+			t.bug(err)
+			return
+		}
+		k.x = x
+	}
+	k.tries++
+	var list []wire.Payload
+	// "[...] the initiator MUST repeat the IKE_SA_INIT request with [the
+	// cookie] as the first payload and all other payloads unchanged."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.6
+	if k.cookie != nil {
+		list = append(list, &wire.Notify{Type: wire.CookieNotify, Data: k.cookie})
+	}
+	list = append(list,
+		&wire.SA{Proposals: ikeProposals(m.cfg.IKE, nil)},
+		&wire.KE{Group: uint16(g), Public: k.x.Public()},
+		&wire.Nonce{Data: k.ni})
+	list = append(list, natPayloads(s.spiI, 0, s.path, m.cfg.ForceEncap)...)
+	msg := wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
+	k.request = msg.Append(nil)
+	s.window.next = 0
+	m.launch(t, s, k.request, nil)
+}
+
+// receiveInit takes an IKE_SA_INIT response. Nothing in it is authentic yet,
+// so what makes no sense is ignored, and the right answer may still come.
+func (m *Machine) receiveInit(t *turn, d ike.Datagram, msg *wire.Message) {
+	at := slices.IndexFunc(m.sas, func(s *sa) bool {
+		return s.state == larval && s.initiator && s.spiI == msg.Header.SPIi
+	})
+	if at < 0 || msg.Header.MessageID != 0 || msg.Header.Flags&ike.FlagInitiator != 0 {
+		return
+	}
+	s := m.sas[at]
+	if _, critical := wire.UnknownCritical(msg.Payloads); critical {
+		return
+	}
+	if n, ok := wire.FindNotify(msg.Payloads, wire.CookieNotify); ok {
+		m.retryInit(t, s, s.shake.x.Group(), n.Data)
+		return
+	}
+	if n, ok := wire.FindError(msg.Payloads); ok {
+		m.initRefused(t, s, n)
+		return
+	}
+	m.acceptInit(t, s, d, msg)
+}
+
+// retryInit begins anew with another group or a cookie.
+func (m *Machine) retryInit(t *turn, s *sa, g suite.Group, cookie []byte) {
+	// "The data [...] MUST be between 1 and 64 octets in length (inclusive)."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.6
+	if cookie != nil && (len(cookie) < 1 || len(cookie) > 64) {
+		return
+	}
+	if s.shake.tries >= maxInitTries {
+		m.attemptFailed(t, s, fmt.Sprintf("peer asked for another IKE_SA_INIT %d times", maxInitTries))
+		return
+	}
+	if cookie != nil {
+		s.shake.cookie = slices.Clone(cookie)
+	}
+	s.window.out = nil
+	m.sendInit(t, s, g)
+}
+
+// initRefused takes an error in an IKE_SA_INIT response.
+func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
+	switch n.Type {
+	case wire.InvalidKEPayload:
+		if len(n.Data) != 2 {
+			return
+		}
+		g := suite.Group(binary.BigEndian.Uint16(n.Data))
+		// "[...] the initiator MUST again propose its full set of acceptable
+		// cryptographic suites", and only a group out of it may be asked for.
+		// https://www.rfc-editor.org/rfc/rfc7296#section-2.7
+		if !slices.Contains(groupsIKE(m.cfg.IKE), g) {
+			m.stranger(t, "peer wants another group", "reason", fmt.Sprintf("peer wants %v in IKE_SA_INIT; we allow %s: add %d to Phase1DHGroupNumbers",
+				g, groupWords(groupsIKE(m.cfg.IKE)), g))
+			return
+		}
+		if g != s.shake.x.Group() {
+			m.retryInit(t, s, g, nil)
+		}
+	case wire.NoProposalChosen:
+		m.attemptFailed(t, s, "peer accepts none of the IKE algorithms that we offer ("+ikeWords(ikeProposals(m.cfg.IKE, nil))+
+			"): make Phase1EncryptionAlgorithms, Phase1IntegrityAlgorithms and Phase1DHGroupNumbers overlap at both ends")
+	default:
+		m.attemptFailed(t, s, fmt.Sprintf("peer refuses IKE_SA_INIT with %v", n.Type))
+	}
+}
+
+// acceptInit takes the peer's choice, makes keys and goes on to IKE_AUTH.
+func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) {
+	sap, okSA := wire.Find[*wire.SA](msg.Payloads)
+	ke, okKE := wire.Find[*wire.KE](msg.Payloads)
+	nonce, okNonce := wire.Find[*wire.Nonce](msg.Payloads)
+	if !okSA || !okKE || !okNonce || msg.Header.SPIr == 0 || !single(sap) {
+		return
+	}
+	chosen, _, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	if !ok {
+		m.attemptFailed(t, s, "peer chose what we did not offer: "+ikeWords(sap.Proposals))
+		return
+	}
+	if suite.Group(ke.Group) != chosen.Group || s.shake.x.Group() != chosen.Group {
+		return
+	}
+	shared, err := s.shake.x.Shared(ke.Public)
+	if err != nil {
+		m.attemptFailed(t, s, fmt.Sprintf("peer's key exchange value is not valid: %v", err))
+		return
+	}
+	s.spiR, s.suite = msg.Header.SPIr, chosen
+	s.shake.nr, s.shake.answer = slices.Clone(nonce.Data), slices.Clone(msg.Octets)
+	keys, err := suite.DeriveIKE(chosen, suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr, SPIi: s.spiI, SPIr: s.spiR, Shared: shared})
+	if err == nil {
+		err = s.adopt(m, keys)
+	}
+	if err != nil {
+		t.bug(err)
+		return
+	}
+	shared.Wipe()
+	s.window.out = nil
+	s.state = keyed
+	s.path.local, s.path.remote = d.Local, d.Remote
+	s.path.detect(msg.Header, msg.Payloads, m.cfg.ForceEncap)
+	if s.path.encap() {
+		s.path.float()
+		t.act(ike.MovePeer{Local: s.path.local, Remote: s.path.remote})
+	}
+	s.tasks = append(s.tasks, &authenticate{spi: m.newESPSPI(t)})
+}
+
+// attemptFailed ends an attempt of ours.
+func (m *Machine) attemptFailed(t *turn, s *sa, reason string) {
+	t.notice(levelWarn, "negotiation failed", "remote", s.path.remote, "reason", reason)
+	m.forget(s)
+	m.failed(t, reason, later)
+}

@@ -1,0 +1,184 @@
+package ikev2
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// maxHalfOpen bounds the peer's attempts that have not come to IKE_AUTH. The
+// oldest makes room: with a cookie each comes from the peer's own address, so
+// the newest is the likeliest to be meant.
+const maxHalfOpen = 4
+
+// respondInit answers an IKE_SA_INIT request.
+func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
+	h := msg.Header
+	if h.SPIi == 0 || h.SPIr != 0 || h.MessageID != 0 || h.Flags&ike.FlagInitiator == 0 {
+		return
+	}
+	if m.repeatInit(t, d, msg) {
+		return
+	}
+	if kind, critical := wire.UnknownCritical(msg.Payloads); critical {
+		m.refuseInit(t, d, h, &wire.Notify{Type: wire.UnsupportedCriticalPayload, Data: []byte{byte(kind)}})
+		return
+	}
+	sap, okSA := wire.Find[*wire.SA](msg.Payloads)
+	ke, okKE := wire.Find[*wire.KE](msg.Payloads)
+	nonce, okNonce := wire.Find[*wire.Nonce](msg.Payloads)
+	if !okSA || !okKE || !okNonce {
+		m.refuseInit(t, d, h, &wire.Notify{Type: wire.InvalidSyntax})
+		return
+	}
+	if m.demandCookie(t, d, msg, nonce.Data) {
+		return
+	}
+	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	if !ok {
+		m.refuseInit(t, d, h, &wire.Notify{Type: wire.NoProposalChosen})
+		m.rejected(t, d, explainIKE(m.cfg.IKE, sap.Proposals))
+		return
+	}
+	// "[...] the responder [...] reject the request and indicate its preferred
+	// Diffie-Hellman group in the INVALID_KE_PAYLOAD Notify payload."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-1.3
+	if suite.Group(ke.Group) != chosen.Group {
+		m.refuseInit(t, d, h, groupWanted(chosen.Group))
+		return
+	}
+	m.acceptInitiator(t, d, msg, answerInit{chosen, prop, ke, nonce})
+}
+
+// repeatInit answers a retransmitted request as before.
+func (m *Machine) repeatInit(t *turn, d ike.Datagram, msg *wire.Message) bool {
+	for _, s := range m.sas {
+		if !s.initiator && s.shake != nil && s.spiI == msg.Header.SPIi && bytes.Equal(s.shake.request, msg.Octets) {
+			t.send(d.Local, d.Remote, s.shake.answer)
+			return true
+		}
+	}
+	return false
+}
+
+// demandCookie asks the sender to prove its address, when that is called for,
+// and reports whether the request is done with.
+func (m *Machine) demandCookie(t *turn, d ike.Datagram, msg *wire.Message, nonce []byte) bool {
+	if m.halfOpen() == 0 && !m.cfg.Tuning.RequireCookie() {
+		return false
+	}
+	claim := cookieClaim{remote: d.Remote, spiI: msg.Header.SPIi, nonce: nonce}
+	if n, ok := msg.Payloads[0].(*wire.Notify); ok && n.Type == wire.CookieNotify &&
+		m.cfg.Tuning.Cookies.valid(t.now, claim, n.Data) {
+		return false
+	}
+	c, err := m.cfg.Tuning.Cookies.make(t.now, claim)
+	if err != nil {
+		t.bug(err)
+		return true
+	}
+	m.refuseInit(t, d, msg.Header, &wire.Notify{Type: wire.CookieNotify, Data: c})
+	return true
+}
+
+// halfOpen counts the peer's attempts that have not come to IKE_AUTH.
+func (m *Machine) halfOpen() int {
+	n := 0
+	for _, s := range m.sas {
+		if !s.initiator && s.state == keyed {
+			n++
+		}
+	}
+	return n
+}
+
+// refuseInit answers with one notify and keeps nothing.
+func (m *Machine) refuseInit(t *turn, d ike.Datagram, h ike.Header, n *wire.Notify) {
+	h.Version, h.Flags, h.Exchange = wire.Version, ike.FlagResponse, wire.IKESAInit
+	msg := wire.Message{Header: h, Payloads: []wire.Payload{n}}
+	t.send(d.Local, d.Remote, msg.Append(nil))
+}
+
+// groupWanted is the notify that asks for group g.
+func groupWanted(g suite.Group) *wire.Notify {
+	return &wire.Notify{Type: wire.InvalidKEPayload, Data: binary.BigEndian.AppendUint16(nil, uint16(g))}
+}
+
+// rejected reports why an attempt of the peer came to nothing. Its message
+// proves nothing, so an SA that is up or being made is not touched.
+func (m *Machine) rejected(t *turn, d ike.Datagram, reason string) {
+	m.stranger(t, "negotiation failed", "remote", d.Remote, "reason", reason)
+	if m.status.phase == ike.Idle || m.status.phase == ike.Failed {
+		m.setPhase(t, m.status.phase, reason)
+	}
+}
+
+// An answerInit is what the responder has chosen.
+type answerInit struct {
+	suite    suite.IKE
+	proposal wire.Proposal
+	ke       *wire.KE
+	nonce    *wire.Nonce
+}
+
+// acceptInitiator makes an SA for the initiator, with keys, and answers.
+func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a answerInit) {
+	x, err := suite.NewExchange(a.suite.Group, m.cfg.Tuning.Rand)
+	if err != nil {
+		t.bug(err)
+		return
+	}
+	shared, err := x.Shared(a.ke.Public)
+	if err != nil {
+		m.refuseInit(t, d, msg.Header, &wire.Notify{Type: wire.InvalidSyntax})
+		m.rejected(t, d, fmt.Sprintf("peer's key exchange value is not valid: %v", err))
+		return
+	}
+	s := &sa{
+		state: keyed, spiI: msg.Header.SPIi, spiR: m.newIKESPI(t), suite: a.suite,
+		path:  path{local: d.Local, remote: d.Remote},
+		until: t.now.Add(m.cfg.Tuning.RetransmitTimeout),
+		shake: &handshake{ni: a.nonce.Data, nr: m.random(t, nonceLen), request: msg.Octets, began: t.now},
+	}
+	s.path.detect(msg.Header, msg.Payloads, m.cfg.ForceEncap)
+	keys, err := suite.DeriveIKE(a.suite, suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr, SPIi: s.spiI, SPIr: s.spiR, Shared: shared})
+	if err == nil {
+		err = s.adopt(m, keys)
+	}
+	if err != nil {
+		t.bug(err)
+		return
+	}
+	shared.Wipe()
+	list := []wire.Payload{
+		answerIKE(a.suite, a.proposal, nil),
+		&wire.KE{Group: uint16(a.suite.Group), Public: x.Public()},
+		&wire.Nonce{Data: s.shake.nr},
+	}
+	if s.path.supported {
+		list = append(list, natPayloads(s.spiI, s.spiR, s.path, m.cfg.ForceEncap)...)
+	}
+	answer := wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list}
+	s.shake.answer = answer.Append(nil)
+	s.window.expect = 1
+	m.dropOldestHalfOpen()
+	m.sas = append(m.sas, s)
+	t.send(d.Local, d.Remote, s.shake.answer)
+}
+
+// dropOldestHalfOpen makes room for one more attempt of the peer.
+func (m *Machine) dropOldestHalfOpen() {
+	if m.halfOpen() < maxHalfOpen {
+		return
+	}
+	for _, s := range m.sas {
+		if !s.initiator && s.state == keyed {
+			m.forget(s)
+			return
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package ikev2
+
+import (
+	"fmt"
+	"time"
+
+	"seikan/internal/ipsec/ike/ikev2/wire"
+)
+
+// maxProbePause is how long a probe waits for its answer at most before it is
+// sent again, however long DPDInterval is.
+const maxProbePause = 2 * time.Second
+
+// A liveness is when the peer was last heard.
+type liveness struct{ seen time.Time }
+
+// hear says that the peer was alive at at.
+func (l *liveness) hear(at time.Time) { l.seen = latest(l.seen, at) }
+
+// probePause is how long a probe waits for its answer before it is sent again.
+func (m *Machine) probePause() time.Duration { return min(m.cfg.DPDInterval, maxProbePause) }
+
+// probeAt is when the peer has been silent for so long that it must be
+// probed. While a request of ours is unanswered that is the probe.
+func (m *Machine) probeAt() time.Time {
+	s := m.current
+	if s == nil || s.window.out != nil {
+		return time.Time{}
+	}
+	return m.live.seen.Add(m.cfg.DPDInterval)
+}
+
+// probePeer asks a silent peer for a sign of life.
+func (m *Machine) probePeer(t *turn) {
+	if at := m.probeAt(); !at.IsZero() && !t.now.Before(at) && len(m.current.tasks) == 0 {
+		m.current.tasks = append(m.current.tasks, &probe{})
+	}
+}
+
+// A probe is an empty INFORMATIONAL request (RFC 7296 section 1.4).
+type probe struct{}
+
+func (*probe) exchange() uint8 { return wire.Informational }
+
+func (*probe) request(*Machine, *turn, *sa) ([]wire.Payload, bool) { return nil, true }
+
+// response has nothing to do: that there is one is all that counts.
+func (*probe) response(*Machine, *turn, *sa, []wire.Payload) {}
+
+// unanswered gives up on s, whose request f was never answered.
+//
+// "[...] if there are no responses after several retransmissions, the IKE SA
+// and all CHILD SAs set up through it [are] discarded."
+// https://www.rfc-editor.org/rfc/rfc7296#section-2.4
+func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
+	switch {
+	case s.state == larval:
+		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to IKE_SA_INIT: check the peer's address, that it is running, and that UDP %d and 4500 pass the firewalls between",
+			s.path.remote, s.path.remote.Port()))
+	case s.state == keyed:
+		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to IKE_AUTH: the peer answered IKE_SA_INIT, so see whether UDP %d passes, and the peer's log",
+			s.path.remote, s.path.remote.Port()))
+	case s == m.current:
+		silent := m.cfg.Tuning.RetransmitTimeout
+		if _, probing := f.task.(*probe); probing {
+			silent = m.cfg.DPDTimeout
+		}
+		t.notice(levelWarn, "peer is dead", "remote", s.path.remote, "silent", silent, "exchange", wire.ExchangeName(f.task.exchange()))
+		m.finish(s, t.now)
+		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v", s.path.remote, silent), again)
+		m.forget(s)
+	default:
+		m.forget(s)
+	}
+}

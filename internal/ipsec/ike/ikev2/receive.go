@@ -1,0 +1,203 @@
+package ikev2
+
+import (
+	"fmt"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/wire"
+)
+
+// strangerQuiet is how long at least lies between two notices about messages
+// that prove nothing about their sender: a flood must not fill the log.
+const strangerQuiet = 5 * time.Second
+
+// stranger is a notice about a message that proves nothing about its sender.
+func (m *Machine) stranger(t *turn, text string, attrs ...any) {
+	if t.now.Before(m.quiet) {
+		return
+	}
+	m.quiet = t.now.Add(strangerQuiet)
+	t.notice(levelWarn, text, attrs...)
+}
+
+// receive takes one datagram. What is not authentic changes nothing but a
+// half-open attempt.
+func (m *Machine) receive(t *turn, d ike.Datagram) {
+	h, _, err := ike.ParseHeader(d.Data)
+	if err != nil {
+		return
+	}
+	if h.Major() != 2 {
+		m.refuseVersion(t, d, h)
+		return
+	}
+	if h.Exchange != wire.IKESAInit {
+		m.receiveSealed(t, d, h)
+		return
+	}
+	msg, err := wire.Parse(d.Data)
+	switch {
+	case err != nil:
+		return
+	case h.Flags&ike.FlagResponse != 0:
+		m.receiveInit(t, d, msg)
+	default:
+		m.respondInit(t, d, msg)
+	}
+}
+
+// refuseVersion answers a request of a later version.
+func (m *Machine) refuseVersion(t *turn, d ike.Datagram, h ike.Header) {
+	// "[...] MUST drop the message and SHOULD send [INVALID_MAJOR_VERSION]
+	// containing the highest version number it supports."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.5
+	if h.Major() < 2 || h.Flags&ike.FlagResponse != 0 {
+		return
+	}
+	h.Version, h.Flags = wire.Version, ike.FlagResponse
+	msg := wire.Message{Header: h, Payloads: []wire.Payload{&wire.Notify{Type: wire.InvalidMajorVersion}}}
+	t.send(d.Local, d.Remote, msg.Append(nil))
+}
+
+// receiveSealed takes a message of an SA that has keys.
+func (m *Machine) receiveSealed(t *turn, d ike.Datagram, h ike.Header) {
+	s := m.find(h)
+	if s == nil || s.open == nil {
+		return
+	}
+	msg, err := wire.Parse(d.Data)
+	if err != nil {
+		return
+	}
+	list, authentic, err := wire.Open(msg, s.open)
+	if !authentic {
+		return
+	}
+	if s == m.current {
+		m.live.hear(t.now)
+	}
+	if h.Flags&ike.FlagResponse != 0 {
+		m.receiveResponse(t, s, received{d, h, list, err})
+		return
+	}
+	m.receiveRequest(t, s, received{d, h, list, err})
+}
+
+// A received is an authentic message. err is what was wrong inside it.
+type received struct {
+	from ike.Datagram
+	h    ike.Header
+	list []wire.Payload
+	err  error
+}
+
+func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
+	f := s.window.out
+	if f == nil || f.task == nil || f.task.exchange() != r.h.Exchange || s.state == gone {
+		return
+	}
+	if _, ok := s.window.settle(r.h.MessageID); !ok {
+		return
+	}
+	m.follow(t, s, r.from)
+	if kind, critical := wire.UnknownCritical(r.list); critical && r.err == nil {
+		r.err = fmt.Errorf("critical payload of unknown type %d", kind)
+	}
+	if r.err != nil {
+		m.broken(t, s, fmt.Sprintf("peer's %s response is malformed: %v", wire.ExchangeName(r.h.Exchange), r.err))
+		return
+	}
+	f.task.response(m, t, s, r.list)
+}
+
+// broken ends s after an authentic message that makes no sense.
+func (m *Machine) broken(t *turn, s *sa, reason string) {
+	t.notice(levelWarn, "IKE SA is broken", "reason", reason)
+	switch {
+	case s.state == keyed:
+		m.attemptFailed(t, s, reason)
+	case s == m.current:
+		m.fade(s, t.now)
+		s.tasks = append(s.tasks, &deleteIKE{})
+		m.down(t, reason, later)
+	default:
+		m.forget(s)
+	}
+}
+
+func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
+	switch s.window.admit(r.h.MessageID) {
+	case ignore:
+		return
+	case repeat:
+		m.counts.retransmits++
+		t.send(r.from.Local, r.from.Remote, s.window.cached)
+		return
+	case fresh:
+	}
+	if s.state == gone || (s.state == keyed && (s.initiator || r.h.Exchange != wire.IKEAuth)) {
+		return // nothing may be asked before AUTH, nor after the end
+	}
+	m.follow(t, s, r.from)
+	if r.err != nil {
+		// "[...] INVALID_SYNTAX [...] SHOULD be sent [...] in response to a
+		// request that was authentic, and the IKE SA is deleted."
+		// https://www.rfc-editor.org/rfc/rfc7296#section-2.21
+		m.refuse(t, s, r, &wire.Notify{Type: wire.InvalidSyntax})
+		m.ended(t, s, fmt.Sprintf("peer's %s request is malformed: %v", wire.ExchangeName(r.h.Exchange), r.err))
+		return
+	}
+	// "If the critical flag is set and the payload type is unrecognized, the
+	// message MUST be rejected [...] UNSUPPORTED_CRITICAL_PAYLOAD."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.5
+	if kind, critical := wire.UnknownCritical(r.list); critical {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.UnsupportedCriticalPayload, Data: []byte{byte(kind)}})
+		if s.state == keyed {
+			m.ended(t, s, fmt.Sprintf("peer's IKE_AUTH needs an extension (payload type %d) that does not exist here", kind))
+		}
+		return
+	}
+	switch r.h.Exchange {
+	case wire.IKEAuth:
+		m.respondAuth(t, s, r)
+	case wire.CreateChildSA:
+		m.respondCreate(t, s, r)
+	case wire.Informational:
+		m.respondInformational(t, s, r)
+	default:
+		m.refuse(t, s, r, &wire.Notify{Type: wire.InvalidSyntax})
+	}
+}
+
+// reply answers request r on s.
+func (m *Machine) reply(t *turn, s *sa, r received, list ...wire.Payload) {
+	data, err := wire.Seal(s.header(r.h.Exchange, r.h.MessageID, true), list, s.seal)
+	if err != nil {
+		t.bug(err)
+		return
+	}
+	s.window.answered(data)
+	// "[...] MUST respond to the address and port from which the request was
+	// received", from the address and port at which it was.
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.11
+	t.send(r.from.Local, r.from.Remote, data)
+	s.path.sent = t.now
+}
+
+// refuse answers request r with one notify.
+func (m *Machine) refuse(t *turn, s *sa, r received, n *wire.Notify) { m.reply(t, s, r, n) }
+
+// ended makes s gone after our last response on it, which it will repeat.
+func (m *Machine) ended(t *turn, s *sa, reason string) {
+	was := s.state
+	m.finish(s, t.now)
+	switch {
+	case s == m.current:
+		t.notice(levelWarn, "IKE SA is down", "reason", reason)
+		m.down(t, reason, later)
+	case was == keyed:
+		t.notice(levelWarn, "negotiation failed", "remote", s.path.remote, "reason", reason)
+		m.failed(t, reason, later)
+	}
+}

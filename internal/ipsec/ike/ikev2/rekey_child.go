@@ -1,0 +1,328 @@
+package ikev2
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// When a rekey is tried again: after TEMPORARY_FAILURE the peer is given time
+// to finish what it does; another refusal is not likely to pass soon.
+const (
+	retryTemporary = 2 * time.Second // plus up to as much again, at random
+	retryRefused   = 30 * time.Second
+)
+
+// createChild is our CREATE_CHILD_SA exchange for a CHILD SA: the successor of
+// old, or a first one if old is nil.
+type createChild struct {
+	old   *child
+	offer offer
+	ni    []byte
+	group suite.Group // that the peer asked for; 0: ours to choose
+	tries int
+
+	// When the peer rekeys old at the same time (RFC 7296 section 2.8.1): the
+	// CHILD SA of its exchange and the lower of that exchange's nonces.
+	theirs *child
+	lowest []byte
+}
+
+func (*createChild) exchange() uint8 { return wire.CreateChildSA }
+
+// rekeyChild begins a rekey of c, unless one has begun.
+func (m *Machine) rekeyChild(c *child) {
+	begun := c.ike.begun(func(k task) bool {
+		cc, ok := k.(*createChild)
+		return ok && cc.old == c
+	})
+	if c.ike.state == up && !begun {
+		c.ike.tasks = append(c.ike.tasks, &createChild{old: c})
+	}
+}
+
+// startRekeyChild is the operator's wish for a new CHILD SA.
+func (m *Machine) startRekeyChild() {
+	if c := m.used(); c != nil {
+		m.rekeyChild(c)
+		return
+	}
+	m.requestChild()
+}
+
+// requestChild asks for a CHILD SA on an IKE SA that has none.
+func (m *Machine) requestChild() {
+	s := m.current
+	if s == nil || m.used() != nil || s.begun(func(k task) bool { _, ok := k.(*createChild); return ok }) {
+		return
+	}
+	s.tasks = append(s.tasks, &createChild{})
+}
+
+// firstGroup is the group of our KE payload: the one asked for, else that of
+// the CHILD SA before, else the first that we offer; 0 without PFS.
+func (m *Machine) firstGroup(k *createChild) suite.Group {
+	groups := slices.DeleteFunc(groupsESP(m.cfg.ESP), func(g suite.Group) bool { return g == 0 })
+	switch {
+	case k.group != 0:
+		return k.group
+	case len(groups) == 0:
+		return 0
+	case k.old != nil && slices.Contains(groups, k.old.SA.Suite.Group):
+		return k.old.SA.Suite.Group
+	}
+	return groups[0]
+}
+
+func (k *createChild) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
+	if (k.old != nil && k.old.state != childUp) || (k.old == nil && m.used() != nil) {
+		return nil, false
+	}
+	k.tries++
+	k.ni = m.random(t, nonceLen)
+	k.offer = offer{spi: m.newESPSPI(t), pfs: true}
+	var list []wire.Payload
+	if k.old != nil {
+		// The SPI is that which the sender of the request takes packets with.
+		// https://www.rfc-editor.org/rfc/rfc7296#section-1.3.3
+		list = append(list, &wire.Notify{Protocol: wire.ProtoESP, SPI: spiOctets(k.old.SA.SPIIn), Type: wire.RekeySA})
+	}
+	list = append(list, &wire.SA{Proposals: espProposals(m.cfg.ESP, k.offer.spi, true)}, &wire.Nonce{Data: k.ni})
+	if g := m.firstGroup(k); g != 0 {
+		x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
+		if err != nil {
+			t.bug(err)
+			return nil, false
+		}
+		k.offer.x = x
+		list = append(list, &wire.KE{Group: uint16(g), Public: x.Public()})
+	}
+	return append(list, &wire.TS{Selectors: m.cfg.LocalTS}, &wire.TS{Responder: true, Selectors: m.cfg.RemoteTS}), true
+}
+
+func spiOctets(spi uint32) []byte { return binary.BigEndian.AppendUint32(nil, spi) }
+
+func (k *createChild) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
+	if n, ok := wire.FindError(list); ok {
+		k.refused(m, t, s, n)
+		return
+	}
+	nonce, ok := wire.Find[*wire.Nonce](list)
+	if !ok {
+		m.broken(t, s, "peer's CREATE_CHILD_SA response has no nonce")
+		return
+	}
+	c, reason := m.childAnswered(t, s, k.offer, suite.KeyInput{Ni: k.ni, Nr: nonce.Data}, list)
+	if c == nil {
+		// The peer has made a CHILD SA that we cannot use.
+		s.tasks = append(s.tasks, &deleteChild{spiIn: k.offer.spi})
+		k.failed(m, t, reason, retryRefused)
+		return
+	}
+	k.succeeded(m, t, c, lower(k.ni, nonce.Data))
+}
+
+// lower is the lower of two nonces, compared octet by octet.
+func lower(a, b []byte) []byte {
+	if bytes.Compare(a, b) <= 0 {
+		return a
+	}
+	return b
+}
+
+// succeeded puts c in place of the old CHILD SA, unless the peer has rekeyed
+// that too and its exchange wins.
+func (k *createChild) succeeded(m *Machine, t *turn, c *child, lowest []byte) {
+	m.counts.rekeys++
+	crossing := k.theirs != nil && k.theirs.state == childUp
+	// "[...] the SA created with the lowest of the four nonces used in the two
+	// exchanges SHOULD be closed by the endpoint that created it."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.1
+	if crossing && bytes.Compare(lowest, k.lowest) < 0 {
+		t.notice(levelDebug, "both ends rekeyed the CHILD SA; ours is redundant", "spi_in", spiWord(c.SA.SPIIn))
+		m.replacedBy(t, k.old, k.theirs)
+		m.closeChild(t, c)
+		return
+	}
+	if crossing {
+		t.notice(levelDebug, "both ends rekeyed the CHILD SA; the peer's is redundant", "spi_in", spiWord(k.theirs.SA.SPIIn))
+		k.theirs.state, k.theirs.soft = childReplaced, time.Time{}
+	}
+	m.use(t, c)
+	if k.old != nil && k.old.state == childUp {
+		m.closeChild(t, k.old)
+	}
+}
+
+// replacedBy says that the peer's exchange made next in place of old, which
+// the peer will delete. Outgoing packets take old until then, since only then
+// is it certain that the peer knows next.
+func (m *Machine) replacedBy(t *turn, old, next *child) {
+	old.next = next
+	if old.state != childUp {
+		m.use(t, next)
+		return
+	}
+	old.state, old.soft = childReplaced, time.Time{}
+}
+
+// closeChild deletes c at the peer; it still takes in packets.
+func (m *Machine) closeChild(t *turn, c *child) {
+	c.state, c.soft = childClosing, time.Time{}
+	c.ike.tasks = append(c.ike.tasks, &deleteChild{spiIn: c.SA.SPIIn, spiOut: c.SA.SPIOut})
+}
+
+// refused takes an error in the response.
+func (k *createChild) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
+	switch n.Type {
+	case wire.InvalidKEPayload:
+		k.retryGroup(m, t, s, n)
+	case wire.TemporaryFailure:
+		// "[...] MUST NOT immediately retry the operation".
+		// https://www.rfc-editor.org/rfc/rfc7296#section-2.25
+		k.failed(m, t, "peer is busy with the same SA (TEMPORARY_FAILURE)", retryTemporary+m.jitter(t, retryTemporary))
+	case wire.ChildSANotFound:
+		// "[...] SHOULD silently delete the Child SA (if it still exists) and
+		// send a request to create a new Child SA from scratch".
+		// https://www.rfc-editor.org/rfc/rfc7296#section-2.25
+		if k.old == nil || k.theirs != nil || !slices.Contains(m.children, k.old) || k.old.state != childUp {
+			k.failed(m, t, "peer no longer knows the CHILD SA", retryTemporary)
+			return
+		}
+		m.removeChild(t, k.old)
+		m.setPhase(t, ike.Authed, "peer no longer knows the CHILD SA")
+		s.tasks = append(s.tasks, &createChild{})
+	default:
+		k.failed(m, t, m.childRefused(n.Type, true), retryRefused)
+	}
+}
+
+// retryGroup asks again with the group that the peer wants.
+func (k *createChild) retryGroup(m *Machine, t *turn, s *sa, n *wire.Notify) {
+	allowed := groupsESP(m.cfg.ESP)
+	if len(n.Data) != 2 || k.tries >= maxInitTries {
+		k.failed(m, t, "peer's INVALID_KE_PAYLOAD makes no sense", retryRefused)
+		return
+	}
+	g := suite.Group(binary.BigEndian.Uint16(n.Data))
+	if g == 0 || !slices.Contains(allowed, g) {
+		k.failed(m, t, fmt.Sprintf("peer wants %v for the CHILD SA; we allow %s: add %d to Phase2DHGroupNumbers", g, groupWords(allowed), g), retryRefused)
+		return
+	}
+	k.group = g
+	s.tasks = append([]task{k}, s.tasks...)
+}
+
+// failed arranges for another try, or leaves it to the peer's own rekey.
+func (k *createChild) failed(m *Machine, t *turn, reason string, pause time.Duration) {
+	switch {
+	case k.theirs != nil && k.theirs.state == childUp:
+		m.replacedBy(t, k.old, k.theirs)
+	case k.old == nil:
+		t.notice(levelWarn, "no CHILD SA", "reason", reason)
+		if m.used() == nil {
+			m.lacksChild(t, reason)
+		}
+	case k.old.state == childUp:
+		t.notice(levelWarn, "CHILD SA could not be rekeyed", "reason", reason, "again_in", pause)
+		k.old.soft = t.now.Add(pause)
+	}
+}
+
+// respondCreate answers the peer's CREATE_CHILD_SA request.
+func (m *Machine) respondCreate(t *turn, s *sa, r received) {
+	sap, okSA := wire.Find[*wire.SA](r.list)
+	nonce, okNonce := wire.Find[*wire.Nonce](r.list)
+	if !okSA || !okNonce {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.InvalidSyntax})
+		return
+	}
+	if s.state != up {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
+		return
+	}
+	if sap.Proposals[0].Protocol == wire.ProtoIKE {
+		m.respondRekeyIKE(t, s, r, sap, nonce)
+		return
+	}
+	// "If a peer receives a request to create or rekey a Child SA when it is
+	// currently rekeying the IKE SA, it SHOULD reply with TEMPORARY_FAILURE."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.2
+	if s.underway(isRekeyIKE) {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
+		return
+	}
+	var old *child
+	if n, ok := wire.FindNotify(r.list, wire.RekeySA); ok {
+		var no *wire.Notify
+		if old, no = m.rekeyed(n); no != nil {
+			m.refuse(t, s, r, no)
+			return
+		}
+	}
+	m.respondChild(t, s, r, old, nonce)
+}
+
+// rekeyed is the CHILD SA that the peer wants to rekey, or the notify that
+// says why it may not.
+func (m *Machine) rekeyed(n *wire.Notify) (*child, *wire.Notify) {
+	at := slices.IndexFunc(m.children, func(c *child) bool {
+		return c.state != childLingering && len(n.SPI) == 4 && c.SA.SPIOut == binary.BigEndian.Uint32(n.SPI)
+	})
+	if at < 0 {
+		return nil, &wire.Notify{Protocol: n.Protocol, SPI: n.SPI, Type: wire.ChildSANotFound}
+	}
+	// "If a peer receives a request to rekey a Child SA that it is currently
+	// trying to close, it SHOULD reply with TEMPORARY_FAILURE."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.1
+	if c := m.children[at]; c.state == childUp {
+		return c, nil
+	}
+	return nil, &wire.Notify{Type: wire.TemporaryFailure}
+}
+
+// respondChild answers a request for a CHILD SA: the successor of old, or one
+// that takes the place of whatever there is.
+func (m *Machine) respondChild(t *turn, s *sa, r received, old *child, nonce *wire.Nonce) {
+	nr := m.random(t, nonceLen)
+	c, answer, reason := m.childRequested(t, s, suite.KeyInput{Ni: nonce.Data, Nr: nr}, r.list, childTerms{pfs: true})
+	if c == nil {
+		t.notice(levelWarn, "peer's CREATE_CHILD_SA is refused", "reason", reason)
+		m.reply(t, s, r, answer...)
+		return
+	}
+	m.reply(t, s, r, slices.Insert(answer, 1, wire.Payload(&wire.Nonce{Data: nr}))...)
+	if old == nil {
+		m.takeOver(t, c)
+		return
+	}
+	m.counts.rekeys++
+	// "If a peer receives a request to rekey a Child SA that it is currently
+	// rekeying, it SHOULD reply as usual, and SHOULD prepare to close
+	// redundant SAs later based on the nonces."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.1
+	if s.window.out != nil {
+		if k, ok := s.window.out.task.(*createChild); ok && k.old == old {
+			k.theirs, k.lowest = c, lower(nonce.Data, nr)
+			return
+		}
+	}
+	m.replacedBy(t, old, c)
+}
+
+// takeOver uses c in place of every other CHILD SA: a tunnel has one pair, and
+// another that the peer asks for replaces it (vpn §3.4).
+func (m *Machine) takeOver(t *turn, c *child) {
+	m.use(t, c)
+	for _, other := range slices.Clone(m.children) {
+		if other != c && other.state == childUp {
+			m.closeChild(t, other)
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package ikev2
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/secret"
+)
+
+// rekeyIKE is our CREATE_CHILD_SA exchange that replaces the IKE SA (RFC 7296
+// section 1.3.2).
+type rekeyIKE struct {
+	spi   uint64
+	ni    []byte
+	x     *suite.Exchange
+	group suite.Group // that the peer asked for; 0: the old one
+	tries int
+
+	// When the peer rekeys the IKE SA at the same time (section 2.8.2): the SA
+	// of its exchange and the lower of that exchange's nonces.
+	theirs *sa
+	lowest []byte
+}
+
+func (*rekeyIKE) exchange() uint8 { return wire.CreateChildSA }
+
+func isRekeyIKE(k task) bool { _, ok := k.(*rekeyIKE); return ok }
+
+// startRekeyIKE begins a rekey of the current IKE SA, unless one has begun.
+func (m *Machine) startRekeyIKE() {
+	if s := m.current; s != nil && s.state == up && !s.begun(isRekeyIKE) {
+		s.tasks = append(s.tasks, &rekeyIKE{})
+	}
+}
+
+func (k *rekeyIKE) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
+	if s != m.current {
+		return nil, false
+	}
+	g := k.group
+	if g == 0 {
+		g = s.suite.Group
+	}
+	x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
+	if err != nil {
+		t.bug(err)
+		return nil, false
+	}
+	k.x, k.spi, k.ni = x, m.newIKESPI(t), m.random(t, nonceLen)
+	k.tries++
+	return []wire.Payload{
+		&wire.SA{Proposals: ikeProposals(m.cfg.IKE, binary.BigEndian.AppendUint64(nil, k.spi))},
+		&wire.Nonce{Data: k.ni},
+		&wire.KE{Group: uint16(g), Public: x.Public()},
+	}, true
+}
+
+func (k *rekeyIKE) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
+	if n, ok := wire.FindError(list); ok {
+		k.refused(m, t, s, n)
+		return
+	}
+	sap, okSA := wire.Find[*wire.SA](list)
+	nonce, okNonce := wire.Find[*wire.Nonce](list)
+	ke, okKE := wire.Find[*wire.KE](list)
+	if !okSA || !okNonce || !okKE || !single(sap) {
+		m.broken(t, s, "peer's answer to the rekey of the IKE SA makes no sense")
+		return
+	}
+	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	if !ok || len(prop.SPI) != 8 || suite.Group(ke.Group) != chosen.Group || k.x.Group() != chosen.Group {
+		m.broken(t, s, "peer chose for the rekey of the IKE SA what we did not offer: "+ikeWords(sap.Proposals))
+		return
+	}
+	shared, err := k.x.Shared(ke.Public)
+	if err != nil {
+		m.broken(t, s, fmt.Sprintf("peer's key exchange value is not valid: %v", err))
+		return
+	}
+	next := &sa{initiator: true, suite: chosen, spiI: k.spi, spiR: binary.BigEndian.Uint64(prop.SPI)}
+	if m.succeed(t, s, next, suite.KeyInput{Ni: k.ni, Nr: nonce.Data, Shared: shared}) {
+		k.succeeded(m, t, s, next, lower(k.ni, nonce.Data))
+	}
+}
+
+// succeed makes next, which has its algorithms and SPIs, the successor of s in
+// everything but use.
+func (m *Machine) succeed(t *turn, s, next *sa, in suite.KeyInput) bool {
+	in.SPIi, in.SPIr = next.spiI, next.spiR
+	keys, err := suite.DeriveRekeyedIKE(next.suite, s.suite.PRF, s.keys.D, in)
+	if err == nil {
+		err = next.adopt(m, keys)
+	}
+	if err != nil {
+		t.bug(err)
+		return false
+	}
+	in.Shared.Wipe()
+	next.state, next.rekeyed, next.peer, next.path, next.established = up, true, s.peer, s.path, t.now
+	m.lifetimes(t, next)
+	m.sas = append(m.sas, next)
+	m.counts.rekeys++
+	return true
+}
+
+// succeeded puts next in place of s, unless the peer has rekeyed s too and its
+// exchange wins.
+func (k *rekeyIKE) succeeded(m *Machine, t *turn, s, next *sa, lowest []byte) {
+	crossing := k.theirs != nil && k.theirs.state == up
+	// "[...] the new IKE SA [with] the lowest nonce of the four is [...] closed
+	// by the endpoint that created it, and the surviving one inherits all the
+	// Child SAs."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.2
+	if crossing && bytes.Compare(lowest, k.lowest) < 0 {
+		t.notice(levelDebug, "both ends rekeyed the IKE SA; ours is redundant")
+		m.inherit(t, s, k.theirs)
+		m.fade(next, t.now)
+		next.tasks = append(next.tasks, &deleteIKE{})
+		m.fade(s, t.now) // the peer deletes it
+		return
+	}
+	if crossing {
+		t.notice(levelDebug, "both ends rekeyed the IKE SA; the peer's is redundant")
+		m.fade(k.theirs, t.now)
+	}
+	m.inherit(t, s, next)
+	m.fade(s, t.now)
+	s.tasks = append(s.tasks, &deleteIKE{})
+}
+
+// inherit gives next the children of s and the exchanges that wait on it.
+func (m *Machine) inherit(t *turn, s, next *sa) {
+	for _, c := range m.children {
+		if c.ike == s {
+			c.ike = next
+		}
+	}
+	for _, k := range s.tasks {
+		switch k.(type) {
+		case *createChild, *deleteChild:
+			next.tasks = append(next.tasks, k)
+		}
+	}
+	s.tasks = nil
+	if next.soft.IsZero() {
+		m.lifetimes(t, next)
+	}
+	if m.current == s {
+		m.current = next
+		m.live.hear(t.now)
+		t.notice(levelInfo, "IKE SA is rekeyed", "suite", next.suite.String())
+	}
+}
+
+// refused takes an error in the response.
+func (k *rekeyIKE) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
+	pause := retryRefused
+	reason := fmt.Sprintf("peer refuses with %v", n.Type)
+	switch {
+	case k.theirs != nil && k.theirs.state == up:
+		m.inherit(t, s, k.theirs)
+		m.fade(s, t.now)
+		return
+	case n.Type == wire.InvalidKEPayload && len(n.Data) == 2 && k.tries < maxInitTries:
+		g := suite.Group(binary.BigEndian.Uint16(n.Data))
+		if slices.Contains(groupsIKE(m.cfg.IKE), g) {
+			k.group = g
+			s.tasks = append([]task{k}, s.tasks...)
+			return
+		}
+		reason = fmt.Sprintf("peer wants %v; we allow %s: add %d to Phase1DHGroupNumbers", g, groupWords(groupsIKE(m.cfg.IKE)), g)
+	case n.Type == wire.TemporaryFailure:
+		reason = "peer is busy with the same SA (TEMPORARY_FAILURE)"
+		pause = retryTemporary + m.jitter(t, retryTemporary)
+	}
+	t.notice(levelWarn, "IKE SA could not be rekeyed", "reason", reason, "again_in", pause)
+	s.soft = t.now.Add(pause)
+}
+
+// respondRekeyIKE answers the peer's wish to replace the IKE SA s.
+func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonce *wire.Nonce) {
+	// "If a peer receives a request to rekey the IKE SA, and it is currently,
+	// creating, rekeying, or closing a Child SA of that IKE SA, it SHOULD reply
+	// with TEMPORARY_FAILURE."
+	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.2
+	busy := s.underway(func(k task) bool {
+		switch k.(type) {
+		case *createChild, *deleteChild:
+			return true
+		}
+		return false
+	})
+	if s != m.current || busy {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
+		return
+	}
+	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	if !ok || len(prop.SPI) != 8 || binary.BigEndian.Uint64(prop.SPI) == 0 {
+		t.notice(levelWarn, "peer's rekey of the IKE SA is refused", "reason", explainIKE(m.cfg.IKE, sap.Proposals))
+		m.refuse(t, s, r, &wire.Notify{Type: wire.NoProposalChosen})
+		return
+	}
+	x, shared, no := m.answerKE(t, r.list, chosen.Group)
+	if no == nil && x == nil {
+		no = &wire.Notify{Type: wire.InvalidSyntax}
+	}
+	if no != nil {
+		m.refuse(t, s, r, no)
+		return
+	}
+	m.replaceIKE(t, s, r, rekeyChoice{chosen, prop, nonce.Data, x, shared})
+}
+
+// A rekeyChoice is what the responder of a rekey of the IKE SA has chosen.
+type rekeyChoice struct {
+	suite    suite.IKE
+	proposal wire.Proposal
+	ni       []byte
+	x        *suite.Exchange
+	shared   secret.Secret
+}
+
+// replaceIKE makes the successor of s and answers.
+func (m *Machine) replaceIKE(t *turn, s *sa, r received, a rekeyChoice) {
+	nr := m.random(t, nonceLen)
+	next := &sa{suite: a.suite, spiI: binary.BigEndian.Uint64(a.proposal.SPI), spiR: m.newIKESPI(t)}
+	if !m.succeed(t, s, next, suite.KeyInput{Ni: a.ni, Nr: nr, Shared: a.shared}) {
+		return
+	}
+	m.reply(t, s, r,
+		answerIKE(a.suite, a.proposal, binary.BigEndian.AppendUint64(nil, next.spiR)),
+		&wire.Nonce{Data: nr},
+		&wire.KE{Group: uint16(a.suite.Group), Public: a.x.Public()})
+	if s.window.out != nil {
+		if k, ok := s.window.out.task.(*rekeyIKE); ok {
+			k.theirs, k.lowest = next, lower(a.ni, nr)
+			next.soft = time.Time{} // not before it is known whether it stays
+			return
+		}
+	}
+	m.inherit(t, s, next)
+	m.fade(s, t.now) // the peer deletes it
+}
