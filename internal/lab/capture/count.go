@@ -1,0 +1,29 @@
+package capture
+
+// maxSample is how many clear packets a Count keeps as lines.
+const maxSample = 5
+
+// A Count is what passed a link, by kind. It is used by one goroutine.
+type Count struct {
+	Packets, Bytes  uint64
+	IKE, ESP, Clear uint64
+	Sample          []string // the first clear packets
+}
+
+// Add counts one frame.
+func (c *Count) Add(f Frame) {
+	c.Packets++
+	c.Bytes += uint64(len(f.Data))
+	p, ok := Decode(f.Data)
+	switch {
+	case ok && p.Kind == IKE:
+		c.IKE++
+	case ok && p.Kind == ESP:
+		c.ESP++
+	default:
+		c.Clear++
+		if len(c.Sample) < maxSample {
+			c.Sample = append(c.Sample, p.String())
+		}
+	}
+}
