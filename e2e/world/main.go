@@ -24,6 +24,10 @@ import (
 // insideEnv tells the second run of the test binary that it is the second.
 const insideEnv = "SEIKAN_E2E_INSIDE"
 
+// scratch is where tests keep files: in the private /run, since /tmp may be
+// where the binary under test is.
+const scratch = "/run/tmp"
+
 // Main runs the tests of m as pid 1 of new pid, mount and network namespaces
 // and ends the process. When the tests end, by whatever cause, the kernel kills
 // what they started and removes what they laid.
@@ -51,7 +55,7 @@ func again() int {
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideEnv+"=1", "TMPDIR=/tmp")
+	cmd.Env = append(os.Environ(), insideEnv+"=1", "TMPDIR="+scratch)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
 		Pdeathsig:  unix.SIGKILL, // sent when this thread ends
@@ -68,7 +72,7 @@ func again() int {
 	return 0
 }
 
-// prepare mounts /proc for the new pid namespace and private /run and /tmp.
+// prepare mounts /proc for the new pid namespace, and a /run of its own.
 func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
@@ -76,11 +80,15 @@ func prepare() error {
 	for _, m := range []struct{ dir, kind, data string }{
 		{"/proc", "proc", ""},
 		{"/run", "tmpfs", "mode=0755"},
-		{"/tmp", "tmpfs", "mode=1777"},
 	} {
 		if err := unix.Mount(m.kind, m.dir, m.kind, unix.MS_NOSUID|unix.MS_NODEV, m.data); err != nil {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
 		}
 	}
-	return os.Mkdir("/run/netns", 0o755)
+	for _, dir := range []string{"/run/netns", scratch} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,182 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"seikan/e2e/ourgateway"
+	"seikan/e2e/strongswan"
+	"seikan/e2e/world"
+)
+
+// Our dead peer detection in these tests.
+const (
+	dpdInterval = time.Second
+	dpdTimeout  = 3 * time.Second
+)
+
+func ourCustomer(t *testing.T, w *world.World, s suite) *ourgateway.Gateway {
+	return ourgateway.Start(t, w, ourgateway.Config{Namespace: "cgw", Initiate: true, Inside: world.InsideSecond + world.InsideBits, Site: world.ServerSite,
+		Remote: world.Responder, LocalID: customerID, RemoteID: world.Responder, PSK: psk,
+		Encryption: s.encryption, Integrity: s.integ, DH: s.dh, Interval: dpdInterval, Timeout: dpdTimeout})
+}
+
+func ourResponder(t *testing.T, w *world.World, s suite) *ourgateway.Gateway {
+	return ourgateway.Start(t, w, ourgateway.Config{Namespace: "resp", Inside: world.InsideFirst + world.InsideBits, Site: world.CustomerSite,
+		Local: world.Responder, Remote: world.NAT, LocalID: world.Responder, RemoteID: customerID, PSK: psk,
+		Encryption: s.encryption, Integrity: s.integ, DH: s.dh, Interval: dpdInterval, Timeout: dpdTimeout})
+}
+
+// TestOurInitiatorBehindNAT has our customer gateway behind the NAT and
+// strongSwan as the responder.
+func TestOurInitiatorBehindNAT(t *testing.T) {
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			w := world.New(t)
+			swan := swanResponder(t, w, s)
+			swan.Route()
+			ours := ourCustomer(t, w, s)
+			w.Until("our tunnel", 10*time.Second, func() error { return up(ours) })
+			w.Until("first ping", 5*time.Second, w.Reach)
+
+			r := newReport(t, w, "Seikan behind NAT → strongSwan", s.name)
+			exercise(r, ours, swan)
+
+			w.Cut()
+			r.line("our liveness check found it out", "after %v", w.Until("our tunnel down after the cut", 4*dpdTimeout, func() error { return down(ours) }).Round(10*time.Millisecond))
+			w.Until("strongSwan lets go", 20*time.Second, func() error { return none(swan) })
+			w.Mend()
+			r.line("we began anew", "traffic %v after the mend", w.Until("traffic after the mend", 30*time.Second, w.Reach).Round(10*time.Millisecond))
+
+			swan.Terminate()
+			r.line("the peer deleted, we began anew", "traffic after %v", w.Until("traffic after the peer deleted", 30*time.Second, func() error {
+				if err := up(ours); err != nil {
+					return err
+				}
+				return w.Reach()
+			}).Round(10*time.Millisecond))
+
+			ours.Stop()
+			r.line("we deleted at the end", "the peer let go after %v", w.Until("strongSwan drops what we deleted", time.Second, func() error { return none(swan) }).Round(10*time.Millisecond))
+			r.nothingClear()
+		})
+	}
+}
+
+// TestOurResponder has strongSwan behind the NAT as the initiator and our
+// gateway as the responder.
+func TestOurResponder(t *testing.T) {
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			w := world.New(t)
+			ours := ourResponder(t, w, s)
+			swan := swanCustomer(t, w, s)
+			swan.Route()
+			swan.Initiate()
+			w.Until("our tunnel", 5*time.Second, func() error { return up(ours) })
+			w.Until("first ping", 5*time.Second, w.Reach)
+
+			r := newReport(t, w, "strongSwan behind NAT → Seikan", s.name)
+			exercise(r, ours, swan)
+
+			w.Cut()
+			r.line("our liveness check found it out", "after %v", w.Until("our tunnel down after the cut", 4*dpdTimeout, func() error { return down(ours) }).Round(10*time.Millisecond))
+			w.Mend()
+			r.line("the peer began anew", "traffic %v after the mend", w.Until("traffic after the mend", 60*time.Second, w.Reach).Round(10*time.Millisecond))
+
+			swan.Terminate()
+			r.line("the peer deleted", "we let go after %v", w.Until("our tunnel down after the peer deleted", time.Second, func() error { return down(ours) }).Round(10*time.Millisecond))
+
+			swan.Initiate()
+			w.Until("traffic over the tunnel made again", 5*time.Second, w.Reach)
+			ours.Stop()
+			w.Until("strongSwan sees our delete", 2*time.Second, func() error {
+				if sa, err := swan.Current(); err == nil {
+					return fmt.Errorf("still %v", sa)
+				}
+				return nil
+			})
+			r.line("we deleted at the end", "the peer let go")
+			r.nothingClear()
+		})
+	}
+}
+
+// exercise is what must work whoever began: traffic, and the rekeys that each
+// end may begin.
+func exercise(r report, ours *ourgateway.Gateway, swan *strongswan.Charon) {
+	r.t.Helper()
+	st, err := ours.Status()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.line("established", "IKE %s, ESP %s, NAT here %v, there %v", st.IKE.Suite, st.Child.Suite, st.IKE.NATLocal, st.IKE.NATRemote)
+	if !st.Child.Encap {
+		r.t.Error("ESP is not in UDP although there is a NAT")
+	}
+	r.pings(500, 2*time.Millisecond)
+	r.transfers()
+	r.rekeyed("CHILD, by us", swan, ours.RekeyChild)
+	r.rekeyed("IKE, by us", swan, ours.RekeyIKE)
+	r.rekeyed("CHILD, by strongSwan", swan, swan.RekeyChild)
+	r.rekeyed("IKE, by strongSwan", swan, swan.RekeyIKE)
+	r.rekeyed("CHILD under the new IKE SA, by us", swan, ours.RekeyChild)
+	r.idle(ours, swan)
+	if st, err = ours.Status(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.line("our counters", "in %d packets, %d octets; out %d, %d; drops %v",
+		st.Traffic.PacketsIn, st.Traffic.BytesIn, st.Traffic.PacketsOut, st.Traffic.BytesOut, st.Traffic.Drops)
+	for _, octets := range []uint64{st.Traffic.BytesIn, st.Traffic.BytesOut} {
+		if octets < megabytes100 {
+			r.t.Errorf("our counters: got %d octets, want at least %d", octets, megabytes100)
+		}
+	}
+	r.nothingClear()
+}
+
+// idle leaves the tunnel alone for some intervals of both ends' dead peer
+// detection and demands that questions were asked and that it still stands.
+func (r report) idle(ours *ourgateway.Gateway, swan *strongswan.Charon) {
+	r.t.Helper()
+	old, err := swan.Current()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	before, _ := r.w.Seen("natt")
+	begun := time.Now()
+	r.w.Until("six messages of dead peer detection", 4*dpdTimeout, func() error {
+		if now, _ := r.w.Seen("natt"); now < before+6 || time.Since(begun) < dpdTimeout {
+			return fmt.Errorf("%d packets in %v", now-before, time.Since(begun))
+		}
+		return nil
+	})
+	now, err := swan.Current()
+	if err != nil || now != old {
+		r.t.Errorf("after idling: got %v, %v, want %v", now, err, old)
+	}
+	if err := up(ours); err != nil {
+		r.t.Errorf("after idling: %v", err)
+	}
+	packets, _ := r.w.Seen("natt")
+	r.line("idle with liveness checks", "%d packets in %v, same SAs", packets-before, time.Since(begun).Round(time.Second))
+}
+
+func up(g *ourgateway.Gateway) error {
+	st, err := g.Status()
+	if err == nil && (!st.Up || st.Child == nil) {
+		err = fmt.Errorf("%s %s", st.Phase, st.Reason)
+	}
+	return err
+}
+
+func down(g *ourgateway.Gateway) error {
+	st, err := g.Status()
+	if err == nil && st.Up {
+		err = fmt.Errorf("still %s", st.Phase)
+	}
+	return err
+}

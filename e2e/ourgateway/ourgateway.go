@@ -1,0 +1,247 @@
+//go:build e2e
+
+// Package ourgateway runs `seikan gateway`, the program under test, as one end
+// of a tunnel, and asks it over its control socket.
+//
+// The binary is the one that SEIKAN names. Only the tests of e2e call it.
+package ourgateway
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+
+	"seikan/e2e/world"
+)
+
+// A Config is one end of one tunnel.
+type Config struct {
+	Namespace         string // of the world
+	Initiate          bool
+	Inside, Site      string // its address in the tunnel with prefix length; the prefix behind the peer
+	Local, Remote     string // addresses; Remote is the NAT's when the peer is behind one
+	LocalID, RemoteID string
+	PSK               string
+	Encryption        string // for both phases, in AWS's words, as is Integrity
+	Integrity         string
+	DH                int
+	// Interval and Timeout are dead peer detection's.
+	Interval, Timeout time.Duration
+}
+
+var file = template.Must(template.New("gateway.yaml").Parse(`
+name: e2e
+control_socket: {{.Control}}
+routes: [{{.Site}}]
+tunnels:
+  - name: t1
+    interface: tun1
+    startup_action: {{if .Initiate}}start{{else}}add{{end}}
+    outside:
+      {{if .Local}}local_address: {{.Local}}{{end}}
+      remote_address: {{.Remote}}
+      local_id: {{.LocalID}}
+      remote_id: {{.RemoteID}}
+    pre_shared_key_file: psk
+    inside_address: {{.Inside}}
+    phase1: &phase
+      encryption: [{{.Encryption}}]
+      integrity: [{{.Integrity}}]
+      dh_groups: [{{.DH}}]
+    phase2: *phase
+    liveness:
+      interval: {{.Interval}}
+      timeout: {{.Timeout}}
+`))
+
+// Gateway is a running gateway.
+type Gateway struct {
+	t       testing.TB
+	cfg     Config
+	dir     string
+	process *exec.Cmd
+	exited  chan struct{}
+	exitErr error
+	out     output
+}
+
+// output is a log that is read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// Start runs a gateway with cfg until the test ends. When the test has failed
+// it shows the gateway's log.
+func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
+	t.Helper()
+	binary := os.Getenv("SEIKAN")
+	if binary == "" {
+		t.Fatal("SEIKAN is not set: it is the path of the binary under test; make e2e sets it")
+	}
+	g := &Gateway{t: t, cfg: cfg, dir: t.TempDir(), exited: make(chan struct{})}
+	var text bytes.Buffer
+	if err := file.Execute(&text, struct {
+		Config
+		Control string
+	}{cfg, g.control()}); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"gateway.yaml": text.String(), "psk": cfg.PSK + "\n"} {
+		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.process = w.Command(cfg.Namespace, binary, "gateway", "--config", filepath.Join(g.dir, "gateway.yaml"))
+	g.process.Stdout, g.process.Stderr = &g.out, &g.out
+	if err := g.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(g.exited)
+		g.exitErr = g.process.Wait()
+	}()
+	t.Cleanup(g.end)
+	w.Until("the gateway's control socket", 10*time.Second, func() error {
+		select {
+		case <-g.exited:
+			return fmt.Errorf("the gateway ended: %v: %s", g.exitErr, g.out.String())
+		default:
+		}
+		_, err := g.Status()
+		return err
+	})
+	return g
+}
+
+func (g *Gateway) control() string { return filepath.Join(g.dir, "control") }
+
+func (g *Gateway) end() {
+	g.Stop()
+	if g.t.Failed() {
+		g.t.Logf("gateway in %s:\n%s", g.cfg.Namespace, g.out.String())
+	}
+	if strings.Contains(g.out.String(), g.cfg.PSK) {
+		g.t.Errorf("the gateway's log shows the pre-shared key")
+	}
+}
+
+// Stop ends the gateway as an operator does, by SIGTERM; it must end within
+// 10 s and without an error.
+func (g *Gateway) Stop() {
+	g.t.Helper()
+	g.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-g.exited:
+		if g.exitErr != nil {
+			g.t.Errorf("the gateway ended with %v, want success", g.exitErr)
+		}
+	case <-time.After(10 * time.Second):
+		g.t.Error("the gateway still runs 10 s after SIGTERM")
+		g.process.Process.Kill()
+		<-g.exited
+	}
+}
+
+// A Tunnel is what the status says of the tunnel, as far as tests ask.
+type Tunnel struct {
+	Up     bool   `json:"up"`
+	Phase  string `json:"phase"`
+	Reason string `json:"reason"`
+	IKE    struct {
+		NATLocal  bool   `json:"nat_local"`
+		NATRemote bool   `json:"nat_remote"`
+		Suite     string `json:"suite"`
+		Rekeys    uint64 `json:"rekeys"`
+	} `json:"ike"`
+	Child *struct {
+		SPIIn string `json:"spi_in"`
+		Suite string `json:"suite"`
+		Encap bool   `json:"encap"`
+	} `json:"child"`
+	Traffic struct {
+		PacketsIn  uint64            `json:"packets_in"`
+		BytesIn    uint64            `json:"bytes_in"`
+		PacketsOut uint64            `json:"packets_out"`
+		BytesOut   uint64            `json:"bytes_out"`
+		Drops      map[string]uint64 `json:"drops"`
+	} `json:"traffic"`
+}
+
+// Status asks the gateway about its tunnel.
+func (g *Gateway) Status() (Tunnel, error) {
+	var answer struct {
+		Status struct {
+			Tunnels []Tunnel `json:"tunnels"`
+		} `json:"status"`
+		Error string `json:"error"`
+	}
+	if err := g.ask("status", &answer); err != nil {
+		return Tunnel{}, err
+	}
+	if answer.Error != "" || len(answer.Status.Tunnels) != 1 {
+		return Tunnel{}, fmt.Errorf("got %d tunnels, error %q, want 1", len(answer.Status.Tunnels), answer.Error)
+	}
+	return answer.Status.Tunnels[0], nil
+}
+
+// RekeyChild makes the gateway replace the CHILD SA.
+func (g *Gateway) RekeyChild() { g.t.Helper(); g.rekey("rekey-child") }
+
+// RekeyIKE makes the gateway replace the IKE SA.
+func (g *Gateway) RekeyIKE() { g.t.Helper(); g.rekey("rekey-ike") }
+
+func (g *Gateway) rekey(verb string) {
+	g.t.Helper()
+	var answer struct {
+		Error string `json:"error"`
+	}
+	err := g.ask(verb, &answer)
+	if err == nil && answer.Error != "" {
+		err = errors.New(answer.Error)
+	}
+	if err != nil {
+		g.t.Errorf("%s: %v", verb, err)
+	}
+}
+
+func (g *Gateway) ask(verb string, answer any) error {
+	conn, err := net.DialTimeout("unix", g.control(), 2*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if err := json.NewEncoder(conn).Encode(map[string]string{"verb": verb, "tunnel": "t1"}); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, answer)
+}
