@@ -36,6 +36,7 @@ type Net struct {
 	Cut     bool     // everything sent is lost
 	NAT     *NAT     // between end a and the wire; nil for none
 	Log     strings.Builder
+	Remake  func(i int) (Machine, error) // a fresh machine for end i, for reboot
 	start   time.Time
 	shown   time.Duration
 	numbers map[[2]uint32]int
@@ -50,7 +51,6 @@ type End struct {
 	Outbound *ike.ChildSA
 	Phases   []ike.Phase
 	Notices  []ike.Notice
-	Datagram int // sent so far
 }
 
 // A Packet is one datagram on the wire, with the addresses that its sender

@@ -36,6 +36,7 @@ type child struct {
 	state      childState
 	used       bool   // outgoing packets take it
 	next       *child // its successor, when the peer rekeyed it
+	lowest     []byte // the lower nonce of the exchange that made it, if that was to replace nothing
 	soft, hard time.Time
 	until      time.Time // lingering: remove
 }
@@ -61,6 +62,9 @@ func (m *Machine) addChild(t *turn, s *sa, c *ike.ChildSA) *child {
 
 // use lets outgoing packets take c.
 func (m *Machine) use(t *turn, c *child) {
+	if c.used {
+		return
+	}
 	for _, other := range m.children {
 		other.used = false
 	}

@@ -145,17 +145,20 @@ func (k *createChild) succeeded(m *Machine, t *turn, c *child, lowest []byte) {
 	// exchanges SHOULD be closed by the endpoint that created it."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.1
 	if crossing && bytes.Compare(lowest, k.lowest) < 0 {
-		t.notice(levelDebug, "both ends rekeyed the CHILD SA; ours is redundant", "spi_in", spiWord(c.SA.SPIIn))
+		t.notice(levelDebug, "both ends made a CHILD SA; ours is redundant", "spi_in", spiWord(c.SA.SPIIn))
 		m.replacedBy(t, k.old, k.theirs)
 		m.closeChild(t, c)
 		return
 	}
 	if crossing {
-		t.notice(levelDebug, "both ends rekeyed the CHILD SA; the peer's is redundant", "spi_in", spiWord(k.theirs.SA.SPIIn))
+		t.notice(levelDebug, "both ends made a CHILD SA; the peer's is redundant", "spi_in", spiWord(k.theirs.SA.SPIIn))
 		k.theirs.state, k.theirs.soft = childReplaced, time.Time{}
 	}
 	m.use(t, c)
-	if k.old != nil && k.old.state == childUp {
+	switch {
+	case k.old == nil:
+		c.lowest = lowest
+	case k.old.state == childUp:
 		m.closeChild(t, k.old)
 	}
 }
@@ -164,6 +167,10 @@ func (k *createChild) succeeded(m *Machine, t *turn, c *child, lowest []byte) {
 // the peer will delete. Outgoing packets take old until then, since only then
 // is it certain that the peer knows next.
 func (m *Machine) replacedBy(t *turn, old, next *child) {
+	if old == nil {
+		m.use(t, next)
+		return
+	}
 	old.next = next
 	if old.state != childUp {
 		m.use(t, next)
@@ -298,31 +305,42 @@ func (m *Machine) respondChild(t *turn, s *sa, r received, old *child, nonce *wi
 		return
 	}
 	m.reply(t, s, r, slices.Insert(answer, 1, wire.Payload(&wire.Nonce{Data: nr}))...)
-	if old == nil {
-		m.takeOver(t, c)
-		return
-	}
-	m.counts.rekeys++
+	low := lower(nonce.Data, nr)
 	// "If a peer receives a request to rekey a Child SA that it is currently
 	// rekeying, it SHOULD reply as usual, and SHOULD prepare to close
 	// redundant SAs later based on the nonces."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.1
 	if s.window.out != nil {
 		if k, ok := s.window.out.task.(*createChild); ok && k.old == old {
-			k.theirs, k.lowest = c, lower(nonce.Data, nr)
+			k.theirs, k.lowest = c, low
+			if old == nil {
+				m.use(t, c)
+			}
 			return
 		}
 	}
+	if old == nil {
+		m.takeOver(t, c, low)
+		return
+	}
+	m.counts.rekeys++
 	m.replacedBy(t, old, c)
 }
 
 // takeOver uses c in place of every other CHILD SA: a tunnel has one pair, and
-// another that the peer asks for replaces it (vpn §3.4).
-func (m *Machine) takeOver(t *turn, c *child) {
-	m.use(t, c)
+// another that the peer asks for replaces it (vpn §3.4). If the other one is
+// the answer to our own request of a moment ago, the two requests crossed, and
+// the nonces decide as in a rekey.
+func (m *Machine) takeOver(t *turn, c *child, lowest []byte) {
 	for _, other := range slices.Clone(m.children) {
-		if other != c && other.state == childUp {
-			m.closeChild(t, other)
+		if other == c || other.state != childUp {
+			continue
 		}
+		if other.lowest != nil && t.now.Sub(other.SA.Created) < crossing && bytes.Compare(other.lowest, lowest) > 0 {
+			c.state, c.soft = childReplaced, time.Time{}
+			return
+		}
+		m.closeChild(t, other)
 	}
+	m.use(t, c)
 }

@@ -1,0 +1,151 @@
+package iketest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2"
+)
+
+// story is a life: up, both kinds of rekey from both ends.
+var story = []struct {
+	end int
+	ev  ike.Event
+}{
+	{0, ike.Initiate{}}, {0, ike.RekeyChild{}}, {1, ike.RekeyChild{}}, {0, ike.RekeyIKE{}}, {1, ike.RekeyIKE{}}, {1, ike.RekeyChild{}},
+}
+
+// tell plays the story, losing what lose says of the nth datagram.
+func tell(n *Net, lose func(nth int) bool) {
+	sent := 0
+	for _, s := range story {
+		n.Step(s.end, s.ev)
+		for range 40 {
+			for len(n.Queue) > 0 && n.Err() == nil {
+				if lose(sent) {
+					n.Queue = n.Queue[1:]
+				} else {
+					n.DeliverNext()
+				}
+				sent++
+			}
+			if n.Ends[0].Machine.State().Phase == ike.Established && n.Ends[1].Machine.State().Phase == ike.Established && n.Traffic() == nil {
+				break
+			}
+			n.waitOne()
+		}
+	}
+	n.Wait(8 * time.Second)
+}
+
+// waitOne lets time pass until the next timer, and fires it.
+func (n *Net) waitOne() {
+	i, at := n.nextDeadline()
+	if i < 0 {
+		return
+	}
+	if at.After(n.Now) {
+		n.Now = at
+	}
+	n.Step(i, ike.TimerFired{})
+}
+
+// checkUp fails unless both ends are established on one CHILD SA each, with
+// nothing left over.
+func checkUp(t interface{ Errorf(string, ...any) }, n *Net) {
+	for _, e := range n.Ends {
+		if got := e.Machine.State().Phase; got != ike.Established {
+			t.Errorf("%s: got %v, want established", e.Name, got)
+		}
+		if got := len(e.Inbound); got != 1 {
+			t.Errorf("%s: got %d inbound SAs, want 1", e.Name, got)
+		}
+	}
+	if err := n.Traffic(); err != nil {
+		t.Errorf("traffic: %v", err)
+	}
+	if err := n.Err(); err != nil {
+		t.Errorf("net: %v", err)
+	}
+}
+
+func TestLossOfAnyOneMessageIsMadeGood(t *testing.T) {
+	whole := pair(t, nil)
+	tell(whole, func(int) bool { return false })
+	checkUp(t, whole)
+	total := len(whole.Sent)
+	if total < 20 {
+		t.Fatalf("got a story of %d datagrams, want at least 20", total)
+	}
+	for k := range total {
+		t.Run(fmt.Sprintf("datagram %d", k), func(t *testing.T) {
+			n := pair(t, nil)
+			tell(n, func(nth int) bool { return nth == k })
+			checkUp(t, n)
+			for _, e := range n.Ends {
+				for _, p := range e.Phases {
+					if p == ike.Failed {
+						t.Errorf("%s failed on the way", e.Name)
+					}
+				}
+			}
+			if t.Failed() {
+				t.Logf("\n%s", n.Log.String())
+			}
+		})
+	}
+}
+
+func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Byte().Draw(rt, "seed")
+		wire := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "wire"), 1))
+		loss := rapid.Float64Range(0, 0.4).Draw(rt, "loss")
+		n := pair(t, func(a, b *ikev2.Config) {
+			a.Tuning.Rand = rand.NewChaCha8([32]byte{0, seed})
+			b.Tuning.Rand = rand.NewChaCha8([32]byte{1, seed})
+			a.Restart = true
+		})
+		n.Step(0, ike.Initiate{})
+		for range rapid.IntRange(5, 60).Draw(rt, "turns") {
+			n.muddle(wire, loss)
+			switch end := wire.IntN(2); wire.IntN(6) {
+			case 0:
+				n.Step(end, ike.RekeyChild{})
+			case 1:
+				n.Step(end, ike.RekeyIKE{})
+			default:
+				n.waitOne()
+			}
+		}
+		n.Wait(120 * time.Second) // the wire is good again
+		checkUp(rt, n)
+		if rt.Failed() {
+			rt.Logf("\n%s", n.Log.String())
+		}
+	})
+}
+
+// muddle loses, repeats and reorders what is on the wire, and delivers some.
+func (n *Net) muddle(r *rand.Rand, loss float64) {
+	r.Shuffle(len(n.Queue), func(i, j int) { n.Queue[i], n.Queue[j] = n.Queue[j], n.Queue[i] })
+	for range r.IntN(4) {
+		if len(n.Queue) == 0 || n.Err() != nil {
+			return
+		}
+		p := n.Queue[0]
+		n.Queue = n.Queue[1:]
+		if r.Float64() < loss {
+			continue
+		}
+		if r.Float64() < 0.2 {
+			n.Queue = append(n.Queue, p)
+		}
+		n.Deliver(p)
+	}
+}
