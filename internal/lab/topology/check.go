@@ -195,6 +195,12 @@ func (d *decoder) checkUplinks(t *Topology) {
 	if other, taken := users[e.Link]; taken {
 		d.errorAt("cloud.edge.link", "%s is the uplink of %s; the cloud's edge has a link of its own", e.Link, other)
 	}
+	users[e.Link] = "edge"
+	for i, l := range t.Internet {
+		if users[l.Name] == "" {
+			d.errorAt(fmt.Sprintf("internet[%d]", i), "%s joins nobody to the internet; make it a router's uplink or the cloud's edge, or remove it", l.Name)
+		}
+	}
 	l := t.Internet[slices.Index(links, e.Link)]
 	for i, a := range e.Addresses {
 		at := fmt.Sprintf("cloud.edge.addresses[%d]", i)

@@ -1,0 +1,129 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"seikan/internal/lab/capture"
+	"seikan/internal/lab/probe"
+)
+
+// errNoHost is wrapped in errors about names that nothing in the lab has.
+var errNoHost = errors.New("no such host or instance")
+
+// namespace is where a host or an instance lives.
+func (l *Lab) namespace(name string) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ns := l.namespaces[name]; ns != "" {
+		return ns, nil
+	}
+	return "", fmt.Errorf("%w: %q; there is %s", errNoHost, name, strings.Join(l.t.Machines(), ", "))
+}
+
+// Ask runs a test client inside the network of a host or an instance.
+func (l *Lab) Ask(ctx context.Context, host string, q probe.Question) (probe.Result, error) {
+	ns, err := l.namespace(host)
+	if err != nil {
+		return probe.Result{}, err
+	}
+	text, err := json.Marshal(q)
+	if err != nil {
+		return probe.Result{}, err
+	}
+	out, err := l.net.CommandIn(ctx, ns, l.cfg.Self, ClientVerb, "ask", string(text))
+	if err != nil {
+		return probe.Result{}, fmt.Errorf("asking from %s: %w", host, err)
+	}
+	var r probe.Result
+	if err := json.Unmarshal(out, &r); err != nil {
+		return probe.Result{}, fmt.Errorf("asking from %s: reading %q: %w", host, out, err)
+	}
+	return r, nil
+}
+
+// Change does something to the world. It returns when that is done, not when
+// the world has noticed.
+func (l *Lab) Change(ctx context.Context, c Change) error {
+	switch {
+	case c.StopInstance != "":
+		if err := l.programs.kill(c.StopInstance); err != nil {
+			return fmt.Errorf("stop %s: %w", c.StopInstance, err)
+		}
+		return nil
+	case c.StartInstance != "":
+		p, serves := l.serverOf(c.StartInstance)
+		if !serves {
+			return fmt.Errorf("start %s: it serves nothing", c.StartInstance)
+		}
+		if l.programs.alive(c.StartInstance) {
+			return fmt.Errorf("start %s: it runs", c.StartInstance)
+		}
+		return l.programs.start(ctx, p)
+	case c.Cut.IsValid():
+		l.fault(func(f *Faults) { f.Cut = append(slices.Clone(f.Cut), c.Cut) })
+		return l.apply(ctx)
+	case c.Mend.IsValid():
+		l.fault(func(f *Faults) {
+			f.Cut = slices.DeleteFunc(slices.Clone(f.Cut), func(a netip.Addr) bool { return a == c.Mend })
+		})
+		return l.apply(ctx)
+	}
+	return errors.New("a change of nothing")
+}
+
+func (l *Lab) fault(set func(*Faults)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	set(&l.faults)
+	slices.SortFunc(l.faults.Cut, netip.Addr.Compare)
+	l.faults.Cut = slices.Compact(l.faults.Cut)
+}
+
+// Open captures on a link by its name.
+func (l *Lab) Open(name string) (*capture.Source, error) {
+	l.mu.Lock()
+	p, err := findLink(l.t, l.namespaces, name)
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	var src *capture.Source
+	err = l.net.In(p.Namespace, func() error {
+		src, err = capture.Open(p.Link)
+		return err
+	})
+	return src, err
+}
+
+// Watch counts what passes a link until stop is called.
+func (l *Lab) Watch(ctx context.Context, link string) (stop func() (LinkCount, error), err error) {
+	src, err := l.Open(link)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var count capture.Count
+	done := make(chan error, 1)
+	go func() {
+		done <- src.Each(ctx, func(f capture.Frame) bool {
+			count.Add(f)
+			return true
+		})
+	}()
+	return func() (LinkCount, error) {
+		cancel()
+		err := <-done
+		dropped, dropErr := src.Dropped()
+		if err == nil && dropErr == nil && dropped > 0 {
+			err = fmt.Errorf("the capture on %s missed %d packets", link, dropped)
+		}
+		return LinkCount{Packets: count.Packets, Bytes: count.Bytes, IKE: count.IKE, ESP: count.ESP, Clear: count.Clear, Sample: count.Sample},
+			errors.Join(err, dropErr, src.Close())
+	}, nil
+}

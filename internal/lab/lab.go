@@ -1,0 +1,372 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"seikan/internal/lab/sandbox"
+	"seikan/internal/lab/server"
+	"seikan/internal/lab/topology"
+	"seikan/internal/linux/netapply"
+	"seikan/internal/task"
+)
+
+// A Config is what New needs. Every field is required.
+type Config struct {
+	Topology *topology.Topology
+	Inside   *sandbox.Inside
+	Self     string // the path of this binary
+	Log      *slog.Logger
+	LogFile  *os.File // what the hosts' programs print
+	// NewCloud makes the AWS side, once the network that it needs is there.
+	NewCloud func(CloudConfig) (Cloud, error)
+}
+
+// A CloudConfig is what a Cloud is told.
+type CloudConfig struct {
+	Topology *topology.Topology
+	Log      *slog.Logger
+	LogFile  *os.File // for the logs of its workers
+	Dir      string   // its own, empty, private
+	Self     string   // the path of this binary
+	Edge     string   // the namespace that holds the outside addresses
+	Progress func(line string)
+}
+
+// A Lab is one running world. It implements World.
+type Lab struct {
+	cfg      Config
+	t        *topology.Topology
+	net      *netapply.Host
+	programs *programs
+	started  time.Time
+
+	// mu guards the fields below it.
+	mu         sync.Mutex
+	cloud      Cloud
+	namespaces map[string]string // of hosts and instances, by name
+	faults     Faults
+}
+
+// Files in the state directory, below the sandbox's own.
+const (
+	caFile      = "ca.pem"
+	certsDir    = "certs"
+	gatewaysDir = "gateways"
+	cloudDir    = "cloud"
+)
+
+// New returns a lab that does nothing until Run.
+func New(cfg Config) *Lab {
+	l := &Lab{cfg: cfg, t: cfg.Topology, started: time.Now().UTC(), namespaces: map[string]string{}}
+	l.net = netapply.New(netapply.Options{Owner: "lab"})
+	l.programs = &programs{net: l.net, self: cfg.Self, log: cfg.LogFile, running: map[string]*process{}}
+	for _, s := range l.t.Sites {
+		for _, h := range s.Hosts {
+			l.namespaces[h.Name] = h.Name
+		}
+	}
+	return l
+}
+
+// Run builds the world, calls ready when everything in it is started, and keeps
+// it until ctx ends or a part of it fails.
+func (l *Lab) Run(ctx context.Context, ready func()) error {
+	return task.Run(ctx, ready,
+		task.Part{Name: "network", Run: l.runNetwork},
+		task.Part{Name: "control socket", Run: l.runControl},
+		task.Part{Name: "cloud", Run: l.runCloud, Grace: 10 * time.Second},
+		task.Part{Name: "servers", Run: l.runServers},
+		task.Part{Name: "customer gateways", Run: l.runGateways},
+	)
+}
+
+func (l *Lab) path(elem ...string) string { return l.cfg.Inside.Handle.Path(elem...) }
+
+// CAFile is the certificate of the authority that signed the web servers'.
+func (l *Lab) CAFile() string { return l.path(caFile) }
+
+// Topology is what the lab is built from.
+func (l *Lab) Topology() *topology.Topology { return l.t }
+
+// runNetwork lays the sites, the internet and the edge. They go with the
+// sandbox, so there is nothing to take down.
+func (l *Lab) runNetwork(ctx context.Context, ready func()) error {
+	l.cfg.Inside.Progress("laying the sites and the internet")
+	if err := l.apply(ctx); err != nil {
+		return err
+	}
+	for _, s := range l.t.Sites {
+		for _, h := range s.Hosts {
+			if err := l.cfg.Inside.SetHost(h.Name, h.Name, l.resolvConf(h)); err != nil {
+				return err
+			}
+		}
+	}
+	ready()
+	<-ctx.Done()
+	return l.net.Close()
+}
+
+func (l *Lab) apply(ctx context.Context) error {
+	l.mu.Lock()
+	want := Plan(l.t, l.faults)
+	l.mu.Unlock()
+	report, err := l.net.Apply(ctx, want)
+	for _, c := range report.Changes {
+		l.cfg.Log.Debug("applied", "change", c)
+	}
+	return err
+}
+
+// resolvConf is what a host's /etc/resolv.conf says; nil when it asks nobody.
+func (l *Lab) resolvConf(h topology.Host) []byte {
+	if h.Resolver == "" {
+		return nil
+	}
+	dns, _, _ := l.t.Host(h.Resolver)
+	return fmt.Appendf(nil, "# made by seikan lab for %s\nnameserver %v\noptions timeout:2 attempts:2\n", h.Name, dns.Address)
+}
+
+// runCloud builds the AWS side and learns where its instances are.
+func (l *Lab) runCloud(ctx context.Context, ready func()) error {
+	l.cfg.Inside.Progress("building the cloud")
+	dir := l.path(cloudDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	cloud, err := l.cfg.NewCloud(CloudConfig{Topology: l.t, Log: l.cfg.Log.With("part", "cloud"), LogFile: l.cfg.LogFile, Dir: dir,
+		Self: l.cfg.Self, Edge: EdgeNS, Progress: l.cfg.Inside.Progress})
+	if err != nil {
+		return err
+	}
+	var late error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err = cloud.Run(ctx, func() {
+		if late = l.adopt(ctx, cloud); late != nil {
+			cancel()
+			return
+		}
+		ready()
+	})
+	if late != nil {
+		return late
+	}
+	return err
+}
+
+// adopt takes the cloud in, with the namespaces of its instances.
+func (l *Lab) adopt(ctx context.Context, cloud Cloud) error {
+	st, err := cloud.Status(ctx)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cloud = cloud
+	for _, i := range st.Instances {
+		l.namespaces[i.Name] = i.Namespace
+		if err := l.cfg.Inside.SetHost(i.Name, i.Namespace, l.instanceResolvConf(i.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// instanceResolvConf names the VPC's resolver: its base address plus two.
+func (l *Lab) instanceResolvConf(name string) []byte {
+	_, vpc, ok := l.t.Instance(name)
+	if !ok {
+		return nil
+	}
+	return fmt.Appendf(nil, "# made by seikan lab for %s\nnameserver %v\noptions timeout:2 attempts:2\n", name, vpc.CIDR.Addr().Next().Next())
+}
+
+// runServers starts what the sites and the instances serve.
+func (l *Lab) runServers(ctx context.Context, ready func()) error {
+	l.cfg.Inside.Progress("starting the servers")
+	if err := l.certificates(); err != nil {
+		return err
+	}
+	var started []string
+	defer func() {
+		for _, h := range started {
+			l.programs.stop(h)
+		}
+	}()
+	for _, name := range l.t.Machines() {
+		p, serves := l.serverOf(name)
+		if !serves {
+			continue
+		}
+		if err := l.programs.start(ctx, p); err != nil {
+			return err
+		}
+		started = append(started, name)
+	}
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+// certificates makes the lab's authority, which lives only here, and a
+// certificate for each web server: for its own name and for every name of the
+// topology by which it may be reached.
+func (l *Lab) certificates() error {
+	ca, err := server.NewAuthority("Seikan lab " + l.t.Name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.path(certsDir), 0o700); err != nil {
+		return err
+	}
+	var names []string
+	for _, z := range l.t.Cloud.Zones {
+		names = append(names, z.Name, "*."+z.Name)
+	}
+	for _, v := range l.t.Cloud.VPCs {
+		for _, i := range v.Instances {
+			if i.Service != topology.HTTPS {
+				continue
+			}
+			cert, key, err := ca.Issue(append([]string{i.Name}, names...)...)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(os.WriteFile(l.certFile(i.Name), cert, 0o644), os.WriteFile(l.keyFile(i.Name), key, 0o600)); err != nil {
+				return err
+			}
+		}
+	}
+	return os.WriteFile(l.CAFile(), ca.PEM(), 0o644)
+}
+
+func (l *Lab) certFile(name string) string { return l.path(certsDir, name+".pem") }
+func (l *Lab) keyFile(name string) string  { return l.path(certsDir, name+".key") }
+
+// Hidden verbs of the command line by which the hosts' programs are started.
+const (
+	ServerVerb = "lab-server"
+	ClientVerb = "lab-client"
+)
+
+// serverOf is the program that a host or an instance runs, if any.
+func (l *Lab) serverOf(name string) (program, bool) {
+	l.mu.Lock()
+	p := program{Host: name, Namespace: l.namespaces[name], TellsReady: true}
+	l.mu.Unlock()
+	if h, _, ok := l.t.Host(name); ok {
+		if h.Role != topology.DNSServer {
+			return program{}, false
+		}
+		p.Args = dnsArgs(h)
+		return p, true
+	}
+	i, _, _ := l.t.Instance(name)
+	switch i.Service {
+	case topology.HTTPS:
+		p.Args = []string{ServerVerb, "https", "--name", name, "--listen", ":443", "--plain", ":80", "--cert", l.certFile(name), "--key", l.keyFile(name)}
+	case topology.FTP:
+		port := fmt.Sprint(i.PassivePort)
+		p.Args = []string{ServerVerb, "ftp", "--name", name, "--listen", ":21", "--passive", port + "-" + port, "--file", FTPFile + "=" + fmt.Sprint(FTPSize)}
+	default:
+		return program{}, false
+	}
+	p.Args = append(p.Args, "--ready-fd", "3")
+	return p, true
+}
+
+// The file that an FTP server of the lab offers, and its size in octets.
+const (
+	FTPFile = "hello.bin"
+	FTPSize = 1 << 20
+)
+
+// dnsArgs tells the DNS server of a site its zones and forwarders.
+func dnsArgs(h topology.Host) []string {
+	args := []string{ServerVerb, "dns", "--listen", netip.AddrPortFrom(h.Address, 53).String(), "--ready-fd", "3"}
+	for _, z := range h.Zones {
+		args = append(args, "--zone", z.Name)
+		for _, r := range z.Records {
+			args = append(args, "--record", z.Name+"="+RecordLine(r))
+		}
+	}
+	for _, f := range h.Forwarders {
+		to := ""
+		for i, a := range f.To {
+			if i > 0 {
+				to += ","
+			}
+			to += netip.AddrPortFrom(a, 53).String()
+		}
+		args = append(args, "--forward", f.Zone+"="+to)
+	}
+	return args
+}
+
+// RecordLine is a record as a zone file has it.
+func RecordLine(r topology.Record) string {
+	value := r.Value
+	switch r.Type {
+	case "TXT":
+		value = fmt.Sprintf("%q", value)
+	case "CNAME":
+		value += "."
+	}
+	return fmt.Sprintf("%s %d IN %s %s", r.Name, int(r.TTL.Seconds()), r.Type, value)
+}
+
+// runGateways starts the customer gateways with the configuration that the
+// cloud hands out for their connections.
+func (l *Lab) runGateways(ctx context.Context, ready func()) error {
+	l.cfg.Inside.Progress("starting the customer gateways")
+	if err := os.MkdirAll(l.path(gatewaysDir), 0o700); err != nil {
+		return err
+	}
+	var started []string
+	defer func() {
+		for _, h := range started {
+			l.programs.stop(h)
+		}
+	}()
+	for _, c := range l.t.VPN {
+		if slices.Contains(started, c.CustomerGateway) {
+			return fmt.Errorf("%s is the customer gateway of two connections; this lab gives each connection a gateway of its own", c.CustomerGateway)
+		}
+		if err := l.startGateway(ctx, c); err != nil {
+			return err
+		}
+		started = append(started, c.CustomerGateway)
+	}
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+func (l *Lab) startGateway(ctx context.Context, c topology.Connection) error {
+	conf, err := l.cloud.CustomerConfig(ctx, c.Name)
+	if err != nil {
+		return fmt.Errorf("configuration of %s: %w", c.CustomerGateway, err)
+	}
+	file := l.path(gatewaysDir, c.CustomerGateway+".yaml")
+	if err := os.WriteFile(file, conf, 0o600); err != nil {
+		return err
+	}
+	return l.programs.start(ctx, program{Host: c.CustomerGateway, Namespace: c.CustomerGateway,
+		Args: []string{"gateway", "run", "--config", file, "--control", l.controlSocket(c.CustomerGateway)}})
+}
+
+// controlSocket is where a customer gateway answers. The path of a socket has
+// at most 107 octets, so it is not below the gateways' directory.
+func (l *Lab) controlSocket(host string) string {
+	return filepath.Join("/run", "gw-"+host+".sock")
+}

@@ -1,0 +1,211 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"seikan/internal/lab/topology"
+	"seikan/internal/linux/netspec"
+)
+
+// Names that the plan gives to namespaces and links of its own.
+const (
+	internetNS = "internet"
+	EdgeNS     = "edge" // where the cloud opens its outside sockets
+	lanLink    = "lan0" // a host's link to the site's LAN
+	wanLink    = "wan0" // the link of a router and of the edge to the internet
+	bridgeLink = "br0"  // in the namespace of a LAN
+	tableName  = "seikan_lab"
+)
+
+// Faults are what a walk-through broke on purpose.
+type Faults struct {
+	Cut []netip.Addr // the internet drops what goes to and from these
+}
+
+// Plan says what the sites, the internet and the cloud's edge shall be on this
+// machine. It does nothing.
+func Plan(t *topology.Topology, faults Faults) netspec.Spec {
+	var s netspec.Spec
+	s.Namespaces = append(s.Namespaces, planInternet(t, faults), planEdge(t))
+	for _, site := range t.Sites {
+		s.Namespaces = append(s.Namespaces, planLAN(site))
+		for _, h := range site.Hosts {
+			s.Namespaces = append(s.Namespaces, planHost(t, site, h))
+		}
+	}
+	return s
+}
+
+func forwarding() map[string]string { return map[string]string{"net.ipv4.ip_forward": "1"} }
+
+func loopback() netspec.Link { return netspec.Link{Name: "lo", Kind: netspec.Loopback} }
+
+// planInternet is one router with a link to each customer. It knows its links
+// and nothing else, so a packet with a private address finds no way; and it
+// carries nothing for an address that is cut.
+func planInternet(t *topology.Topology, faults Faults) netspec.Namespace {
+	ns := netspec.Namespace{Name: internetNS, Sysctls: forwarding(), Links: []netspec.Link{loopback()}}
+	for _, l := range t.Internet {
+		ns.Links = append(ns.Links, netspec.Link{Name: l.Name, Kind: netspec.Veth, Peer: customerOf(t, l.Name),
+			Addrs: []netip.Prefix{netip.PrefixFrom(l.Router, l.Subnet.Bits())}, Comment: "the internet's end of " + l.Name})
+	}
+	cut := netspec.Set{Name: "cut", Type: "ipv4_addr"}
+	for _, a := range faults.Cut {
+		cut.Elements = append(cut.Elements, a.String())
+	}
+	slices.Sort(cut.Elements)
+	ns.Tables = []netspec.Table{{Family: "ip", Name: tableName, Sets: []netspec.Set{cut}, Chains: []netspec.Chain{{
+		Name: "forward", Type: "filter", Hook: "forward", Priority: "filter",
+		Rules: []netspec.NftRule{{Text: "ip saddr @cut drop"}, {Text: "ip daddr @cut drop"}},
+	}}}}
+	return ns
+}
+
+// customerOf is the other end of an internet link: a router or the edge, as the
+// topology's checks hold.
+func customerOf(t *topology.Topology, link string) netspec.Peer {
+	for _, s := range t.Sites {
+		for _, h := range s.Hosts {
+			if h.Uplink == link {
+				return netspec.Peer{Namespace: h.Name, Link: wanLink}
+			}
+		}
+	}
+	return netspec.Peer{Namespace: EdgeNS, Link: wanLink}
+}
+
+// planEdge holds the cloud's outside addresses. It does not forward: what the
+// cloud receives there it receives through sockets.
+func planEdge(t *topology.Topology) netspec.Namespace {
+	e := t.Cloud.Edge
+	link := uplink(t, e.Link)
+	wan := netspec.Link{Name: wanLink, Kind: netspec.Veth, Peer: netspec.Peer{Namespace: internetNS, Link: e.Link}, Comment: "the cloud's outside addresses"}
+	for _, a := range e.Addresses {
+		wan.Addrs = append(wan.Addrs, netip.PrefixFrom(a, link.Subnet.Bits()))
+	}
+	return netspec.Namespace{Name: EdgeNS, Links: []netspec.Link{loopback(), wan},
+		Routes: []netspec.Route{{Dst: anywhere(), Via: link.Router, Dev: wanLink}}}
+}
+
+func uplink(t *topology.Topology, name string) topology.Link {
+	for _, l := range t.Internet {
+		if l.Name == name {
+			return l
+		}
+	}
+	panic(fmt.Sprintf("lab: link %q passed the topology's checks", name)) // our bug
+}
+
+func anywhere() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
+
+// planLAN is the site's switch: a bridge in a namespace of its own, so that a
+// capture on it sees what hosts say to each other.
+func planLAN(site topology.Site) netspec.Namespace {
+	ns := netspec.Namespace{Name: site.LAN.Name, Links: []netspec.Link{loopback(), {Name: bridgeLink, Kind: netspec.Bridge, Comment: site.Name + "'s switch"}}}
+	for _, h := range site.Hosts {
+		ns.Links = append(ns.Links, netspec.Link{Name: h.Name, Kind: netspec.Veth, Master: bridgeLink, Peer: netspec.Peer{Namespace: h.Name, Link: lanLink}})
+	}
+	return ns
+}
+
+func planHost(t *topology.Topology, site topology.Site, h topology.Host) netspec.Namespace {
+	ns := netspec.Namespace{Name: h.Name, Links: []netspec.Link{loopback(), {
+		Name: lanLink, Kind: netspec.Veth, Peer: netspec.Peer{Namespace: site.LAN.Name, Link: h.Name},
+		Addrs: []netip.Prefix{netip.PrefixFrom(h.Address, site.LAN.CIDR.Bits())},
+	}}}
+	if h.Role == topology.Router {
+		planRouter(t, h, &ns)
+		return ns
+	}
+	if h.Role == topology.CustomerGateway {
+		ns.Sysctls = forwarding()
+	}
+	for _, r := range site.Hosts {
+		if r.Role == topology.Router {
+			ns.Routes = append(ns.Routes, netspec.Route{Dst: anywhere(), Via: r.Address, Dev: lanLink})
+		}
+	}
+	for _, r := range site.Routes {
+		if via := siteHost(site, r.Via); via.Name != h.Name {
+			ns.Routes = append(ns.Routes, netspec.Route{Dst: r.To, Via: via.Address, Dev: lanLink})
+		}
+	}
+	return ns
+}
+
+func siteHost(site topology.Site, name string) topology.Host {
+	for _, h := range site.Hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	panic(fmt.Sprintf("lab: host %q passed the topology's checks", name)) // our bug
+}
+
+// planRouter is a home or office router: a default route, and where it says so
+// masquerading with nothing let in that was not asked for.
+func planRouter(t *topology.Topology, h topology.Host, ns *netspec.Namespace) {
+	link := uplink(t, h.Uplink)
+	ns.Sysctls = forwarding()
+	ns.Links = append(ns.Links, netspec.Link{Name: wanLink, Kind: netspec.Veth, Peer: netspec.Peer{Namespace: internetNS, Link: h.Uplink},
+		Addrs: []netip.Prefix{netip.PrefixFrom(h.Outside, link.Subnet.Bits())}})
+	ns.Routes = append(ns.Routes, netspec.Route{Dst: anywhere(), Via: link.Router, Dev: wanLink})
+	if !h.Masquerade {
+		return
+	}
+	ns.Tables = []netspec.Table{{Family: "ip", Name: tableName, Chains: []netspec.Chain{
+		{Name: "forward", Type: "filter", Hook: "forward", Priority: "filter", Policy: "drop", Rules: []netspec.NftRule{
+			{Text: "ct state established,related accept"},
+			{Text: `iifname "` + lanLink + `" accept`, Comment: "the inside may open connections"},
+		}},
+		{Name: "input", Type: "filter", Hook: "input", Priority: "filter", Rules: []netspec.NftRule{
+			{Text: "ct state established,related accept"},
+			{Text: `iifname "` + wanLink + `" drop`, Comment: "no inbound mapping, no answer"},
+		}},
+		{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat", Rules: []netspec.NftRule{
+			{Text: `oifname "` + wanLink + `" masquerade`},
+		}},
+	}}}
+}
+
+// A place is where a link is found on this machine. An empty Link means all
+// links of the namespace.
+type place struct{ Namespace, Link string }
+
+// places are the links that a user may name: each LAN, each internet link, the
+// internet as a whole; beside them HOST/LINK is understood.
+func places(t *topology.Topology) map[string]place {
+	out := map[string]place{internetNS: {internetNS, ""}}
+	for _, l := range t.Internet {
+		out[l.Name] = place{internetNS, l.Name}
+	}
+	for _, s := range t.Sites {
+		out[s.LAN.Name] = place{s.LAN.Name, bridgeLink}
+	}
+	return out
+}
+
+// LinkNames lists what `lab capture` takes, but for HOST/LINK.
+func LinkNames(t *topology.Topology) (names []string) {
+	for n := range places(t) {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// findLink resolves a link name; namespaces maps hosts and instances to theirs.
+func findLink(t *topology.Topology, namespaces map[string]string, name string) (place, error) {
+	if p, ok := places(t)[name]; ok {
+		return p, nil
+	}
+	host, link, ok := strings.Cut(name, "/")
+	if ns := namespaces[host]; ok && ns != "" && link != "" {
+		return place{ns, link}, nil
+	}
+	return place{}, fmt.Errorf("no link is called %q; there is %s, and HOST/LINK such as cgw/tun1 for the hosts %s",
+		name, strings.Join(LinkNames(t), ", "), strings.Join(t.Machines(), ", "))
+}
