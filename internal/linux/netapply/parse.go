@@ -16,7 +16,7 @@ func parseTable(text string) netspec.Table {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		word, rest, _ := strings.Cut(line, " ")
-		rest = strings.TrimSuffix(rest, " {")
+		name := strings.TrimSuffix(rest, " {")
 		switch {
 		case elements:
 			elements = parseElements(set, line)
@@ -27,12 +27,12 @@ func parseTable(text string) netspec.Table {
 		case set != nil:
 			elements = parseSetLine(set, word, rest)
 		case word == "table":
-			t.Family, t.Name, _ = strings.Cut(rest, " ")
+			t.Family, t.Name, _ = strings.Cut(name, " ")
 		case word == "chain":
-			t.Chains = append(t.Chains, netspec.Chain{Name: rest})
+			t.Chains = append(t.Chains, netspec.Chain{Name: name})
 			chain = &t.Chains[len(t.Chains)-1]
 		case word == "set" || word == "map":
-			t.Sets = append(t.Sets, netspec.Set{Name: rest})
+			t.Sets = append(t.Sets, netspec.Set{Name: name})
 			set = &t.Sets[len(t.Sets)-1]
 		}
 	}
@@ -64,14 +64,14 @@ func parseSetLine(s *netspec.Set, word, rest string) bool {
 	case "flags":
 		s.Flags = strings.FieldsFunc(rest, func(r rune) bool { return r == ',' || r == ' ' })
 	case "elements":
-		return parseElements(s, strings.TrimPrefix(rest, "= { "))
+		return parseElements(s, strings.TrimPrefix(rest, "= {"))
 	}
 	return false
 }
 
 // parseElements reads the elements of one line; it reports whether more follow.
 func parseElements(s *netspec.Set, line string) bool {
-	body, last := strings.CutSuffix(line, " }")
+	body, last := strings.CutSuffix(line, "}")
 	for e := range strings.SplitSeq(body, ",") {
 		if e = strings.TrimSpace(e); e != "" {
 			s.Elements = append(s.Elements, e)

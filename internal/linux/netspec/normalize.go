@@ -15,6 +15,10 @@ const MainTable = 254
 // none; the metric is part of what tells two routes apart.
 const ipv6Metric = 1024
 
+// ipv6ConnectedMetric is the metric of the routes that the kernel makes for
+// IPv6 addresses; those for IPv4 addresses have 0.
+const ipv6ConnectedMetric = 256
+
 // Normalize returns a deep copy of s in its one canonical form: sorted, with
 // prefixes masked and defaults written out (routing table main, IPv6 metric
 // 1024, chain policy accept). Two specs want the same exactly when their normal

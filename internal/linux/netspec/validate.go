@@ -186,10 +186,8 @@ func (v *validator) route(r Route) {
 	default:
 		v.fault("type %q is none of blackhole, unreachable, prohibit and the empty word", r.Type)
 	}
-	if r.Table == MainTable && r.Metric == 0 {
-		for _, l := range v.ns.Links {
-			v.connected(r, l)
-		}
+	for _, l := range v.ns.Links {
+		v.connected(r, l)
 	}
 }
 
@@ -214,9 +212,16 @@ func (v *validator) unicast(r Route) {
 // connected refuses a route that would take the place of the one that the
 // kernel makes for an address of l: the two would fight.
 func (v *validator) connected(r Route, l Link) {
+	metric := 0
+	if r.Dst.Addr().Is6() {
+		metric = ipv6ConnectedMetric
+	}
+	if r.Table != MainTable || r.Metric != metric {
+		return
+	}
 	for _, a := range l.Addrs {
-		if a.Addr().Is4() && !a.IsSingleIP() && a.Masked() == r.Dst {
-			v.fault("is what address %v of link %s makes already: drop the route or give it a metric", a, l.Name)
+		if !a.IsSingleIP() && a.Masked() == r.Dst {
+			v.fault("is what address %v of link %s makes already: drop the route or give it another metric", a, l.Name)
 		}
 	}
 }
