@@ -43,6 +43,11 @@ func New(n int) *Device {
 // returns os.ErrClosed when the device is closed.
 func (d *Device) Send(pkt []byte) error {
 	select {
+	case <-d.closed: // even when the queue has room
+		return os.ErrClosed
+	default:
+	}
+	select {
 	case <-d.closed:
 		return os.ErrClosed
 	case d.toRead <- pkt:
