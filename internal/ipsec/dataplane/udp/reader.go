@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// readBatch is how many datagrams, or trains of them, one Read takes.
+	// readBatch is how many datagrams, or trains of them, one Read takes;
+	// ikeBatch is the same for IKE, which never comes in bulk.
 	readBatch = 64
+	ikeBatch  = 8
 	// maxDatagram is the largest datagram or train, in octets.
 	maxDatagram = 65535
 	// controlLen is room for UDP_GRO, UDP_SEGMENT and IP_PKTINFO together.
@@ -51,17 +53,22 @@ type Reader struct {
 	err  error
 }
 
-// NewReader returns a Reader with buffers of its own, 4 MiB of address space.
+// NewReader returns a Reader with buffers of its own: 4 MiB of address space,
+// for IKE 512 KiB.
 func (s *Socket) NewReader() *Reader {
+	n := readBatch
+	if s.kind == IKE {
+		n = ikeBatch
+	}
 	r := &Reader{
 		s:     s,
-		hdrs:  make([]mmsghdr, readBatch),
-		iovs:  make([]unix.Iovec, readBatch),
-		names: make([]unix.RawSockaddrInet4, readBatch),
-		ctrl:  make([][controlLen]byte, readBatch),
-		bufs:  make([][]byte, readBatch),
+		hdrs:  make([]mmsghdr, n),
+		iovs:  make([]unix.Iovec, n),
+		names: make([]unix.RawSockaddrInet4, n),
+		ctrl:  make([][controlLen]byte, n),
+		bufs:  make([][]byte, n),
 	}
-	slab := make([]byte, readBatch*maxDatagram)
+	slab := make([]byte, n*maxDatagram)
 	for i := range r.hdrs {
 		r.bufs[i] = slab[i*maxDatagram : (i+1)*maxDatagram : (i+1)*maxDatagram]
 		r.iovs[i].Base = &r.bufs[i][0]
