@@ -27,8 +27,20 @@ type VPNConnection struct {
 	Tunnels               [2]TunnelOptions
 	Routes                []StaticRoute // by destination
 	Telemetry             [2]TunnelTelemetry
-	Created               time.Time
-	Tags                  Tags
+	// Slot numbers the connection among those of its gateway, from 0: its
+	// tunnels are tun<2·Slot+1> and tun<2·Slot+2> as long as it lives.
+	Slot    int
+	Created time.Time
+	Deleted time.Time // when State became deleted; zero before
+	Tags    Tags
+}
+
+// Alive reports whether the connection is neither deleted nor about to be.
+func (c VPNConnection) Alive() bool { return c.State == StatePending || c.State == StateAvailable }
+
+// Up reports whether at least one tunnel is up.
+func (c VPNConnection) Up() bool {
+	return c.Telemetry[0].Status == TunnelUp || c.Telemetry[1].Status == TunnelUp
 }
 
 // VisitSecrets shows each secret of the connection with its name, which is
@@ -56,9 +68,12 @@ const (
 
 // TunnelTelemetry is what is known of one tunnel (vpn §1.7).
 type TunnelTelemetry struct {
-	OutsideIP          netip.Addr
-	Status             TelemetryStatus
-	StatusMessage      string // empty for a static connection
+	OutsideIP     netip.Addr
+	Status        TelemetryStatus
+	StatusMessage string // empty for a static connection
+	// Reason says why the tunnel is down, in the gateway's words: an extension
+	// of Seikan, for AWS's telemetry has no such field.
+	Reason             string
 	AcceptedRouteCount int
 	LastStatusChange   time.Time // whole seconds, UTC
 	Detail             TunnelDetail
