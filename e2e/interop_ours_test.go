@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -18,16 +19,25 @@ const (
 	dpdTimeout  = 3 * time.Second
 )
 
+// ourConfig is our gateway behind the NAT when it initiates, and otherwise the
+// responder.
+func ourConfig(s suite, initiate bool) ourgateway.Config {
+	cfg := ourgateway.Config{Namespace: "resp", Inside: world.InsideFirst + world.InsideBits, Site: world.CustomerSite,
+		Local: world.Responder, Remote: world.NAT, LocalID: world.Responder, RemoteID: customerID, PSK: psk,
+		Encryption: s.encryption, Integrity: s.integ, DH: s.dh, Interval: dpdInterval, Timeout: dpdTimeout}
+	if initiate {
+		cfg.Initiate, cfg.Namespace, cfg.Inside, cfg.Site = true, "cgw", world.InsideSecond+world.InsideBits, world.ServerSite
+		cfg.Local, cfg.Remote, cfg.LocalID, cfg.RemoteID = "", world.Responder, customerID, world.Responder
+	}
+	return cfg
+}
+
 func ourCustomer(t *testing.T, w *world.World, s suite) *ourgateway.Gateway {
-	return ourgateway.Start(t, w, ourgateway.Config{Namespace: "cgw", Initiate: true, Inside: world.InsideSecond + world.InsideBits, Site: world.ServerSite,
-		Remote: world.Responder, LocalID: customerID, RemoteID: world.Responder, PSK: psk,
-		Encryption: s.encryption, Integrity: s.integ, DH: s.dh, Interval: dpdInterval, Timeout: dpdTimeout})
+	return ourgateway.Start(t, w, ourConfig(s, true))
 }
 
 func ourResponder(t *testing.T, w *world.World, s suite) *ourgateway.Gateway {
-	return ourgateway.Start(t, w, ourgateway.Config{Namespace: "resp", Inside: world.InsideFirst + world.InsideBits, Site: world.CustomerSite,
-		Local: world.Responder, Remote: world.NAT, LocalID: world.Responder, RemoteID: customerID, PSK: psk,
-		Encryption: s.encryption, Integrity: s.integ, DH: s.dh, Interval: dpdInterval, Timeout: dpdTimeout})
+	return ourgateway.Start(t, w, ourConfig(s, false))
 }
 
 // TestOurInitiatorBehindNAT has our customer gateway behind the NAT and
@@ -105,19 +115,53 @@ func TestOurResponder(t *testing.T) {
 	}
 }
 
+// TestOurselves has our gateway at both ends, behind the NAT in UDP 4500 and
+// without one in plain ESP, which strongSwan's user space cannot do.
+func TestOurselves(t *testing.T) {
+	for _, s := range suites {
+		for _, carrier := range []string{"natt", "plain"} {
+			t.Run(s.name+" "+carrier, func(t *testing.T) {
+				w := world.New(t)
+				customer, responder := ourConfig(s, true), ourConfig(s, false)
+				if carrier == "plain" {
+					w.WithoutNAT()
+					responder.Remote = world.Customer
+				}
+				resp := ourgateway.Start(t, w, responder)
+				cgw := ourgateway.Start(t, w, customer)
+				w.Until("the tunnel", 10*time.Second, func() error { return errors.Join(up(cgw), up(resp)) })
+				w.Until("first ping", 5*time.Second, w.Reach)
+
+				r := newReport(t, w, "Seikan → Seikan in "+carrier, s.name)
+				r.carrier = carrier
+				r.established(cgw)
+				pings := 500
+				if s == suites[0] {
+					pings = 5000
+				}
+				r.pings(pings, 2*time.Millisecond)
+				r.sizes()
+				r.transfers()
+				r.rekeyed("CHILD, by the initiator", cgw, cgw.RekeyChild)
+				r.rekeyed("IKE, by the initiator", cgw, cgw.RekeyIKE)
+				r.rekeyed("CHILD, by the responder", cgw, resp.RekeyChild)
+				r.rekeyed("IKE, by the responder", cgw, resp.RekeyIKE)
+				r.counters(cgw)
+				resp.Stop()
+				w.Until("the initiator hears the delete", 2*time.Second, func() error { return down(cgw) })
+				r.nothingClear()
+			})
+		}
+	}
+}
+
 // exercise is what must work whoever began: traffic, and the rekeys that each
 // end may begin.
 func exercise(r report, ours *ourgateway.Gateway, swan *strongswan.Charon) {
 	r.t.Helper()
-	st, err := ours.Status()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.line("established", "IKE %s, ESP %s, NAT here %v, there %v", st.IKE.Suite, st.Child.Suite, st.IKE.NATLocal, st.IKE.NATRemote)
-	if !st.Child.Encap {
-		r.t.Error("ESP is not in UDP although there is a NAT")
-	}
+	r.established(ours)
 	r.pings(500, 2*time.Millisecond)
+	r.sizes()
 	r.transfers()
 	r.rekeyed("CHILD, by us", swan, ours.RekeyChild)
 	r.rekeyed("IKE, by us", swan, ours.RekeyIKE)
@@ -125,7 +169,29 @@ func exercise(r report, ours *ourgateway.Gateway, swan *strongswan.Charon) {
 	r.rekeyed("IKE, by strongSwan", swan, swan.RekeyIKE)
 	r.rekeyed("CHILD under the new IKE SA, by us", swan, ours.RekeyChild)
 	r.idle(ours, swan)
-	if st, err = ours.Status(); err != nil {
+	r.counters(ours)
+	r.nothingClear()
+}
+
+// established shows what was negotiated; ESP must be in UDP exactly when it
+// has to be.
+func (r report) established(ours *ourgateway.Gateway) {
+	r.t.Helper()
+	st, err := ours.Status()
+	if err != nil || st.Child == nil {
+		r.t.Fatalf("status: got %+v, %v, want a tunnel", st, err)
+	}
+	if got, want := st.Child.Encap, r.carrier == "natt"; got != want {
+		r.t.Errorf("ESP in UDP: got %v, want %v", got, want)
+	}
+	r.line("established", "IKE %s, ESP %s, NAT here %v, there %v", st.IKE.Suite, st.Child.Suite, st.IKE.NATLocal, st.IKE.NATRemote)
+}
+
+// counters shows our own counters, which must have both transfers in them.
+func (r report) counters(ours *ourgateway.Gateway) {
+	r.t.Helper()
+	st, err := ours.Status()
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.line("our counters", "in %d packets, %d octets; out %d, %d; drops %v",
@@ -135,7 +201,6 @@ func exercise(r report, ours *ourgateway.Gateway, swan *strongswan.Charon) {
 			r.t.Errorf("our counters: got %d octets, want at least %d", octets, megabytes100)
 		}
 	}
-	r.nothingClear()
 }
 
 // idle leaves the tunnel alone for some intervals of both ends' dead peer
@@ -146,10 +211,10 @@ func (r report) idle(ours *ourgateway.Gateway, swan *strongswan.Charon) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	before, _ := r.w.Seen("natt")
+	before, _ := r.w.Seen(r.carrier)
 	begun := time.Now()
 	r.w.Until("six messages of dead peer detection", 4*dpdTimeout, func() error {
-		if now, _ := r.w.Seen("natt"); now < before+6 || time.Since(begun) < dpdTimeout {
+		if now, _ := r.w.Seen(r.carrier); now < before+6 || time.Since(begun) < dpdTimeout {
 			return fmt.Errorf("%d packets in %v", now-before, time.Since(begun))
 		}
 		return nil
@@ -161,7 +226,7 @@ func (r report) idle(ours *ourgateway.Gateway, swan *strongswan.Charon) {
 	if err := up(ours); err != nil {
 		r.t.Errorf("after idling: %v", err)
 	}
-	packets, _ := r.w.Seen("natt")
+	packets, _ := r.w.Seen(r.carrier)
 	r.line("idle with liveness checks", "%d packets in %v, same SAs", packets-before, time.Since(begun).Round(time.Second))
 }
 

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,27 +22,59 @@ const psk = "Interop.Test_PreShared.Key0"
 // says nothing.
 const customerID = "cgw@site.example"
 
-// A suite is the same algorithms in both sides' words.
+// A suite is what both phases use, in AWS's words.
 type suite struct {
 	name              string
-	swanIKE, swanESP  string // strongSwan's proposals
-	encryption, integ string // AWS's names
+	encryption, integ string
 	dh                int
 }
 
 var suites = []suite{
-	{"AES-128-GCM", "aes128gcm16-prfsha256-ecp256", "aes128gcm16-ecp256", "AES128-GCM-16", "SHA2-256", 19},
-	{"AES-256-CBC, SHA2-256", "aes256-sha256-modp2048", "aes256-sha256-modp2048", "AES256", "SHA2-256", 14},
+	{"AES-128-GCM", "AES128-GCM-16", "SHA2-256", 19},
+	{"AES-256-CBC, SHA2-256", "AES256", "SHA2-256", 14},
+}
+
+// swanWords are strongSwan's names.
+var swanWords = map[string]string{
+	"AES128": "aes128", "AES256": "aes256", "AES128-GCM-16": "aes128gcm16", "AES256-GCM-16": "aes256gcm16",
+	"SHA1": "sha1", "SHA2-256": "sha256", "SHA2-384": "sha384", "SHA2-512": "sha512",
+}
+
+// swanGroups are strongSwan's names of DH groups.
+var swanGroups = map[int]string{2: "modp1024", 14: "modp2048", 15: "modp3072", 16: "modp4096", 17: "modp6144", 18: "modp8192",
+	19: "ecp256", 20: "ecp384", 21: "ecp521", 24: "modp2048s256", 31: "curve25519"}
+
+// swanIKE and swanESP are the suite as strongSwan's proposals. A cipher that
+// protects integrity itself has a PRF in phase 1 and nothing in phase 2.
+func (s suite) swanIKE() string {
+	if strings.Contains(s.encryption, "GCM") {
+		return swanWords[s.encryption] + "-prf" + swanWords[s.integ] + "-" + swanGroups[s.dh]
+	}
+	return swanWords[s.encryption] + "-" + swanWords[s.integ] + "-" + swanGroups[s.dh]
+}
+
+func (s suite) swanESP() string {
+	return strings.Replace(s.swanIKE(), "-prf"+swanWords[s.integ], "", 1)
+}
+
+// swanConfig is strongSwan behind the NAT when it initiates, and otherwise the
+// responder.
+func swanConfig(s suite, initiate bool) strongswan.Config {
+	cfg := strongswan.Config{Namespace: "resp", Inside: world.InsideFirst + world.InsideBits, Site: world.CustomerSite,
+		Local: world.Responder, LocalID: world.Responder, RemoteID: customerID, PSK: psk, IKE: s.swanIKE(), ESP: s.swanESP(), DPDDelay: time.Second}
+	if initiate {
+		cfg.Namespace, cfg.Inside, cfg.Site = "cgw", world.InsideSecond+world.InsideBits, world.ServerSite
+		cfg.Local, cfg.Remote, cfg.LocalID, cfg.RemoteID = "", world.Responder, customerID, world.Responder
+	}
+	return cfg
 }
 
 func swanCustomer(t *testing.T, w *world.World, s suite) *strongswan.Charon {
-	return strongswan.Start(t, w, strongswan.Config{Namespace: "cgw", Inside: world.InsideSecond + world.InsideBits, Site: world.ServerSite,
-		Remote: world.Responder, LocalID: customerID, RemoteID: world.Responder, PSK: psk, IKE: s.swanIKE, ESP: s.swanESP, DPDDelay: time.Second})
+	return strongswan.Start(t, w, swanConfig(s, true))
 }
 
 func swanResponder(t *testing.T, w *world.World, s suite) *strongswan.Charon {
-	return strongswan.Start(t, w, strongswan.Config{Namespace: "resp", Inside: world.InsideFirst + world.InsideBits, Site: world.CustomerSite,
-		Local: world.Responder, LocalID: world.Responder, RemoteID: customerID, PSK: psk, IKE: s.swanIKE, ESP: s.swanESP, DPDDelay: time.Second})
+	return strongswan.Start(t, w, swanConfig(s, false))
 }
 
 // TestStrongSwanWithItself is the baseline: what fails here is the harness.

@@ -4,10 +4,11 @@ package e2e
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
-	"seikan/e2e/strongswan"
 	"seikan/e2e/world"
 )
 
@@ -17,11 +18,13 @@ type report struct {
 	t     *testing.T
 	w     *world.World
 	start time.Time
+	// carrier is what ESP travels in, as world.Seen names it.
+	carrier string
 }
 
 func newReport(t *testing.T, w *world.World, who, suite string) report {
-	fmt.Printf("\n%s, %s\n", who, suite)
-	return report{t: t, w: w, start: time.Now()}
+	fmt.Printf("\n%s: %s\n", who, suite)
+	return report{t: t, w: w, start: time.Now(), carrier: "natt"}
 }
 
 // line prints one row of the table.
@@ -39,14 +42,38 @@ func (r report) pings(count int, interval time.Duration) {
 	r.line("ping", "%d sent, %d answered", sent, answered)
 }
 
+// sizes sends packets around the tunnel's MTU and far beyond it. What may be
+// cut must arrive whole; what may not be cut and does not fit must be answered
+// with an ICMP message that names the MTU, and fit when it obeys.
+func (r report) sizes() {
+	r.t.Helper()
+	sizes := []int{0, 1, 1200, 1300, 1350, 1380, 1400, 1431, 1472, 2000, 4000, 20000}
+	for _, octets := range sizes {
+		if out, ok := r.w.PingSize(octets, false); !ok {
+			r.t.Errorf("ping of %d octets that may be cut: got no answer: %s", octets, out)
+		}
+	}
+	out, ok := r.w.PingSize(1472, true)
+	_, after, named := strings.Cut(out, "mtu = ")
+	mtu, err := strconv.Atoi(strings.TrimRight(strings.SplitN(after, "\n", 2)[0], ") "))
+	if ok || !named || err != nil {
+		r.t.Errorf("ping of 1472 octets that must not be cut: got answered %v, %q, want an MTU", ok, out)
+		return
+	}
+	if out, ok := r.w.PingSize(mtu-28, true); !ok { // 20 octets of IPv4 and 8 of ICMP
+		r.t.Errorf("ping of %d octets that must not be cut, MTU %d: got no answer: %s", mtu-28, mtu, out)
+	}
+	r.line("sizes", "%v octets of data in pieces or whole; MTU %d is told and carries", sizes, mtu)
+}
+
 // transfers moves 100 MB each way. Everything must arrive as it was sent, and
-// the internet must have seen at least as much in UDP 4500.
+// the internet must have seen at least as much of what carries it.
 func (r report) transfers() {
 	r.t.Helper()
 	for _, up := range []bool{true, false} {
-		_, before := r.w.Seen("natt")
+		_, before := r.w.Seen(r.carrier)
 		tr, err := r.w.Transfer(world.Load{Up: up, Octets: megabytes100})
-		_, after := r.w.Seen("natt")
+		_, after := r.w.Seen(r.carrier)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -54,10 +81,10 @@ func (r report) transfers() {
 			r.t.Errorf("%s: got %d octets of %d, equal SHA-256: %v", tr.Direction, tr.Received, tr.Sent, tr.Same)
 		}
 		if after-before < megabytes100 {
-			r.t.Errorf("%s: the internet saw %d octets in UDP 4500, want at least %d", tr.Direction, after-before, megabytes100)
+			r.t.Errorf("%s: the internet saw %d octets of %s, want at least %d", tr.Direction, after-before, r.carrier, megabytes100)
 		}
-		r.line(tr.Direction, "%d octets sent, %d received, SHA-256 equal; %d in UDP 4500; %.1f s, %.0f Mbit/s",
-			tr.Sent, tr.Received, after-before, tr.Took.Seconds(), tr.Rate())
+		r.line(tr.Direction, "%d octets sent, %d received, SHA-256 equal; %d of %s outside; %.1f s, %.0f Mbit/s",
+			tr.Sent, tr.Received, after-before, r.carrier, tr.Took.Seconds(), tr.Rate())
 	}
 }
 
@@ -65,11 +92,15 @@ func (r report) transfers() {
 // a ping which is lost was not crowded out.
 const stream = 5_000_000
 
+// An end is a gateway that says which SAs it has: the text changes when one of
+// them was replaced, and while there is not exactly one of each there is an error.
+type end interface{ Current() (string, error) }
+
 // rekeyed calls rekey in the middle of a stream up and of pings, and demands
 // that the SA changed, that the stream is whole and that no ping was lost.
-func (r report) rekeyed(what string, c *strongswan.Charon, rekey func()) {
+func (r report) rekeyed(what string, e end, rekey func()) {
 	r.t.Helper()
-	old, err := c.Current()
+	old, err := e.Current()
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -93,9 +124,9 @@ func (r report) rekeyed(what string, c *strongswan.Charon, rekey func()) {
 	}()
 	r.waitForTraffic()
 	rekey()
-	var now strongswan.SA
 	r.w.Until("one new SA after the rekey", 15*time.Second, func() error {
-		if now, err = c.Current(); err == nil && now == old {
+		now, err := e.Current()
+		if err == nil && now == old {
 			err = fmt.Errorf("still %v", old)
 		}
 		return err
@@ -113,9 +144,9 @@ func (r report) rekeyed(what string, c *strongswan.Charon, rekey func()) {
 // waitForTraffic returns when a megabyte more has crossed the internet.
 func (r report) waitForTraffic() {
 	r.t.Helper()
-	_, before := r.w.Seen("natt")
+	_, before := r.w.Seen(r.carrier)
 	r.w.Until("traffic", 5*time.Second, func() error {
-		if _, now := r.w.Seen("natt"); now < before+1e6 {
+		if _, now := r.w.Seen(r.carrier); now < before+1e6 {
 			return fmt.Errorf("%d octets", now-before)
 		}
 		return nil

@@ -37,6 +37,7 @@ type Config struct {
 	Encryption        string // for both phases, in AWS's words, as is Integrity
 	Integrity         string
 	DH                int
+	MoreDH            []int // further groups of phase 1
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
 }
@@ -56,11 +57,14 @@ tunnels:
       remote_id: {{.RemoteID}}
     pre_shared_key_file: psk
     inside_address: {{.Inside}}
-    phase1: &phase
+    phase1:
+      encryption: [{{.Encryption}}]
+      integrity: [{{.Integrity}}]
+      dh_groups: [{{.DH}}{{range .MoreDH}}, {{.}}{{end}}]
+    phase2:
       encryption: [{{.Encryption}}]
       integrity: [{{.Integrity}}]
       dh_groups: [{{.DH}}]
-    phase2: *phase
     liveness:
       interval: {{.Interval}}
       timeout: {{.Timeout}}
@@ -207,6 +211,18 @@ func (g *Gateway) Status() (Tunnel, error) {
 		return Tunnel{}, fmt.Errorf("got %d tunnels, error %q, want 1", len(answer.Status.Tunnels), answer.Error)
 	}
 	return answer.Status.Tunnels[0], nil
+}
+
+// Current names the SAs the tunnel has: the text changes when one is replaced.
+func (g *Gateway) Current() (string, error) {
+	st, err := g.Status()
+	if err != nil {
+		return "", err
+	}
+	if !st.Up || st.Child == nil {
+		return "", fmt.Errorf("not up: %s %s", st.Phase, st.Reason)
+	}
+	return fmt.Sprintf("%d rekeys, %s", st.IKE.Rekeys, st.Child.SPIIn), nil
 }
 
 // RekeyChild makes the gateway replace the CHILD SA.

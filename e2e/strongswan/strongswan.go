@@ -33,6 +33,7 @@ type Config struct {
 	IKE, ESP          string // proposals in strongSwan's words
 	// DPDDelay is after how much silence the peer is asked; 0 never.
 	DPDDelay time.Duration
+	Cookies  bool // demand a cookie of every initiator
 }
 
 // charonConf is strongswan.conf. OpenSSL comes first, since strongSwan's own AES is ten times slower.
@@ -48,9 +49,11 @@ charon {
   retransmit_timeout = 1
   retransmit_base = 1.3
   retransmit_tries = 3
+  {{if .Cookies}}cookie_threshold = 1
+  cookie_threshold_ip = 0{{end}}
   filelog {
     log {
-      path = {{.}}/charon.log
+      path = {{.Dir}}/charon.log
       flush_line = yes
       time_format = %H:%M:%S
       default = 1
@@ -61,7 +64,7 @@ charon {
   }
   plugins {
     vici {
-      socket = unix://{{.}}/vici
+      socket = unix://{{.Dir}}/vici
     }
     kernel-libipsec {
       allow_peer_ts = yes
@@ -128,7 +131,7 @@ type Charon struct {
 func Start(t testing.TB, w *world.World, cfg Config) *Charon {
 	t.Helper()
 	c := &Charon{t: t, w: w, cfg: cfg, dir: t.TempDir(), exited: make(chan struct{})}
-	c.write("strongswan.conf", charonConf, c.dir)
+	c.write("strongswan.conf", charonConf, map[string]any{"Dir": c.dir, "Cookies": cfg.Cookies})
 	c.write("swanctl/swanctl.conf", swanctlConf, cfg)
 	c.process = w.Command(cfg.Namespace, "charon-systemd")
 	c.process.Env = append(os.Environ(), "STRONGSWAN_CONF="+c.path("strongswan.conf"))
@@ -176,9 +179,17 @@ func (c *Charon) end() {
 	if !c.t.Failed() {
 		return
 	}
-	log, _ := os.ReadFile(c.path("charon.log"))
-	lines := strings.Split(string(log), "\n")
+	lines := strings.Split(c.Log(), "\n")
 	c.t.Logf("strongSwan in %s, end of its log:\n%s%s", c.cfg.Namespace, c.out.String(), strings.Join(lines[max(0, len(lines)-60):], "\n"))
+}
+
+// Log is what strongSwan has logged.
+func (c *Charon) Log() string {
+	b, err := os.ReadFile(c.path("charon.log"))
+	if err != nil {
+		c.t.Error(err)
+	}
+	return string(b)
 }
 
 // Swanctl runs one command of swanctl, at most 20 s, and returns what it
@@ -231,37 +242,30 @@ func (c *Charon) Terminate() { c.t.Helper(); c.must("--terminate", "--ike", "t1"
 // SAs are the security associations of the tunnel as swanctl lists them.
 func (c *Charon) SAs() string { c.t.Helper(); return c.must("--list-sas") }
 
-// An SA is what a test compares: SPIs change when an SA is replaced.
-type SA struct {
-	IKE   string // the initiator's and responder's SPI
-	Child string // the inbound SPI
-	Suite string // of the CHILD SA
-}
-
-// Current returns the one established tunnel. While a rekey is being finished
-// there are two, and an error says so.
-func (c *Charon) Current() (SA, error) {
+// Current returns the SPIs of the one established tunnel, which change when an
+// SA is replaced. While a rekey is being finished there are two, and an error
+// says so.
+func (c *Charon) Current() (string, error) {
 	out, err := c.Swanctl("--list-sas")
 	if err != nil {
-		return SA{}, err
+		return "", err
 	}
-	var sa SA
+	var ike, child string
 	ikes, children := 0, 0
 	for line := range strings.Lines(out) {
 		words := strings.Fields(line)
 		switch {
 		case strings.HasPrefix(line, "t1: ") && strings.Contains(line, "ESTABLISHED"):
 			ikes++
-			sa.IKE = strings.Join(words[len(words)-2:], " ")
+			ike = strings.Join(words[len(words)-2:], " ")
 		case strings.Contains(line, "INSTALLED"):
 			children++
-			sa.Suite = words[len(words)-1]
-		case len(words) > 1 && words[0] == "in" && sa.Suite != "":
-			sa.Child = strings.TrimSuffix(words[1], ",")
+		case len(words) > 1 && words[0] == "in":
+			child = strings.TrimSuffix(words[1], ",")
 		}
 	}
 	if ikes != 1 || children != 1 {
-		return SA{}, fmt.Errorf("got %d IKE and %d CHILD SAs established, want one of each:\n%s", ikes, children, out)
+		return "", fmt.Errorf("got %d IKE and %d CHILD SAs established, want one of each:\n%s", ikes, children, out)
 	}
-	return sa, nil
+	return ike + " " + child, nil
 }

@@ -162,6 +162,18 @@ func (w *World) Ping(ns, to string, count int, interval time.Duration) (sent, an
 	return sent, answered, nil
 }
 
+// PingSize sends one echo request with so many octets of data from the client
+// to the server, and returns what ping printed and whether it was answered.
+// With whole set no gateway may cut it (the DF bit).
+func (w *World) PingSize(octets int, whole bool) (printed string, answered bool) {
+	may := "dont"
+	if whole {
+		may = "do"
+	}
+	out, err := w.Command("client", "ping", "-c", "1", "-W", "2", "-M", may, "-s", strconv.Itoa(octets), Server).CombinedOutput()
+	return string(out), err == nil
+}
+
 // Reach checks with one ping that the server answers the client.
 func (w *World) Reach() error {
 	_, answered, err := w.Ping("client", Server, 1, time.Second)

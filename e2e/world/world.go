@@ -57,13 +57,17 @@ var rules = map[string]string{
 		table ip watch {
 			counter ike { }
 			counter natt { }
+			counter plain { }
 			counter clear { }
+			counter moved { }
 			chain pass {
 				type filter hook forward priority 0
 				udp dport 500 counter name ike accept
 				udp sport 500 counter name ike accept
+				udp sport 20001 counter name moved
 				udp dport 4500 counter name natt accept
 				udp sport 4500 counter name natt accept
+				meta l4proto esp counter name plain accept
 				counter name clear
 			}
 		}
@@ -148,8 +152,25 @@ func (w *World) Cut() { w.Nft("inet", "add rule ip cut everything drop\n") }
 // Mend undoes Cut.
 func (w *World) Mend() { w.Nft("inet", "flush chain ip cut everything\n") }
 
+// Rebind makes the NAT forget its mappings and give UDP 4500 another port. Only
+// the table of connections is emptied and a rule put before the others.
+func (w *World) Rebind() {
+	w.Nft("nat", "insert rule ip nat post oifname out0 udp sport 4500 masquerade to :20001\n")
+	w.Exec("nat", "conntrack", "-F")
+}
+
+// WithoutNAT lets the router route only, and the internet know the customer
+// gateway.
+func (w *World) WithoutNAT() {
+	w.Nft("nat", "delete table ip nat\n")
+	for ns, via := range map[string]string{"inet": NAT, "resp": "203.0.113.1"} {
+		w.Exec(ns, "ip", "route", "replace", Customer+"/32", "via", via)
+	}
+}
+
 // Seen returns how many packets and octets of one kind crossed the internet:
-// "ike", "natt" or "clear".
+// "ike", "natt", "plain" (ESP without UDP), "moved" (part of natt: from the port that Rebind chose) or
+// "clear".
 func (w *World) Seen(kind string) (packets, octets int64) {
 	w.t.Helper()
 	out := w.Exec("inet", "nft", "list", "counter", "ip", "watch", kind)
