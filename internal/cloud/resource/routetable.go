@@ -7,6 +7,9 @@ type RouteTable struct {
 	ID      RouteTableID
 	OwnerID Account
 	VPCID   VPCID
+	// Number is the table's number in the kernel of the VPC's router: 1000 for
+	// the VPC's first, never given twice while a higher one is in use.
+	Number int
 	// Routes holds what was written: the local route and those of CreateRoute,
 	// in order of destination. Propagated ones are computed, never stored.
 	Routes       []Route

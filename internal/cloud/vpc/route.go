@@ -1,0 +1,134 @@
+package vpc
+
+import (
+	"net/netip"
+	"slices"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+)
+
+// maxRoutes is the number of static routes of one table (pl §4.2).
+const maxRoutes = 50
+
+// Codes that only routes answer.
+const (
+	codeRouteExists   = "RouteAlreadyExists"
+	codeRouteNotFound = "InvalidRoute.NotFound"
+	codeRouteLimit    = "RouteLimitExceeded"
+)
+
+// CreateRouteInput is the request of CreateRoute. Exactly one target is set.
+type CreateRouteInput struct {
+	RouteTableID         resource.RouteTableID
+	DestinationCidrBlock netip.Prefix
+	GatewayID            resource.VPNGatewayID
+	NetworkInterfaceID   resource.NetworkInterfaceID
+	InstanceID           resource.InstanceID
+}
+
+// CreateRoute adds a static route. It answers MissingParameter and
+// InvalidParameterCombination about the target, RouteAlreadyExists,
+// RouteLimitExceeded, Gateway.NotAttached, and InvalidParameterValue for a
+// destination that is no IPv4 block, that users may not route
+// (169.254.168.0/22, pl §4.1), or that is part of the VPC's own block: AWS lets
+// such a route lead a whole subnet to an appliance, Seikan does not yet.
+func CreateRoute(tx *store.Tx, who resource.Account, in CreateRouteInput) error {
+	t, err := store.Find(tx, store.RouteTables, who, in.RouteTableID, resource.CodeRouteTableNotFound)
+	if err != nil {
+		return err
+	}
+	v, _ := store.VPCs.Get(tx, t.VPCID)
+	dst := in.DestinationCidrBlock.Masked()
+	if err := checkDestination(t, v.CIDR, dst); err != nil {
+		return err
+	}
+	route, err := routeTo(tx, who, t.VPCID, in)
+	if err != nil {
+		return err
+	}
+	route.Destination = dst
+	t.Routes = append(t.Routes, route)
+	slices.SortFunc(t.Routes, func(a, b resource.Route) int { return comparePrefix(a.Destination, b.Destination) })
+	store.RouteTables.Put(tx, t.ID, t)
+	return nil
+}
+
+// checkDestination says whether a static route to dst may enter the table.
+func checkDestination(t resource.RouteTable, block, dst netip.Prefix) error {
+	const field = "DestinationCidrBlock"
+	switch {
+	case !dst.IsValid() || !dst.Addr().Is4():
+		return resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is not an IPv4 block", field, dst)
+	case slices.ContainsFunc(t.Routes, func(r resource.Route) bool { return r.Destination == dst }):
+		return resource.Errorf(codeRouteExists, "%s: the table %s has a route to %v already", field, t.ID, dst)
+	case dst.Bits() >= block.Bits() && block.Contains(dst.Addr()):
+		return resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is part of the VPC's %v, which stays local", field, dst, block)
+	case dst.Bits() >= 22 && netip.MustParsePrefix("169.254.168.0/22").Contains(dst.Addr()):
+		return resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is part of 169.254.168.0/22, which serves the cloud itself", field, dst)
+	case len(t.Routes) > maxRoutes: // the local route does not count
+		return resource.Errorf(codeRouteLimit, "the table %s has %d routes, the most there can be", t.ID, maxRoutes)
+	}
+	return nil
+}
+
+// routeTo checks the target of a route and fills it in.
+func routeTo(tx *store.Tx, who resource.Account, vpc resource.VPCID, in CreateRouteInput) (resource.Route, error) {
+	route := resource.Route{State: resource.RouteActive, Origin: resource.OriginCreateRoute}
+	targets := 0
+	for _, id := range []string{string(in.GatewayID), string(in.NetworkInterfaceID), string(in.InstanceID)} {
+		if id != "" {
+			targets++
+		}
+	}
+	switch {
+	case targets == 0:
+		return route, resource.Errorf(resource.CodeMissingParameter, "one of GatewayId, NetworkInterfaceId, InstanceId must be given")
+	case targets > 1:
+		return route, resource.Errorf(resource.CodeInvalidParameterCombination, "only one of GatewayId, NetworkInterfaceId, InstanceId may be given")
+	case in.GatewayID != "":
+		route.GatewayID = string(in.GatewayID)
+		return route, attachedGateway(tx, who, in.GatewayID, vpc)
+	case in.InstanceID != "":
+		i, err := store.Find(tx, store.Instances, who, in.InstanceID, resource.CodeInstanceNotFound)
+		if err != nil {
+			return route, err
+		}
+		route.InstanceID, in.NetworkInterfaceID = i.ID, i.NetworkInterfaceID
+	}
+	eni, err := store.Find(tx, store.NetworkInterfaces, who, in.NetworkInterfaceID, resource.CodeInterfaceNotFound)
+	if err != nil {
+		return route, err
+	}
+	if eni.VPCID != vpc {
+		return route, resource.Errorf(resource.CodeInvalidParameterValue, "NetworkInterfaceId: %s is in %s, the route table in %s", eni.ID, eni.VPCID, vpc)
+	}
+	route.NetworkInterfaceID = eni.ID
+	return route, nil
+}
+
+// DeleteRoute removes a static route; InvalidRoute.NotFound, and
+// InvalidParameterValue for the local one.
+func DeleteRoute(tx *store.Tx, who resource.Account, id resource.RouteTableID, dst netip.Prefix) error {
+	t, err := store.Find(tx, store.RouteTables, who, id, resource.CodeRouteTableNotFound)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(t.Routes, func(r resource.Route) bool { return r.Destination == dst.Masked() })
+	switch {
+	case at < 0:
+		return resource.Errorf(codeRouteNotFound, "the table %s has no static route to %v", id, dst)
+	case t.Routes[at].GatewayID == resource.LocalGateway:
+		return resource.Errorf(resource.CodeInvalidParameterValue, "DestinationCidrBlock: the local route to %v cannot be deleted", dst)
+	}
+	t.Routes = slices.Delete(t.Routes, at, at+1)
+	store.RouteTables.Put(tx, t.ID, t)
+	return nil
+}
+
+func comparePrefix(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
