@@ -17,7 +17,9 @@ const passes = 5
 // Apply makes this machine match want. After an error, a cancelled ctx or a
 // crash, call it again. What was done before the error is in the Report.
 // An invalid want changes nothing. Errors begin with the namespace:
-// "apply vpc-1: add route 10.0.0.0/16 dev eth0: …".
+// "apply vpc-1: add route 10.0.0.0/16 dev eth0: …". What fails in one namespace
+// ends the work there, and no link into it is made; the others go on, and the
+// error joins all failures.
 //
 // New packet filters stand before the first new link does, and old ones stand
 // until the last old link has gone.
@@ -30,18 +32,15 @@ func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
 		return report, fmt.Errorf("apply: %w", err)
 	}
 	for range passes {
-		p := &pass{host: h, ctx: ctx, want: map[string]netspec.Namespace{}}
+		p := &pass{host: h, ctx: ctx, want: map[string]netspec.Namespace{}, failed: map[string]bool{}}
 		for _, n := range want.Namespaces {
 			p.want[n.Name] = n
 		}
 		err := p.run()
 		report.Changes = append(report.Changes, p.changes...)
 		report.Pending = p.pending
-		if err != nil {
-			return report, fmt.Errorf("apply %w", err)
-		}
-		if len(p.changes) == 0 {
-			return report, nil
+		if ctx.Err() != nil || len(p.changes) == 0 || err != nil && len(p.failed) == len(p.want) {
+			return report, err
 		}
 	}
 	return report, fmt.Errorf("apply: not settled after %d passes: somebody else keeps changing it: last: %s",
@@ -57,10 +56,22 @@ type pass struct {
 	spaces  []*space // by name; those wanted and those only recorded
 	changes []string
 	pending []string
+	failed  map[string]bool // namespaces where something went wrong in this pass
+	errs    []error
 }
 
-// run takes the steps in the order that leaks nothing.
+// run takes the steps in the order that leaks nothing, and returns what went
+// wrong.
 func (p *pass) run() error {
+	err := p.steps()
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.errs...)
+}
+
+// steps does the work of run; its error is one that ends the pass.
+func (p *pass) steps() error {
 	if err := p.open(); err != nil {
 		return err
 	}
@@ -90,21 +101,34 @@ func (p *pass) run() error {
 	return p.each(steps...)
 }
 
-// each takes every step in all namespaces before the next.
+// each takes every step in all namespaces before the next; a namespace where
+// one fails is left out from then on. The error is that of the context.
 func (p *pass) each(steps ...func(*space) error) error {
 	for _, step := range steps {
 		for _, s := range p.spaces {
+			if p.failed[s.name] {
+				continue
+			}
 			if err := step(s); err != nil {
-				return p.blame(s, err)
+				if err := p.fail(s.name, err); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// blame puts the name of s before err.
-func (p *pass) blame(s *space, err error) error {
-	return fmt.Errorf("%s: %w", s.label(), err)
+// fail notes that err happened in the namespace name. It returns the error
+// when that is the end of the whole pass.
+func (p *pass) fail(name string, err error) error {
+	err = fmt.Errorf("apply %s: %w", netspec.Namespace{Name: name}.Label(), err)
+	if p.ctx.Err() != nil {
+		return err
+	}
+	p.failed[name] = true
+	p.errs = append(p.errs, err)
+	return nil
 }
 
 // do performs one change of s and reports it as "verb object".
@@ -119,7 +143,7 @@ func (p *pass) do(s *space, change string, f func() error) error {
 	return nil
 }
 
-// wait reports that object of s waits for an External link.
+// wait reports that object of s waits for a link.
 func (p *pass) wait(s *space, object string) {
 	p.pending = append(p.pending, s.label()+": "+object)
 }
@@ -135,7 +159,7 @@ func (p *pass) doomed(s *space) bool {
 func (p *pass) open() error {
 	names, err := p.host.recorded()
 	if err != nil {
-		return fmt.Errorf("read records: %w", err)
+		return fmt.Errorf("apply: read records: %w", err)
 	}
 	for name := range p.want {
 		names = append(names, name)
@@ -143,15 +167,15 @@ func (p *pass) open() error {
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		s, err := p.openOne(name)
-		if err != nil {
-			return fmt.Errorf("%s: %w", netspec.Namespace{Name: name}.Label(), err)
+		if err == nil && s != nil {
+			p.spaces = append(p.spaces, s)
+			err = s.read(p.ctx)
 		}
-		if s == nil {
+		if err == nil {
 			continue
 		}
-		p.spaces = append(p.spaces, s)
-		if err := s.read(p.ctx); err != nil {
-			return p.blame(s, err)
+		if err := p.fail(name, err); err != nil {
+			return err
 		}
 	}
 	return nil

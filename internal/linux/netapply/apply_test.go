@@ -209,6 +209,88 @@ func TestVethMovesToAnotherNamespace(t *testing.T) {
 	}
 }
 
+func TestFaultInOneNamespaceLeavesTheOthersServed(t *testing.T) {
+	h := newHost(t)
+	want := routed()
+	want.Namespaces[0].Tables[0].Chains[0].Rules[0].Text = "nft knows no such words"
+	a, b := pair("one", "eth0", "two", "eth0")
+	a.Addrs = []netip.Prefix{prefix("10.0.0.1/24")}
+	want.Namespaces = append(want.Namespaces,
+		netspec.Namespace{Name: "one", Links: []netspec.Link{a}},
+		netspec.Namespace{Name: "two", Links: []netspec.Link{b}})
+	report, err := h.Apply(t.Context(), want)
+	if err == nil || !strings.HasPrefix(err.Error(), "apply rt: load table ip seikan_sg: nft -f -: exit status 1: ") {
+		t.Errorf("Apply: got error %v, want nft's for rt alone", err)
+	}
+	if got, want := fmt.Sprint(report.Pending), "[client: link eth0 server: link eth0 client: route default via 10.0.1.1 dev eth0 server: route default via 10.0.2.1 dev eth0]"; got != want {
+		t.Errorf("Pending: got %s, want %s", got, want)
+	}
+	// Without its filter the router must not be reachable.
+	if got := run(t, h, "rt", "ip", "-br", "link"); strings.Contains(got, "to-client") {
+		t.Errorf("links of the router: got %s, want lo alone", got)
+	}
+	if got := run(t, h, "one", "ip", "-br", "addr"); !strings.Contains(got, "10.0.0.1/24") {
+		t.Errorf("addresses of the others: got %q, want 10.0.0.1/24", got)
+	}
+
+	want.Namespaces[0].Tables = routed().Namespaces[0].Tables
+	apply(t, h, want)
+	wantKernel(t, h, want)
+}
+
+func TestAddressChangesItsLength(t *testing.T) {
+	h := newHost(t)
+	for _, a := range []string{"fd00:1::1/64", "fd00:1::1/48", "10.1.0.1/24", "10.1.0.1/16"} {
+		want := netspec.Spec{Namespaces: []netspec.Namespace{{
+			Name:  "x",
+			Links: []netspec.Link{{Name: "br0", Kind: netspec.Bridge, Addrs: []netip.Prefix{prefix(a)}}},
+		}}}
+		apply(t, h, want)
+		wantKernel(t, h, want)
+	}
+}
+
+func TestGatewayMayStandBehindAHostRoute(t *testing.T) {
+	h := newHost(t)
+	want := netspec.Spec{Namespaces: []netspec.Namespace{{
+		Name:  "x",
+		Links: []netspec.Link{{Name: "br0", Kind: netspec.Bridge}},
+		Routes: []netspec.Route{
+			{Dst: prefix("0.0.0.0/0"), Via: addr("169.254.1.1"), Dev: "br0"},
+			{Dst: prefix("169.254.1.1/32"), Dev: "br0"},
+		},
+	}}}
+	apply(t, h, want)
+	wantKernel(t, h, want)
+}
+
+func TestDirIsSharedAsIPNetnsShares(t *testing.T) {
+	h := netapply.New(netapply.Options{Dir: "/run/elsewhere", Owner: "other"})
+	defer h.Close()
+	want := netspec.Spec{Namespaces: []netspec.Namespace{{Name: "x"}}}
+	apply(t, h, want)
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := 0
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, " /run/elsewhere ") && strings.Contains(line, " shared:") {
+			shared++
+		}
+	}
+	if shared != 1 {
+		t.Errorf("shared mounts at the directory: got %d, want 1, in\n%s", shared, mounts)
+	}
+	if got := h.Path("x"); got != "/run/elsewhere/x" {
+		t.Errorf("Path: got %s, want /run/elsewhere/x", got)
+	}
+	apply(t, h, netspec.Spec{})
+	if _, err := os.Stat(h.Path("x")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("namespace file at the end: got %v, want it gone", err)
+	}
+}
+
 func TestMissingNftSaysWhatToInstall(t *testing.T) {
 	h := newHost(t)
 	t.Setenv("PATH", "/nonexistent")

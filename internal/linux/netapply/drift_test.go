@@ -164,3 +164,23 @@ func TestElementsChangeWithoutTouchingRules(t *testing.T) {
 		}
 	}
 }
+
+func TestElementsThatPacketsAddAreNoDrift(t *testing.T) {
+	h := newHost(t)
+	want := routed()
+	table := &want.Namespaces[0].Tables[0]
+	table.Sets = append(table.Sets, netspec.Set{Name: "seen", Type: "ipv4_addr", Flags: []string{"timeout", "dynamic"}})
+	table.Chains[0].Rules[2].Text = "icmp type echo-request update @seen { ip saddr timeout 10m } accept"
+	apply(t, h, want)
+	run(t, h, "client", "ping", "-c1", "-W5", "10.0.2.10")
+	seen := func() bool {
+		return strings.Contains(run(t, h, "rt", "nft", "list", "set", "ip", "seikan_sg", "seen"), "10.0.1.10")
+	}
+	if !seen() {
+		t.Fatalf("the set after a ping: got no element, want 10.0.1.10")
+	}
+	h.Close() // so that the next Apply compares the whole text
+	if report := apply(t, h, want); len(report.Changes) != 0 || !seen() {
+		t.Errorf("Apply: got changes %q, want none and the element kept", report.Changes)
+	}
+}

@@ -58,8 +58,9 @@ type Report struct {
 	// Changes are the operations done, in order, each as
 	// "vpc-1: add route 10.0.0.0/16 dev eni-1 table 100".
 	Changes []string
-	// Pending are the parts that wait for an External link that does not
-	// exist yet: "vgw-1: link tun0", "vgw-1: route 192.168.1.0/24 dev tun0".
+	// Pending are the parts that wait for a link that does not exist yet, an
+	// External one or a veth into a namespace that failed: "vgw-1: link tun0",
+	// "vgw-1: route 192.168.1.0/24 dev tun0".
 	Pending []string
 }
 

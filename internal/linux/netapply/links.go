@@ -85,6 +85,9 @@ func (p *pass) right(s *space, l netspec.Link, k kernelLink) (bool, error) {
 		return true, nil
 	}
 	far := p.space(l.Peer.Namespace)
+	if far == nil {
+		return true, nil // unknown; it stays until it can be seen
+	}
 	other, exists := far.have.links[l.Peer.Link]
 	if !exists {
 		return false, nil
@@ -111,9 +114,12 @@ func joined(s *space, a kernelLink, t *space, b kernelLink) (bool, error) {
 	return a.Attrs().NetNsID == id, nil
 }
 
-// space returns the open namespace name, which is wanted.
+// space returns the open namespace name; nil when something failed in it.
 func (p *pass) space(name string) *space {
 	i := slices.IndexFunc(p.spaces, func(s *space) bool { return s.name == name })
+	if i < 0 || p.failed[name] {
+		return nil
+	}
 	return p.spaces[i]
 }
 
@@ -179,6 +185,9 @@ func (p *pass) createVeth(s *space, l netspec.Link) error {
 		return nil
 	}
 	far := p.space(l.Peer.Namespace)
+	if far == nil {
+		return nil
+	}
 	if err := p.announce(s, l.Name); err != nil {
 		return err
 	}
@@ -210,12 +219,10 @@ func (p *pass) setLinks(s *space) error {
 	for _, l := range n.Links {
 		loopback = loopback || l.Kind == netspec.Loopback
 		k, exists := s.have.links[l.Name]
-		if !exists && l.Kind == netspec.External {
+		if !exists {
+			// External, or a veth whose other namespace failed.
 			p.wait(s, "link "+l.Name)
 			continue
-		}
-		if !exists {
-			return fmt.Errorf("link %s vanished", l.Name)
 		}
 		if err := p.setLink(s, l, k); err != nil {
 			return err

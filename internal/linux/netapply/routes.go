@@ -38,10 +38,10 @@ func (p *pass) hasRoute(s *space, r netspec.Route) bool {
 	})
 }
 
-// waits reports whether r needs an External link that does not exist.
+// waits reports whether r needs a link that does not exist.
 func (p *pass) waits(s *space, r netspec.Route) bool {
 	for _, l := range p.want[s.name].Links {
-		if _, exists := s.have.links[l.Name]; exists || l.Kind != netspec.External {
+		if _, exists := s.have.links[l.Name]; exists {
 			continue
 		}
 		if r.Dev == l.Name || slices.ContainsFunc(l.Addrs, func(a netip.Prefix) bool { return a.Addr() == r.Src }) {
