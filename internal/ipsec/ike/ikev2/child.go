@@ -16,6 +16,10 @@ import (
 // that were under way when it was.
 const lingerFor = 5 * time.Second
 
+// maxChildren bounds the CHILD SAs, lingering ones included: more cannot come
+// about by rekeying, however often exchanges cross.
+const maxChildren = 32
+
 // A childState is the life of one CHILD SA.
 //
 //	up ──the peer rekeyed it──▶ replaced ──the peer deletes it──▶ lingering
@@ -176,6 +180,9 @@ func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.
 	sap, ok := wire.Find[*wire.SA](list)
 	if !ok {
 		return nil, nil, "peer asks for no CHILD SA"
+	}
+	if len(m.children) >= maxChildren {
+		return no(wire.NoAdditionalSAs, "peer wants more CHILD SAs than a tunnel can need")
 	}
 	chosen, prop, ok := chooseESP(m.cfg.ESP, sap.Proposals, terms.pfs)
 	if !ok {

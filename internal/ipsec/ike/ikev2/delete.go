@@ -121,8 +121,8 @@ func (m *Machine) deletedIKE(t *turn, s *sa) {
 	// request." If the peer's own rekey crossed ours, that one has won.
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.2
 	if s.window.out != nil {
-		if k, ok := s.window.out.task.(*rekeyIKE); ok && k.theirs != nil && k.theirs.state == up {
-			m.inherit(t, s, k.theirs)
+		if next := m.rekeyedByPeer(s.window.out.task); next != nil {
+			m.inherit(t, s, next)
 			m.finish(s, t.now)
 			return
 		}

@@ -47,6 +47,14 @@ func (*probe) request(*Machine, *turn, *sa) ([]wire.Payload, bool) { return nil,
 // response has nothing to do: that there is one is all that counts.
 func (*probe) response(*Machine, *turn, *sa, []wire.Payload) {}
 
+// rekeyedByPeer is the new IKE SA of the peer's rekey that crossed ours, k.
+func (m *Machine) rekeyedByPeer(k task) *sa {
+	if k, ok := k.(*rekeyIKE); ok && k.theirs != nil && k.theirs.state == up {
+		return k.theirs
+	}
+	return nil
+}
+
 // unanswered gives up on s, whose request f was never answered.
 //
 // "[...] if there are no responses after several retransmissions, the IKE SA
@@ -60,6 +68,10 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	case s.state == keyed:
 		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to IKE_AUTH: the peer answered IKE_SA_INIT, so see whether UDP %d passes, and the peer's log",
 			s.path.remote, s.path.remote.Port()))
+	case s == m.current && m.rekeyedByPeer(f.task) != nil:
+		// The peer moved on to its own new SA; what is silent is the old one.
+		m.inherit(t, s, m.rekeyedByPeer(f.task))
+		m.forget(s)
 	case s == m.current:
 		silent := m.cfg.Tuning.RetransmitTimeout
 		if _, probing := f.task.(*probe); probing {

@@ -140,17 +140,21 @@ func lower(a, b []byte) []byte {
 // that too and its exchange wins.
 func (k *createChild) succeeded(m *Machine, t *turn, c *child, lowest []byte) {
 	m.counts.rekeys++
-	crossing := k.theirs != nil && k.theirs.state == childUp
+	// Both ends have seen both exchanges, so both decide alike, whatever has
+	// become of the peer's CHILD SA since.
+	crossed := k.theirs != nil
 	// "[...] the SA created with the lowest of the four nonces used in the two
 	// exchanges SHOULD be closed by the endpoint that created it."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.1
-	if crossing && bytes.Compare(lowest, k.lowest) < 0 {
+	if crossed && bytes.Compare(lowest, k.lowest) < 0 {
 		t.notice(levelDebug, "both ends made a CHILD SA; ours is redundant", "spi_in", spiWord(c.SA.SPIIn))
-		m.replacedBy(t, k.old, k.theirs)
+		if k.theirs.state == childUp {
+			m.replacedBy(t, k.old, k.theirs)
+		}
 		m.closeChild(t, c)
 		return
 	}
-	if crossing {
+	if crossed && k.theirs.state == childUp {
 		t.notice(levelDebug, "both ends made a CHILD SA; the peer's is redundant", "spi_in", spiWord(k.theirs.SA.SPIIn))
 		k.theirs.state, k.theirs.soft = childReplaced, time.Time{}
 	}
@@ -333,10 +337,10 @@ func (m *Machine) respondChild(t *turn, s *sa, r received, old *child, nonce *wi
 // the nonces decide as in a rekey.
 func (m *Machine) takeOver(t *turn, c *child, lowest []byte) {
 	for _, other := range slices.Clone(m.children) {
-		if other == c || other.state != childUp {
+		if other == c || (other.state != childUp && other.state != childReplaced) {
 			continue
 		}
-		if other.lowest != nil && t.now.Sub(other.SA.Created) < crossing && bytes.Compare(other.lowest, lowest) > 0 {
+		if other.state == childUp && other.lowest != nil && t.now.Sub(other.SA.Created) < crossing && bytes.Compare(other.lowest, lowest) > 0 {
 			c.state, c.soft = childReplaced, time.Time{}
 			return
 		}

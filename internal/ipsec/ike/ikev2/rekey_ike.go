@@ -111,20 +111,22 @@ func (m *Machine) succeed(t *turn, s, next *sa, in suite.KeyInput) bool {
 // succeeded puts next in place of s, unless the peer has rekeyed s too and its
 // exchange wins.
 func (k *rekeyIKE) succeeded(m *Machine, t *turn, s, next *sa, lowest []byte) {
-	crossing := k.theirs != nil && k.theirs.state == up
+	crossed := k.theirs != nil && (k.theirs.state == up || s != m.current)
 	// "[...] the new IKE SA [with] the lowest nonce of the four is [...] closed
 	// by the endpoint that created it, and the surviving one inherits all the
 	// Child SAs."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.2
-	if crossing && bytes.Compare(lowest, k.lowest) < 0 {
+	if crossed && bytes.Compare(lowest, k.lowest) < 0 {
 		t.notice(levelDebug, "both ends rekeyed the IKE SA; ours is redundant")
-		m.inherit(t, s, k.theirs)
+		if k.theirs.state == up {
+			m.inherit(t, s, k.theirs)
+		}
 		m.fade(next, t.now)
 		next.tasks = append(next.tasks, &deleteIKE{})
 		m.fade(s, t.now) // the peer deletes it
 		return
 	}
-	if crossing {
+	if crossed && k.theirs.state == up {
 		t.notice(levelDebug, "both ends rekeyed the IKE SA; the peer's is redundant")
 		m.fade(k.theirs, t.now)
 	}
@@ -195,7 +197,7 @@ func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonc
 		}
 		return false
 	})
-	if s != m.current || busy {
+	if s != m.current || busy || len(m.sas) >= maxSAs {
 		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
 		return
 	}
@@ -224,6 +226,10 @@ type rekeyChoice struct {
 	x        *suite.Exchange
 	shared   secret.Secret
 }
+
+// maxSAs bounds the IKE SAs: those that fade, half-open attempts, and the one
+// in use.
+const maxSAs = 32
 
 // replaceIKE makes the successor of s and answers.
 func (m *Machine) replaceIKE(t *turn, s *sa, r received, a rekeyChoice) {
