@@ -1,6 +1,7 @@
 package netapply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,7 +15,7 @@ import (
 )
 
 // addAddrs adds the addresses of s that are missing.
-func (p *pass) addAddrs(s *space) error {
+func (p *pass) addAddrs(ctx context.Context, s *space) error {
 	for _, l := range p.want[s.name].Links {
 		k, exists := s.have.links[l.Name]
 		if !exists {
@@ -24,7 +25,7 @@ func (p *pass) addAddrs(s *space) error {
 			if slices.Contains(k.addrs, a) {
 				continue
 			}
-			if err := p.addAddr(s, l, k, a); err != nil {
+			if err := p.addAddr(ctx, s, l, k, a); err != nil {
 				return err
 			}
 		}
@@ -34,10 +35,10 @@ func (p *pass) addAddrs(s *space) error {
 
 // addAddr adds a to k. The kernel refuses the same IPv6 address with another
 // length: the old one goes first.
-func (p *pass) addAddr(s *space, l netspec.Link, k kernelLink, a netip.Prefix) error {
+func (p *pass) addAddr(ctx context.Context, s *space, l netspec.Link, k kernelLink, a netip.Prefix) error {
 	for _, old := range k.addrs {
 		if old.Addr() == a.Addr() && !slices.Contains(l.Addrs, old) && p.myAddr(s, k, old) {
-			if err := p.deleteAddr(s, k, old); err != nil {
+			if err := p.deleteAddr(ctx, s, k, old); err != nil {
 				return err
 			}
 		}
@@ -51,7 +52,7 @@ func (p *pass) addAddr(s *space, l netspec.Link, k kernelLink, a netip.Prefix) e
 			return err
 		}
 	}
-	return p.do(s, fmt.Sprintf("add address %v dev %s", a, l.Name), func() error {
+	return p.do(ctx, s, fmt.Sprintf("add address %v dev %s", a, l.Name), func() error {
 		addr := &netlink.Addr{IPNet: fromPrefix(a)}
 		if a.Addr().Is6() {
 			// Nobody else on these links can have it, and an address still in
@@ -79,8 +80,8 @@ func (p *pass) myAddr(s *space, k kernelLink, a netip.Prefix) bool {
 	return p.whole(s, k) || slices.Contains(s.rec.Addrs[k.Attrs().Name], a.String())
 }
 
-func (p *pass) deleteAddr(s *space, k kernelLink, a netip.Prefix) error {
-	return p.do(s, fmt.Sprintf("delete address %v dev %s", a, k.Attrs().Name), func() error {
+func (p *pass) deleteAddr(ctx context.Context, s *space, k kernelLink, a netip.Prefix) error {
+	return p.do(ctx, s, fmt.Sprintf("delete address %v dev %s", a, k.Attrs().Name), func() error {
 		err := s.route.AddrDel(k, &netlink.Addr{IPNet: fromPrefix(a)})
 		if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV) {
 			return nil // went with another that was deleted
@@ -91,7 +92,7 @@ func (p *pass) deleteAddr(s *space, k kernelLink, a netip.Prefix) error {
 
 // deleteAddrs deletes our addresses that are not wanted. Links that will be
 // deleted take theirs along.
-func (p *pass) deleteAddrs(s *space) error {
+func (p *pass) deleteAddrs(ctx context.Context, s *space) error {
 	if p.doomed(s) {
 		return nil
 	}
@@ -105,7 +106,7 @@ func (p *pass) deleteAddrs(s *space) error {
 			if slices.Contains(l.Addrs, a) || !p.myAddr(s, k, a) {
 				continue
 			}
-			if err := p.deleteAddr(s, k, a); err != nil {
+			if err := p.deleteAddr(ctx, s, k, a); err != nil {
 				return err
 			}
 		}

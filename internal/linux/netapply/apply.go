@@ -32,11 +32,11 @@ func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
 		return report, fmt.Errorf("apply: %w", err)
 	}
 	for range passes {
-		p := &pass{host: h, ctx: ctx, want: map[string]netspec.Namespace{}, failed: map[string]bool{}}
+		p := &pass{host: h, want: map[string]netspec.Namespace{}, failed: map[string]bool{}}
 		for _, n := range want.Namespaces {
 			p.want[n.Name] = n
 		}
-		err := p.run()
+		err := p.run(ctx)
 		report.Changes = append(report.Changes, p.changes...)
 		report.Pending = p.pending
 		if ctx.Err() != nil || len(p.changes) == 0 || err != nil && len(p.failed) == len(p.want) {
@@ -51,7 +51,6 @@ func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
 // differs.
 type pass struct {
 	host    *Host
-	ctx     context.Context // of the one call to Apply that this pass is part of
 	want    map[string]netspec.Namespace
 	spaces  []*space // by name; those wanted and those only recorded
 	changes []string
@@ -60,10 +59,13 @@ type pass struct {
 	errs    []error
 }
 
+// A step is one kind of work in one namespace.
+type step func(context.Context, *space) error
+
 // run takes the steps in the order that leaks nothing, and returns what went
 // wrong.
-func (p *pass) run() error {
-	err := p.steps()
+func (p *pass) run(ctx context.Context) error {
+	err := p.steps(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,21 +73,21 @@ func (p *pass) run() error {
 }
 
 // steps does the work of run; its error is one that ends the pass.
-func (p *pass) steps() error {
-	if err := p.open(); err != nil {
+func (p *pass) steps(ctx context.Context) error {
+	if err := p.open(ctx); err != nil {
 		return err
 	}
-	steps := []func(*space) error{
+	steps := []step{
 		p.setSysctls,
 		p.putTables,
 	}
-	if err := p.each(steps...); err != nil {
+	if err := p.each(ctx, steps...); err != nil {
 		return err
 	}
-	if err := p.makeLinks(); err != nil {
+	if err := p.makeLinks(ctx); err != nil {
 		return err
 	}
-	steps = []func(*space) error{
+	steps = []step{
 		p.setLinks,
 		p.addAddrs,
 		p.addRoutes,
@@ -98,19 +100,19 @@ func (p *pass) steps() error {
 		p.restoreSysctls,
 		p.finish,
 	}
-	return p.each(steps...)
+	return p.each(ctx, steps...)
 }
 
 // each takes every step in all namespaces before the next; a namespace where
 // one fails is left out from then on. The error is that of the context.
-func (p *pass) each(steps ...func(*space) error) error {
-	for _, step := range steps {
+func (p *pass) each(ctx context.Context, steps ...step) error {
+	for _, one := range steps {
 		for _, s := range p.spaces {
 			if p.failed[s.name] {
 				continue
 			}
-			if err := step(s); err != nil {
-				if err := p.fail(s.name, err); err != nil {
+			if err := one(ctx, s); err != nil {
+				if err := p.fail(ctx, s.name, err); err != nil {
 					return err
 				}
 			}
@@ -121,9 +123,9 @@ func (p *pass) each(steps ...func(*space) error) error {
 
 // fail notes that err happened in the namespace name. It returns the error
 // when that is the end of the whole pass.
-func (p *pass) fail(name string, err error) error {
+func (p *pass) fail(ctx context.Context, name string, err error) error {
 	err = fmt.Errorf("apply %s: %w", netspec.Namespace{Name: name}.Label(), err)
-	if p.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return err
 	}
 	p.failed[name] = true
@@ -132,8 +134,8 @@ func (p *pass) fail(name string, err error) error {
 }
 
 // do performs one change of s and reports it as "verb object".
-func (p *pass) do(s *space, change string, f func() error) error {
-	if err := p.ctx.Err(); err != nil {
+func (p *pass) do(ctx context.Context, s *space, change string, f func() error) error {
+	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", change, err)
 	}
 	if err := f(); err != nil {
@@ -156,7 +158,7 @@ func (p *pass) doomed(s *space) bool {
 
 // open opens the namespaces that are wanted, making those that do not exist,
 // and those that an earlier Apply left something in.
-func (p *pass) open() error {
+func (p *pass) open(ctx context.Context) error {
 	names, err := p.host.recorded()
 	if err != nil {
 		return fmt.Errorf("apply: read records: %w", err)
@@ -166,15 +168,15 @@ func (p *pass) open() error {
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		s, err := p.openOne(name)
+		s, err := p.openOne(ctx, name)
 		if err == nil && s != nil {
 			p.spaces = append(p.spaces, s)
-			err = s.read(p.ctx)
+			err = s.read(ctx)
 		}
 		if err == nil {
 			continue
 		}
-		if err := p.fail(name, err); err != nil {
+		if err := p.fail(ctx, name, err); err != nil {
 			return err
 		}
 	}
@@ -182,8 +184,8 @@ func (p *pass) open() error {
 }
 
 // openOne returns the space of name; nil when it neither exists nor is wanted.
-func (p *pass) openOne(name string) (*space, error) {
-	if err := p.ctx.Err(); err != nil {
+func (p *pass) openOne(ctx context.Context, name string) (*space, error) {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	s, err := p.host.openLocked(name)
@@ -212,23 +214,23 @@ func (p *pass) openOne(name string) (*space, error) {
 }
 
 // putTables adds and replaces nftables tables.
-func (p *pass) putTables(s *space) error { return p.tables(s, false) }
+func (p *pass) putTables(ctx context.Context, s *space) error { return p.tables(ctx, s, false) }
 
 // removeTables deletes the nftables tables that are not wanted. Those of a
 // doomed namespace go with it.
-func (p *pass) removeTables(s *space) error {
+func (p *pass) removeTables(ctx context.Context, s *space) error {
 	if p.doomed(s) {
 		return nil
 	}
-	return p.tables(s, true)
+	return p.tables(ctx, s, true)
 }
 
-func (p *pass) tables(s *space, removing bool) error {
+func (p *pass) tables(ctx context.Context, s *space, removing bool) error {
 	if p.doomed(s) {
 		return nil
 	}
 	want := p.want[s.name].Tables
-	plan, err := p.host.planTables(p.ctx, s, want, removing)
+	plan, err := p.host.planTables(ctx, s, want, removing)
 	if err != nil || plan.script.Len() == 0 {
 		return err
 	}
@@ -236,13 +238,13 @@ func (p *pass) tables(s *space, removing bool) error {
 	if removing {
 		change = "delete table " + strings.Join(plan.remove, ", ")
 	}
-	return p.do(s, change, func() error { return p.host.loadTables(p.ctx, s, plan, want) })
+	return p.do(ctx, s, change, func() error { return p.host.loadTables(ctx, s, plan, want) })
 }
 
 // finish writes the record of s, or deletes s when it is doomed.
-func (p *pass) finish(s *space) error {
+func (p *pass) finish(ctx context.Context, s *space) error {
 	if p.doomed(s) {
-		return p.do(s, "delete namespace", func() error { return p.host.removeLocked(s) })
+		return p.do(ctx, s, "delete namespace", func() error { return p.host.removeLocked(s) })
 	}
 	s.rec.Tables = s.tables.record()
 	return p.host.saveRecord(s.name, s.rec)

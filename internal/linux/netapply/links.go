@@ -1,6 +1,7 @@
 package netapply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,33 +28,33 @@ func makes(kind netspec.LinkKind) bool { return kind == netspec.Veth || kind == 
 
 // makeLinks deletes links that stand where another is wanted, and creates
 // those that are missing. New links are down.
-func (p *pass) makeLinks() error {
+func (p *pass) makeLinks(ctx context.Context) error {
 	before := len(p.changes)
-	if err := p.each(p.deleteWrong); err != nil {
+	if err := p.each(ctx, p.deleteWrong); err != nil {
 		return err
 	}
 	if len(p.changes) > before {
-		if err := p.readAll(); err != nil {
+		if err := p.readAll(ctx); err != nil {
 			return err
 		}
 	}
 	before = len(p.changes)
-	if err := p.each(p.createMissing); err != nil {
+	if err := p.each(ctx, p.createMissing); err != nil {
 		return err
 	}
 	if len(p.changes) > before {
-		return p.readAll()
+		return p.readAll(ctx)
 	}
 	return nil
 }
 
 // readAll takes new snapshots of all namespaces.
-func (p *pass) readAll() error {
-	return p.each(func(s *space) error { return s.read(p.ctx) })
+func (p *pass) readAll(ctx context.Context) error {
+	return p.each(ctx, func(ctx context.Context, s *space) error { return s.read(ctx) })
 }
 
 // deleteWrong deletes the links of s whose name is wanted for another.
-func (p *pass) deleteWrong(s *space) error {
+func (p *pass) deleteWrong(ctx context.Context, s *space) error {
 	for _, l := range p.want[s.name].Links {
 		k, exists := s.have.links[l.Name]
 		if !exists || !makes(l.Kind) {
@@ -68,7 +69,7 @@ func (p *pass) deleteWrong(s *space) error {
 			return fmt.Errorf("add link %s: a %s of this name %w: rename one", l.Name, k.Type(), errForeign)
 		case right:
 		default:
-			if err := p.deleteLink(s, k); err != nil {
+			if err := p.deleteLink(ctx, s, k); err != nil {
 				return err
 			}
 		}
@@ -124,10 +125,10 @@ func (p *pass) space(name string) *space {
 }
 
 // deleteLink deletes k. The far end of a veth may have gone with the near one.
-func (p *pass) deleteLink(s *space, k kernelLink) error {
+func (p *pass) deleteLink(ctx context.Context, s *space, k kernelLink) error {
 	gone := false
 	before := len(p.changes)
-	err := p.do(s, "delete link "+k.Attrs().Name, func() error {
+	err := p.do(ctx, s, "delete link "+k.Attrs().Name, func() error {
 		err := s.route.LinkDel(k)
 		gone = errors.Is(err, unix.ENODEV)
 		if gone {
@@ -142,16 +143,16 @@ func (p *pass) deleteLink(s *space, k kernelLink) error {
 }
 
 // createMissing creates the links of s that do not exist.
-func (p *pass) createMissing(s *space) error {
+func (p *pass) createMissing(ctx context.Context, s *space) error {
 	for _, l := range p.want[s.name].Links {
 		if _, exists := s.have.links[l.Name]; exists || !makes(l.Kind) {
 			continue
 		}
 		var err error
 		if l.Kind == netspec.Bridge {
-			err = p.createBridge(s, l)
+			err = p.createBridge(ctx, s, l)
 		} else {
-			err = p.createVeth(s, l)
+			err = p.createVeth(ctx, s, l)
 		}
 		if err != nil {
 			return err
@@ -169,18 +170,18 @@ func (p *pass) announce(s *space, name string) error {
 	return p.host.saveRecord(s.name, s.rec)
 }
 
-func (p *pass) createBridge(s *space, l netspec.Link) error {
+func (p *pass) createBridge(ctx context.Context, s *space, l netspec.Link) error {
 	if err := p.announce(s, l.Name); err != nil {
 		return err
 	}
-	return p.do(s, "add link "+l.String(), func() error {
+	return p.do(ctx, s, "add link "+l.String(), func() error {
 		return s.route.LinkAdd(&netlink.Bridge{LinkAttrs: linkAttrs(l)})
 	})
 }
 
 // createVeth creates both ends, each in its namespace. The end that comes
 // first by namespace and name does it for both.
-func (p *pass) createVeth(s *space, l netspec.Link) error {
+func (p *pass) createVeth(ctx context.Context, s *space, l netspec.Link) error {
 	if l.Peer.Namespace < s.name || l.Peer.Namespace == s.name && l.Peer.Link < l.Name {
 		return nil
 	}
@@ -194,7 +195,7 @@ func (p *pass) createVeth(s *space, l netspec.Link) error {
 	if err := p.announce(far, l.Peer.Link); err != nil {
 		return err
 	}
-	return p.do(s, "add link "+l.String(), func() error {
+	return p.do(ctx, s, "add link "+l.String(), func() error {
 		veth := netlink.NewVeth(linkAttrs(l))
 		veth.PeerName = l.Peer.Link
 		veth.PeerNamespace = netlink.NsFd(far.file.Fd())
@@ -210,7 +211,7 @@ func linkAttrs(l netspec.Link) netlink.LinkAttrs {
 }
 
 // setLinks gives the links of s their sysctls, names, sizes and states.
-func (p *pass) setLinks(s *space) error {
+func (p *pass) setLinks(ctx context.Context, s *space) error {
 	n, wanted := p.want[s.name]
 	if !wanted {
 		return nil
@@ -224,24 +225,24 @@ func (p *pass) setLinks(s *space) error {
 			p.wait(s, "link "+l.Name)
 			continue
 		}
-		if err := p.setLink(s, l, k); err != nil {
+		if err := p.setLink(ctx, s, l, k); err != nil {
 			return err
 		}
 	}
 	s.rec.Making = nil
 	if s.owned && !loopback {
-		return p.setState(s, netspec.Link{Name: "lo"}, s.have.links["lo"])
+		return p.setState(ctx, s, netspec.Link{Name: "lo"}, s.have.links["lo"])
 	}
 	return nil
 }
 
-func (p *pass) setLink(s *space, l netspec.Link, k kernelLink) error {
-	if err := p.setAll(s, l.Name, l.Sysctls); err != nil {
+func (p *pass) setLink(ctx context.Context, s *space, l netspec.Link, k kernelLink) error {
+	if err := p.setAll(ctx, s, l.Name, l.Sysctls); err != nil {
 		return err
 	}
 	at := k.Attrs()
 	if text := alias(p.host.opts.Owner, l.Comment); makes(l.Kind) && at.Alias != text {
-		err := p.do(s, fmt.Sprintf("set link %s alias %q", l.Name, text), func() error { return s.route.LinkSetAlias(k, text) })
+		err := p.do(ctx, s, fmt.Sprintf("set link %s alias %q", l.Name, text), func() error { return s.route.LinkSetAlias(k, text) })
 		if err != nil {
 			return err
 		}
@@ -251,13 +252,13 @@ func (p *pass) setLink(s *space, l netspec.Link, k kernelLink) error {
 		mtu = vethMTU
 	}
 	if mtu != 0 && at.MTU != mtu {
-		err := p.do(s, fmt.Sprintf("set link %s mtu %d", l.Name, mtu), func() error { return s.route.LinkSetMTU(k, mtu) })
+		err := p.do(ctx, s, fmt.Sprintf("set link %s mtu %d", l.Name, mtu), func() error { return s.route.LinkSetMTU(k, mtu) })
 		if err != nil {
 			return err
 		}
 	}
 	if l.MAC != "" && at.HardwareAddr.String() != l.MAC {
-		err := p.do(s, fmt.Sprintf("set link %s address %s", l.Name, l.MAC), func() error {
+		err := p.do(ctx, s, fmt.Sprintf("set link %s address %s", l.Name, l.MAC), func() error {
 			mac, err := net.ParseMAC(l.MAC)
 			if err != nil {
 				return err
@@ -268,15 +269,15 @@ func (p *pass) setLink(s *space, l netspec.Link, k kernelLink) error {
 			return err
 		}
 	}
-	if err := p.setMaster(s, l, k); err != nil {
+	if err := p.setMaster(ctx, s, l, k); err != nil {
 		return err
 	}
-	return p.setState(s, l, k)
+	return p.setState(ctx, s, l, k)
 }
 
 // setMaster puts a link into its bridge. Whether an External link without a
 // master here has one is not ours to say.
-func (p *pass) setMaster(s *space, l netspec.Link, k kernelLink) error {
+func (p *pass) setMaster(ctx context.Context, s *space, l netspec.Link, k kernelLink) error {
 	if l.Master == "" && l.Kind != netspec.Veth {
 		return nil
 	}
@@ -288,30 +289,30 @@ func (p *pass) setMaster(s *space, l netspec.Link, k kernelLink) error {
 		return nil
 	}
 	if index == 0 {
-		return p.do(s, "set link "+l.Name+" nomaster", func() error { return s.route.LinkSetNoMaster(k) })
+		return p.do(ctx, s, "set link "+l.Name+" nomaster", func() error { return s.route.LinkSetNoMaster(k) })
 	}
-	return p.do(s, "set link "+l.Name+" master "+l.Master, func() error { return s.route.LinkSetMasterByIndex(k, index) })
+	return p.do(ctx, s, "set link "+l.Name+" master "+l.Master, func() error { return s.route.LinkSetMasterByIndex(k, index) })
 }
 
-func (p *pass) setState(s *space, l netspec.Link, k kernelLink) error {
+func (p *pass) setState(ctx context.Context, s *space, l netspec.Link, k kernelLink) error {
 	up := k.Attrs().RawFlags&unix.IFF_UP != 0
 	if up != l.Down {
 		return nil
 	}
 	if l.Down {
-		return p.do(s, "set link "+l.Name+" down", func() error { return s.route.LinkSetDown(k) })
+		return p.do(ctx, s, "set link "+l.Name+" down", func() error { return s.route.LinkSetDown(k) })
 	}
-	return p.do(s, "set link "+l.Name+" up", func() error { return s.route.LinkSetUp(k) })
+	return p.do(ctx, s, "set link "+l.Name+" up", func() error { return s.route.LinkSetUp(k) })
 }
 
 // deleteLinks deletes our links that are not wanted.
-func (p *pass) deleteLinks(s *space) error {
+func (p *pass) deleteLinks(ctx context.Context, s *space) error {
 	for _, name := range slices.Sorted(maps.Keys(s.have.links)) {
 		k := s.have.links[name]
 		if _, wanted := p.wantedLink(s, name); wanted || !p.mine(s, k) {
 			continue
 		}
-		if err := p.deleteLink(s, k); err != nil {
+		if err := p.deleteLink(ctx, s, k); err != nil {
 			return err
 		}
 	}

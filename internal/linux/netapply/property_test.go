@@ -1,6 +1,7 @@
 package netapply_test
 
 import (
+	"flag"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,6 +16,13 @@ import (
 // TestAnySpecFollowsAnyOther goes from one random Spec to the next and reads
 // back what the kernel then has.
 func TestAnySpecFollowsAnyOther(t *testing.T) {
+	// Every example takes the kernel some tenths of a second; whoever hunts a
+	// bug gives -rapid.checks.
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set("30"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	h := newHost(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		for range 2 {

@@ -1,6 +1,7 @@
 package netapply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -53,7 +54,7 @@ func (p *pass) waits(s *space, r netspec.Route) bool {
 
 // addRoutes adds the routes of s that are missing and replaces those that
 // differ; those without a gateway first, for gateways are reached by them.
-func (p *pass) addRoutes(s *space) error {
+func (p *pass) addRoutes(ctx context.Context, s *space) error {
 	for _, gateways := range []bool{false, true} {
 		for _, r := range p.want[s.name].Routes {
 			if r.Via.IsValid() != gateways || p.hasRoute(s, r) {
@@ -63,7 +64,7 @@ func (p *pass) addRoutes(s *space) error {
 				p.wait(s, "route "+r.String())
 				continue
 			}
-			if err := p.addRoute(s, r); err != nil {
+			if err := p.addRoute(ctx, s, r); err != nil {
 				return err
 			}
 		}
@@ -71,7 +72,7 @@ func (p *pass) addRoutes(s *space) error {
 	return nil
 }
 
-func (p *pass) addRoute(s *space, r netspec.Route) error {
+func (p *pass) addRoute(ctx context.Context, s *space, r netspec.Route) error {
 	raw := toRoute(r)
 	if r.Dev != "" {
 		raw.LinkIndex = s.have.links[r.Dev].Attrs().Index
@@ -79,7 +80,7 @@ func (p *pass) addRoute(s *space, r netspec.Route) error {
 	replace := s.owned || slices.ContainsFunc(s.have.routes, func(k kernelRoute) bool {
 		return sameKey(k.spec, r) && p.ownRoute(s, k)
 	})
-	return p.do(s, "add route "+r.String(), func() error {
+	return p.do(ctx, s, "add route "+r.String(), func() error {
 		if replace {
 			return s.route.RouteReplace(raw)
 		}
@@ -120,7 +121,7 @@ func toRoute(r netspec.Route) *netlink.Route {
 
 // deleteRoutes deletes our routes that are not wanted. One that was replaced
 // in this pass has gone already.
-func (p *pass) deleteRoutes(s *space) error {
+func (p *pass) deleteRoutes(ctx context.Context, s *space) error {
 	if p.doomed(s) {
 		return nil
 	}
@@ -133,7 +134,7 @@ func (p *pass) deleteRoutes(s *space) error {
 		if i >= 0 && !p.hasRoute(s, want[i]) && !p.waits(s, want[i]) {
 			continue
 		}
-		err := p.do(s, "delete route "+k.spec.String(), func() error {
+		err := p.do(ctx, s, "delete route "+k.spec.String(), func() error {
 			err := s.route.RouteDel(&k.raw)
 			if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
 				return nil // went with its link or address
@@ -151,7 +152,7 @@ func (p *pass) deleteRoutes(s *space) error {
 func ownRule(s *space, r kernelRule) bool { return s.owned || r.raw.Protocol == Protocol }
 
 // addRules adds the policy rules of s that are missing.
-func (p *pass) addRules(s *space) error {
+func (p *pass) addRules(ctx context.Context, s *space) error {
 	for _, r := range p.want[s.name].Rules {
 		has := slices.ContainsFunc(s.have.rules, func(k kernelRule) bool {
 			return k.plain && k.spec == r && ownRule(s, k)
@@ -159,7 +160,7 @@ func (p *pass) addRules(s *space) error {
 		if has {
 			continue
 		}
-		err := p.do(s, "add rule "+r.String(), func() error {
+		err := p.do(ctx, s, "add rule "+r.String(), func() error {
 			err := s.route.RuleAdd(toRule(r))
 			if errors.Is(err, unix.EEXIST) {
 				return fmt.Errorf("the same rule %w: use another priority", errForeign)
@@ -191,7 +192,7 @@ func toRule(r netspec.Rule) *netlink.Rule {
 }
 
 // deleteRules deletes our policy rules that are not wanted.
-func (p *pass) deleteRules(s *space) error {
+func (p *pass) deleteRules(ctx context.Context, s *space) error {
 	if p.doomed(s) {
 		return nil
 	}
@@ -200,7 +201,7 @@ func (p *pass) deleteRules(s *space) error {
 		if !ownRule(s, k) || k.plain && slices.Contains(want, k.spec) {
 			continue
 		}
-		err := p.do(s, "delete rule "+k.spec.String(), func() error {
+		err := p.do(ctx, s, "delete rule "+k.spec.String(), func() error {
 			err := s.route.RuleDel(&k.raw)
 			if errors.Is(err, unix.ENOENT) {
 				return nil

@@ -2,6 +2,7 @@ package netapply
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,12 +68,12 @@ func readSetting(s setting) (string, error) {
 }
 
 // setSysctls sets the sysctls of the namespace itself.
-func (p *pass) setSysctls(s *space) error {
-	return p.setAll(s, "", p.want[s.name].Sysctls)
+func (p *pass) setSysctls(ctx context.Context, s *space) error {
+	return p.setAll(ctx, s, "", p.want[s.name].Sysctls)
 }
 
 // setAll sets the sysctls of want that differ, and records what they were.
-func (p *pass) setAll(s *space, link string, want map[string]string) error {
+func (p *pass) setAll(ctx context.Context, s *space, link string, want map[string]string) error {
 	if len(want) == 0 {
 		return nil
 	}
@@ -97,15 +98,15 @@ func (p *pass) setAll(s *space, link string, want map[string]string) error {
 		return err
 	}
 	for _, set := range wrong {
-		if err := p.writeSetting(s, set, want[set.key]); err != nil {
+		if err := p.writeSetting(ctx, s, set, want[set.key]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *pass) writeSetting(s *space, set setting, value string) error {
-	return p.do(s, fmt.Sprintf("set sysctl %v = %s", set, value), func() error {
+func (p *pass) writeSetting(ctx context.Context, s *space, set setting, value string) error {
+	return p.do(ctx, s, fmt.Sprintf("set sysctl %v = %s", set, value), func() error {
 		return inFile(s.file, func() error { return os.WriteFile(set.path(), []byte(value), 0) })
 	})
 }
@@ -133,7 +134,7 @@ func (r *record) forget(set setting) {
 }
 
 // restoreSysctls gives sysctls that are not wanted any more their old values.
-func (p *pass) restoreSysctls(s *space) error {
+func (p *pass) restoreSysctls(ctx context.Context, s *space) error {
 	if p.doomed(s) {
 		return nil
 	}
@@ -147,7 +148,7 @@ func (p *pass) restoreSysctls(s *space) error {
 			if _, ok := want[link][set.key]; ok {
 				continue
 			}
-			if err := p.restoreOne(s, set); err != nil {
+			if err := p.restoreOne(ctx, s, set); err != nil {
 				return err
 			}
 		}
@@ -155,7 +156,7 @@ func (p *pass) restoreSysctls(s *space) error {
 	return nil
 }
 
-func (p *pass) restoreOne(s *space, set setting) error {
+func (p *pass) restoreOne(ctx context.Context, s *space, set setting) error {
 	old := s.rec.Sysctls[set.link][set.key]
 	var got string
 	err := inFile(s.file, func() (err error) {
@@ -163,7 +164,7 @@ func (p *pass) restoreOne(s *space, set setting) error {
 		return err
 	})
 	if err == nil && got != old {
-		err = p.writeSetting(s, set, old)
+		err = p.writeSetting(ctx, s, set, old)
 	}
 	// A link that has gone took its sysctls with it.
 	if err != nil && !(set.link != "" && errors.Is(err, fs.ErrNotExist)) {
