@@ -4,7 +4,7 @@
 // A node is a network namespace whose packet filter sends each new connection
 // to one of the healthy targets, chosen by a hash, with the node's address as
 // its source; client addresses are never preserved. Operations change rows and
-// nothing else; MakePlan reads rows and nothing else; the host makes the plan
+// nothing else; Plan reads rows and nothing else; the host makes the plan
 // true, runs the probes and hands what they find to RecordHealth. TCP only.
 // internal/cloud/host, the API front and the lab call it; it never calls
 // another feature.
@@ -30,8 +30,8 @@ type Snapshot struct {
 	Health        []resource.TargetHealth
 }
 
-// Load reads a Snapshot.
-func Load(tx *store.Tx) Snapshot {
+// Read reads a Snapshot.
+func Read(tx *store.Tx) Snapshot {
 	return Snapshot{
 		LoadBalancers: store.LoadBalancers.List(tx),
 		Listeners:     store.Listeners.List(tx),
@@ -48,8 +48,8 @@ type Cut struct {
 	Target    netip.AddrPort
 }
 
-// A Plan is what load balancing wants of a host.
-type Plan struct {
+// Planned is what load balancing wants of a host.
+type Planned struct {
 	Spec   netspec.Spec
 	Probes []health.Wanted // the Key of each is what RecordHealth takes
 	// Cuts are the failed targets that no node sends anything to. Cutting again
@@ -57,9 +57,9 @@ type Plan struct {
 	Cuts []Cut
 }
 
-// MakePlan says what the nodes of all load balancers need. It is pure.
-func MakePlan(s Snapshot) Plan {
-	var p Plan
+// Plan says what the nodes of all load balancers need. It is pure.
+func Plan(s Snapshot) Planned {
+	var p Planned
 	rows := index(s)
 	for _, b := range s.LoadBalancers {
 		if b.State != resource.StateActive {
@@ -81,7 +81,7 @@ type planner struct {
 }
 
 // plan adds the node to p: its namespace's packet filter, its probes, its cuts.
-func (pl planner) plan(p *Plan) {
+func (pl planner) plan(p *Planned) {
 	var balance []netspec.NftRule
 	var ports, backends []string
 	probed := make(map[string]bool)
