@@ -66,7 +66,8 @@ const (
 
 // New returns a lab that does nothing until Run.
 func New(cfg Config) *Lab {
-	l := &Lab{cfg: cfg, t: cfg.Topology, started: time.Now().UTC(), namespaces: map[string]string{}}
+	l := &Lab{cfg: cfg, t: cfg.Topology, started: time.Now().UTC(),
+		namespaces: map[string]string{internetNS: internetNS, EdgeNS: EdgeNS}}
 	l.net = netapply.New(netapply.Options{Owner: "lab"})
 	l.programs = &programs{net: l.net, self: cfg.Self, log: cfg.LogFile, running: map[string]*process{}}
 	for _, s := range l.t.Sites {
@@ -103,6 +104,11 @@ func (l *Lab) runNetwork(ctx context.Context, ready func()) error {
 	l.cfg.Inside.Progress("laying the sites and the internet")
 	if err := l.apply(ctx); err != nil {
 		return err
+	}
+	for _, ns := range []string{internetNS, EdgeNS} {
+		if err := l.cfg.Inside.SetHost(ns, ns, nil); err != nil {
+			return err
+		}
 	}
 	for _, s := range l.t.Sites {
 		for _, h := range s.Hosts {
