@@ -322,7 +322,7 @@ func TestInterruptedApplyIsFinishedByTheNext(t *testing.T) {
 	for i, want := range specs {
 		from := specs[(i+len(specs)-1)%len(specs)]
 		interrupted := 0
-		for n := 0; ; n += 3 {
+		for n := 0; ; n += 4 {
 			h := newHost(t)
 			apply(t, h, from)
 			_, err := h.Apply(&countdown{t.Context(), n}, want)

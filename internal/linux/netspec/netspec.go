@@ -15,10 +15,12 @@ type Spec struct {
 }
 
 // A Namespace is one network namespace. The empty Name is the namespace that
-// the process runs in; netapply never creates or deletes that one.
+// the process runs in; netapply never creates or deletes that one. In it, and
+// in any other that netapply did not create, names of nftables tables begin
+// with "seikan".
 type Namespace struct {
-	Name    string            // as under /run/netns
-	Sysctls map[string]string // "net.ipv4.ip_forward": "1"
+	Name    string            // as under /run/netns; at most 64 letters, digits, '.', '_', '-'
+	Sysctls map[string]string // "net.ipv4.ip_forward": "1"; a key with slashes is taken as a path
 	Links   []Link
 	Routes  []Route
 	Rules   []Rule
@@ -32,8 +34,8 @@ type LinkKind string
 const (
 	Veth     LinkKind = "veth"     // both ends are declared, each naming the other in Peer
 	Bridge   LinkKind = "bridge"   //
-	Loopback LinkKind = "loopback" // exists; only addresses and state are set
-	External LinkKind = "external" // made by somebody else (a TUN): addresses, MTU and state are set once it exists
+	Loopback LinkKind = "loopback" // exists and is called lo; only MTU, addresses, sysctls and state are set
+	External LinkKind = "external" // made by somebody else (a TUN): what is stated is set once it exists, but for Comment
 )
 
 // A Link is one network interface.
@@ -42,14 +44,14 @@ type Link struct {
 	Kind   LinkKind
 	Peer   Peer   // Veth only: the other end
 	Master string // name of a Bridge in the same namespace, or empty
-	MTU    int    // bytes; 0 leaves the kernel's default
+	MTU    int    // bytes, 68 to 65535; 0 is the kernel's default, 1500 for a veth
 	MAC    string // "02:…"; empty leaves the kernel's choice
 	Addrs  []netip.Prefix
 	// Sysctls are those of net.ipv4.conf.<link>, by their last part:
-	// "proxy_arp": "1".
+	// "proxy_arp": "1". They are set before the link is.
 	Sysctls map[string]string
 	Down    bool   // administratively down; the zero value means up
-	Comment string // shown as ifalias
+	Comment string // shown in the ifalias of a veth or bridge; at most 200 bytes
 }
 
 // A Peer names the other end of a veth pair.
@@ -69,29 +71,33 @@ const (
 	Prohibit    RouteType = "prohibit"
 )
 
-// A Route is one entry of a routing table.
+// A Route is one entry of a routing table. Destination, metric and table tell
+// routes of one namespace apart.
 type Route struct {
-	Table  int // 0 means main (254)
+	Table  int // 0 means main (254); 255 is the kernel's
 	Type   RouteType
-	Dst    netip.Prefix
-	Via    netip.Addr // gateway; the zero value is a directly connected route
-	Dev    string
-	Src    netip.Addr // preferred source
-	Metric int
-	OnLink bool
+	Dst    netip.Prefix // 0.0.0.0/0 or ::/0 is the default route
+	Via    netip.Addr   // gateway; the zero value is a directly connected route
+	Dev    string       // a link of the same namespace; Unicast needs it, others have none
+	Src    netip.Addr   // preferred source
+	Metric int          // the lowest wins; 0 means 1024 for IPv6, as ip-route(8) has it
+	OnLink bool         // the gateway is reached over Dev though no route says so
 }
 
-// A Rule is one entry of the routing policy database, ip-rule(8).
+// A Rule is one entry of the routing policy database, ip-rule(8). Without any
+// prefix it is an IPv4 rule; From ::/0 makes it an IPv6 one.
 type Rule struct {
-	Priority int
-	IIF      string
+	Priority int          // 1 to 32765; the lowest is asked first
+	IIF      string       // a link that need not exist yet
 	From, To netip.Prefix // zero value: all
 	Table    int
 }
 
-// A Table is one nftables table, replaced as a whole and atomically.
+// A Table is one nftables table, replaced as a whole and atomically, or by its
+// elements alone when only those differ. It is loaded before the links exist:
+// rules name them with iifname and oifname, not iif and oif.
 type Table struct {
-	Family string // "ip", "ip6", "inet", "netdev", "bridge"
+	Family string // "ip", "ip6", "inet", "bridge"
 	Name   string
 	Sets   []Set
 	Chains []Chain
@@ -103,7 +109,7 @@ type Set struct {
 	Type     string   // "ipv4_addr . inet_service"
 	Value    string   // for a map: "ipv4_addr . inet_service"
 	Flags    []string // "interval", "timeout"
-	Elements []string // "10.0.0.0/8", or "0 : 192.0.2.1" for a map
+	Elements []string // "10.0.0.0/8", or "0 : 192.0.2.1" for a map; those of a timeout or dynamic set are where it begins
 }
 
 // A Chain is one nftables chain; a base chain when Hook is not empty.
