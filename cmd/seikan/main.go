@@ -2,4 +2,10 @@
 // machines.
 package main
 
-func main() {}
+import (
+	"os"
+
+	"seikan/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:])) }

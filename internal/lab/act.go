@@ -11,6 +11,9 @@ import (
 
 	"seikan/internal/lab/capture"
 	"seikan/internal/lab/probe"
+	"seikan/internal/lab/sandbox"
+	"seikan/internal/lab/topology"
+	"seikan/internal/linux/netapply"
 )
 
 // errNoHost is wrapped in errors about names that nothing in the lab has.
@@ -95,6 +98,29 @@ func (l *Lab) Open(name string) (*capture.Source, error) {
 	}
 	var src *capture.Source
 	err = l.net.In(p.Namespace, func() error {
+		src, err = capture.Open(p.Link)
+		return err
+	})
+	return src, err
+}
+
+// OpenLink captures on a link of the running lab h, of which t is the topology,
+// from a process that is inside the lab.
+func OpenLink(t *topology.Topology, h sandbox.Handle, name string) (*capture.Source, error) {
+	namespaces := map[string]string{}
+	for _, host := range h.Hosts() {
+		ns, err := h.Namespace(host)
+		if err != nil {
+			return nil, err
+		}
+		namespaces[host] = ns
+	}
+	p, err := findLink(t, namespaces, name)
+	if err != nil {
+		return nil, err
+	}
+	var src *capture.Source
+	err = netapply.InNamespace(p.Namespace, func() error {
 		src, err = capture.Open(p.Link)
 		return err
 	})

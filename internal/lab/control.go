@@ -17,9 +17,15 @@ import (
 // The control socket answers one request a connection, each a line of JSON.
 // Only the lab's user can reach it: its directory is private.
 
+// Verbs of a Request.
+const (
+	VerbStatus = "status"
+	VerbChange = "change"
+)
+
 // A Request is what the command line asks a running lab.
 type Request struct {
-	Verb   string  `json:"verb"` // "status" or "change"
+	Verb   string  `json:"verb"`
 	Change *Change `json:"change,omitempty"`
 }
 
@@ -88,14 +94,14 @@ func (l *Lab) serveControl(ctx context.Context, conn net.Conn) {
 	err := json.NewDecoder(io.LimitReader(conn, maxRequest)).Decode(&req)
 	if err == nil {
 		switch {
-		case req.Verb == "status":
+		case req.Verb == VerbStatus:
 			var st Status
 			st, err = l.Status(ctx)
 			resp.Status = &st
-		case req.Verb == "change" && req.Change != nil:
+		case req.Verb == VerbChange && req.Change != nil:
 			err = l.Change(ctx, *req.Change)
 		default:
-			err = fmt.Errorf("verb %q is neither status nor change", req.Verb)
+			err = fmt.Errorf("verb %q is neither %s nor %s", req.Verb, VerbStatus, VerbChange)
 		}
 	}
 	if err != nil {

@@ -19,14 +19,15 @@ import (
 	"seikan/internal/task"
 )
 
-// A Config is what New needs. Every field is required.
+// A Config is what New needs. Every field but NewCloud is required.
 type Config struct {
 	Topology *topology.Topology
 	Inside   *sandbox.Inside
 	Self     string // the path of this binary
 	Log      *slog.Logger
 	LogFile  *os.File // what the hosts' programs print
-	// NewCloud makes the AWS side, once the network that it needs is there.
+	// NewCloud makes the AWS side, once the network that it needs is there. Nil
+	// leaves it out, and the customer gateways with it.
 	NewCloud func(CloudConfig) (Cloud, error)
 }
 
@@ -58,7 +59,7 @@ type Lab struct {
 
 // Files in the state directory, below the sandbox's own.
 const (
-	caFile      = "ca.pem"
+	CAFile      = "ca.pem" // of the authority that signed the web servers' certificates
 	certsDir    = "certs"
 	gatewaysDir = "gateways"
 	cloudDir    = "cloud"
@@ -81,19 +82,22 @@ func New(cfg Config) *Lab {
 // Run builds the world, calls ready when everything in it is started, and keeps
 // it until ctx ends or a part of it fails.
 func (l *Lab) Run(ctx context.Context, ready func()) error {
-	return task.Run(ctx, ready,
-		task.Part{Name: "network", Run: l.runNetwork},
-		task.Part{Name: "control socket", Run: l.runControl},
-		task.Part{Name: "cloud", Run: l.runCloud, Grace: 10 * time.Second},
-		task.Part{Name: "servers", Run: l.runServers},
-		task.Part{Name: "customer gateways", Run: l.runGateways},
-	)
+	parts := []task.Part{{Name: "network", Run: l.runNetwork}, {Name: "control socket", Run: l.runControl}}
+	if l.cfg.NewCloud != nil {
+		parts = append(parts, task.Part{Name: "cloud", Run: l.runCloud, Grace: 10 * time.Second})
+	}
+	parts = append(parts, task.Part{Name: "servers", Run: l.runServers})
+	if l.cfg.NewCloud != nil {
+		parts = append(parts, task.Part{Name: "customer gateways", Run: l.runGateways})
+	}
+	return task.Run(ctx, ready, parts...)
 }
 
 func (l *Lab) path(elem ...string) string { return l.cfg.Inside.Handle.Path(elem...) }
 
-// CAFile is the certificate of the authority that signed the web servers'.
-func (l *Lab) CAFile() string { return l.path(caFile) }
+// Authority is the PEM file of the authority that signed the web servers'
+// certificates.
+func (l *Lab) Authority() string { return l.path(CAFile) }
 
 // Topology is what the lab is built from.
 func (l *Lab) Topology() *topology.Topology { return l.t }
@@ -253,7 +257,7 @@ func (l *Lab) certificates() error {
 			}
 		}
 	}
-	return os.WriteFile(l.CAFile(), ca.PEM(), 0o644)
+	return os.WriteFile(l.Authority(), ca.PEM(), 0o644)
 }
 
 func (l *Lab) certFile(name string) string { return l.path(certsDir, name+".pem") }
@@ -278,6 +282,9 @@ func (l *Lab) serverOf(name string) (program, bool) {
 		return p, true
 	}
 	i, _, _ := l.t.Instance(name)
+	if p.Namespace == "" {
+		return program{}, false // there is no cloud
+	}
 	switch i.Service {
 	case topology.HTTPS:
 		p.Args = []string{ServerVerb, "https", "--name", name, "--listen", ":443", "--plain", ":80", "--cert", l.certFile(name), "--key", l.keyFile(name)}

@@ -39,9 +39,12 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 			st.Instances[i].State = "stopped"
 		}
 	}
-	st.Hosts = l.hosts()
+	st.Hosts = l.hosts(cloud != nil)
 	st.Links = l.links(note)
 	for _, c := range l.t.VPN {
+		if cloud == nil {
+			break // there is nobody to have a tunnel with
+		}
 		tunnels, err := l.customerTunnels(ctx, c)
 		if err != nil {
 			note("%s: %v", c.CustomerGateway, err)
@@ -58,14 +61,15 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	return st, nil
 }
 
-func (l *Lab) hosts() (out []HostStatus) {
+// hosts are the sites' machines; gateways run only with a cloud.
+func (l *Lab) hosts(gateways bool) (out []HostStatus) {
 	for _, s := range l.t.Sites {
 		for _, h := range s.Hosts {
 			hs := HostStatus{Name: h.Name, Role: string(h.Role), Where: s.Name, Namespace: h.Name, Addresses: []netip.Addr{h.Address}, State: "running"}
 			if h.Outside.IsValid() {
 				hs.Addresses = append(hs.Addresses, h.Outside)
 			}
-			serves := h.Role == topology.DNSServer || h.Role == topology.CustomerGateway && l.isCustomer(h.Name)
+			serves := h.Role == topology.DNSServer || gateways && l.isCustomer(h.Name)
 			if serves && !l.programs.alive(h.Name) {
 				hs.State = "stopped"
 			}

@@ -28,8 +28,9 @@ func (h Handle) Hosts() []string {
 	return names
 }
 
-// namespace is the network namespace of a host.
-func (h Handle) namespace(host string) (string, error) {
+// Namespace is the network namespace of a host, below /run/netns. The error of
+// an unknown host lists those that exist.
+func (h Handle) Namespace(host string) (string, error) {
 	if known := h.Hosts(); !slices.Contains(known, host) {
 		return "", fmt.Errorf("lab %s has no host %q; it has %s", h.Name, host, strings.Join(known, ", "))
 	}
@@ -45,7 +46,7 @@ func (h Handle) namespace(host string) (string, error) {
 // every Go process is, may not change its user namespace. verb is the hidden
 // verb by which this binary calls Join. It returns only when it cannot.
 func (h Handle) Exec(r Record, verb, host string, argv []string) error {
-	if _, err := h.namespace(host); err != nil {
+	if _, err := h.Namespace(host); err != nil {
 		return err
 	}
 	args := []string{"--host", host}
@@ -81,7 +82,7 @@ func (h Handle) Again(r Record, verb string, args []string) error {
 // cwd where that exists. It returns only when it cannot; the error is an
 // ExitError with the shell's code for that.
 func (h Handle) Join(host, cwd string, argv []string) error {
-	ns, err := h.namespace(host)
+	ns, err := h.Namespace(host)
 	if err != nil {
 		return err
 	}
