@@ -284,17 +284,17 @@ func TestADirectoryHasTwoForwarders(t *testing.T) {
 func TestBadDirectoriesAreRefused(t *testing.T) {
 	s := openStore(t)
 	for name, edit := range map[string]func(*CreateDirectoryInput){
-		"a name of one label":    func(in *CreateDirectoryInput) { in.Name = "corp" },
-		"no size":                func(in *CreateDirectoryInput) { in.Size = "" },
-		"another account's VPC":  func(in *CreateDirectoryInput) { in.VPCID = "vpc-b" },
-		"one subnet":             func(in *CreateDirectoryInput) { in.SubnetIDs = in.SubnetIDs[:1] },
-		"two subnets of a zone":  func(in *CreateDirectoryInput) { in.SubnetIDs = []resource.SubnetID{"b", "b2"} },
-		"an unknown subnet":      func(in *CreateDirectoryInput) { in.SubnetIDs[1] = "x" },
-		"an address for one":     func(in *CreateDirectoryInput) { in.Addresses = in.Addresses[:1] },
-		"an account's eleventh":  nil,
-		"a reserved address":     func(in *CreateDirectoryInput) { in.Addresses[0] = netip.MustParseAddr("10.0.1.2") },
-		"an address outside":     func(in *CreateDirectoryInput) { in.Addresses[0] = netip.MustParseAddr("10.9.0.9") },
-		"another's subnet owner": func(in *CreateDirectoryInput) { in.VPCID = "vpc-a2" },
+		"a name of one label":   func(in *CreateDirectoryInput) { in.Name = "corp" },
+		"no size":               func(in *CreateDirectoryInput) { in.Size = "" },
+		"another account's VPC": func(in *CreateDirectoryInput) { in.VPCID = "vpc-b" },
+		"one subnet":            func(in *CreateDirectoryInput) { in.SubnetIDs = in.SubnetIDs[:1] },
+		"two subnets of a zone": func(in *CreateDirectoryInput) { in.SubnetIDs = []resource.SubnetID{"b", "b2"} },
+		"an unknown subnet":     func(in *CreateDirectoryInput) { in.SubnetIDs[1] = "x" },
+		"an address for one":    func(in *CreateDirectoryInput) { in.Addresses = in.Addresses[:1] },
+		"an account's eleventh": nil,
+		"a reserved address":    func(in *CreateDirectoryInput) { in.Addresses[0] = netip.MustParseAddr("10.0.1.2") },
+		"an address outside":    func(in *CreateDirectoryInput) { in.Addresses[0] = netip.MustParseAddr("10.9.0.9") },
+		"another VPC's subnets": func(in *CreateDirectoryInput) { in.VPCID = "vpc-a2" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := refusal(t, s, func(tx *store.Tx) error {

@@ -13,9 +13,9 @@ import (
 	"seikan/internal/cloud/store"
 )
 
-// planned makes a zone service.example with an alias at its apex to an endpoint
-// whose load balancer has one working node, and plans.
-func planned(t *testing.T, edit func(*Snapshot)) Planned {
+// storedRows makes a zone service.example with aliases at its apex to an
+// endpoint and below it to a load balancer, and a directory.
+func storedRows(t *testing.T) Snapshot {
 	t.Helper()
 	st := openStore(t)
 	z := createZone(t, st)
@@ -31,6 +31,13 @@ func planned(t *testing.T, edit func(*Snapshot)) Planned {
 		s = Read(tx)
 		return err
 	})
+	return s
+}
+
+// planned adds to s that endpoint and that load balancer, both of whose nodes
+// work, and plans.
+func planned(t *testing.T, s Snapshot, edit func(*Snapshot)) Planned {
+	t.Helper()
 	addr := netip.MustParseAddr
 	s.LoadBalancers = []resource.LoadBalancer{{ARN: "lb", DNSName: "web-1.elb.us-east-1.amazonaws.com", Nodes: []resource.LoadBalancerNode{
 		{Zone: "us-east-1a", NetworkInterfaceID: "na", Address: addr("192.168.1.10")},
@@ -70,7 +77,7 @@ func ask(t *testing.T, p Planned, vpc resource.VPCID, name string, qtype uint16)
 
 func TestServersArePlannedWhereTheyAreWanted(t *testing.T) {
 	var got []string
-	for _, l := range planned(t, nil).Listeners {
+	for _, l := range planned(t, storedRows(t), nil).Listeners {
 		got = append(got, strings.ReplaceAll(l.String(), l.Namespace, strings.SplitAfter(l.Namespace, "-")[0]+"…"))
 	}
 	slices.Sort(got)
@@ -97,6 +104,7 @@ func TestResolversKnowWhatTheirVPCSees(t *testing.T) {
 			}
 		}
 	}
+	rows := storedRows(t)
 	for _, c := range []struct {
 		name  string
 		edit  func(*Snapshot)
@@ -123,7 +131,7 @@ func TestResolversKnowWhatTheirVPCSees(t *testing.T) {
 		{"reverse of a private range", nil, "vpc-a", "1.1.31.172.in-addr.arpa", mdns.TypePTR, "NXDOMAIN"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := ask(t, planned(t, c.edit), c.vpc, c.Qname, c.Qtype); got != c.want {
+			if got := ask(t, planned(t, rows, c.edit), c.vpc, c.Qname, c.Qtype); got != c.want {
 				t.Errorf("%s: got %q, want %q", c.Qname, got, c.want)
 			}
 		})
