@@ -62,11 +62,12 @@ if [ ! -e $policy ]; then
   chmod +x $policy
   trap 'rm -f $policy' EXIT
 fi
-# The list of packages may be old, so that the first try fails: read it anew.
-# shellcheck disable=SC2086
-apt-get install -y -qq --no-install-recommends $packages </dev/null >/dev/null 2>&1 || {
+read -ra list <<<"$packages"
+install() { apt-get install -y -qq --no-install-recommends "${list[@]}" </dev/null; }
+# The machine's list of packages may be old, so that the first try fails.
+install >/dev/null 2>&1 || {
   apt-get update -qq </dev/null
-  apt-get install -y -qq --no-install-recommends $packages </dev/null >/dev/null
+  install >/dev/null
 }
 packages=$(missing)
 if [ -n "$packages" ]; then

@@ -90,12 +90,17 @@ type pkg struct {
 	files []*file
 }
 
-// name is how the tables call the package: without internal/.
-func (p *pkg) name() string { return strings.TrimPrefix(p.dir, "internal/") }
+// name is how the tables call the package.
+func (p *pkg) name() string { return tableName(p.dir) }
 
-// inside reports whether the tables speak of the package at all; commands and
-// e2e stand above every layer.
-func (p *pkg) inside() bool { return strings.HasPrefix(p.dir, "internal/") }
+// tableName is a folder as the tables write it: without internal/, or with a
+// slash before it when it lies elsewhere.
+func tableName(dir string) string {
+	if name, inside := strings.CutPrefix(dir, "internal/"); inside {
+		return name
+	}
+	return "/" + dir
+}
 
 // testOnly reports whether nothing but tests may import the package: the table
 // says so, or it belongs to e2e.

@@ -21,8 +21,8 @@ const smallPage = `
 
 | layer | engines | shells | test only |
 |---|---|---|---|
-| 0 | ` + "`calm` | `low` | `helper` `helper/more`" + ` |
-| 1 | | ` + "`mid` `peer`" + ` | |
+| 0 | ` + "`calm` | `low` `/files` | `helper` `helper/more`" + ` |
+| 1 | | ` + "`mid` `peer` `/files2`" + ` | |
 | 2 | | ` + "`high` `high/part` `door/part`" + ` | |
 
 <!-- archtest: doors -->
@@ -128,7 +128,7 @@ func TestRowWithoutPackageIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := len(findings), 9; got != want {
+	if got, want := len(findings), 11; got != want {
 		t.Errorf("got %d findings %v, want %d: one for each row", got, findings, want)
 	}
 }

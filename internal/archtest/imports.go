@@ -8,12 +8,10 @@ import (
 	"strings"
 )
 
-// checkPlace demands that every package below internal/ has a row.
+// checkPlace demands that every package has a row. Commands and e2e have none:
+// they stand above every layer.
 func (t *tree) checkPlace(p *pkg) {
-	if !p.inside() {
-		return
-	}
-	if _, ok := t.page.rows[p.name()]; !ok {
+	if _, ok := t.page.rows[p.name()]; !ok && !strings.HasPrefix(p.dir, "cmd/") && !t.testOnly(p) {
 		t.findings = append(t.findings, Finding{Pos: p.dir, Rule: "table",
 			Text: "the package is not in the table of layers in " + Page + "; give it a row"})
 	}
@@ -52,14 +50,14 @@ func (t *tree) checkImports(p *pkg, f *file) {
 }
 
 func (t *tree) checkLayer(p *pkg, spec ast.ImportSpec, target string) {
-	name, inside := strings.CutPrefix(target, "internal/")
-	if !inside && !(t.testOnly(p) && strings.HasPrefix(target, "e2e/")) {
-		t.fail(spec.Pos(), "layer", "nothing may import %s, which stands above every layer", target)
-		return
-	}
-	to, ok := t.page.rows[name] // no row: one of e2e, or checkPlace says so
+	name := tableName(target)
+	to, ok := t.page.rows[name]
 	if !ok {
-		return
+		above := strings.HasPrefix(target, "cmd/") || strings.HasPrefix(target, "e2e/") && !t.testOnly(p)
+		if above {
+			t.fail(spec.Pos(), "layer", "nothing may import %s, which stands above every layer", target)
+		}
+		return // otherwise checkPlace says that it has no row
 	}
 	from, ok := t.page.rows[p.name()]
 	if to.kind == testOnly && !t.testOnly(p) {
