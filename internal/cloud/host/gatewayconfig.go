@@ -1,0 +1,101 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/vpn"
+	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// workerConfig says to a gateway what the plan says in AWS's words. The lists
+// become suites lowest value first, which is the order in which AWS's end
+// chooses (vpn §2.2).
+func workerConfig(w vpn.Worker) (gateway.Config, error) {
+	cfg := gateway.Config{Name: w.Name, Forward: true}
+	for _, t := range w.Tunnels {
+		tunnel, err := workerTunnel(t)
+		if err != nil {
+			return gateway.Config{}, fmt.Errorf("tunnel %s: %w", t.ID, err)
+		}
+		cfg.Tunnels = append(cfg.Tunnels, tunnel)
+	}
+	return cfg, nil
+}
+
+func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
+	ike, esp, err := Suites(t.Algorithms)
+	if err != nil {
+		return gateway.Tunnel{}, err
+	}
+	return gateway.Tunnel{
+		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, PSK: t.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
+		Outside: gateway.Outside{Local: t.Outside, Remote: t.Peer},
+		LocalTS: t.LocalTS, RemoteTS: t.RemoteTS,
+		Lifetime:     gateway.Lifetime{Phase1: t.Phase1Lifetime, Phase2: t.Phase2Lifetime, RekeyMargin: t.RekeyMargin, RekeyFuzz: t.RekeyFuzz},
+		Liveness:     gateway.Liveness{Interval: t.LivenessInterval, Timeout: t.LivenessTimeout},
+		ReplayWindow: t.ReplayWindow,
+		Routes:       t.Routes,
+	}, nil
+}
+
+// Suites turns lists of AWS's names into suites, lowest value first.
+func Suites(a vpn.Algorithms) (ike []suite.IKE, esp []suite.ESP, err error) {
+	e1, i1, g1, err := lists(a.Phase1Encryption, a.Phase1Integrity, a.Phase1DHGroups)
+	if err != nil {
+		return nil, nil, fmt.Errorf("phase 1: %w", err)
+	}
+	e2, i2, g2, err := lists(a.Phase2Encryption, a.Phase2Integrity, a.Phase2DHGroups)
+	if err != nil {
+		return nil, nil, fmt.Errorf("phase 2: %w", err)
+	}
+	return suite.Combine(e1, i1, g1), suite.CombineESP(e2, i2, g2), nil
+}
+
+func lists(encryption, integrity []string, groups []int) (e []suite.EncrKey, i []suite.Integ, g []suite.Group, err error) {
+	for _, name := range encryption {
+		id, bits, err := suite.ParseEncr(name)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		e = append(e, suite.EncrKey{Encr: id, KeyBits: bits})
+	}
+	for _, name := range integrity {
+		id, err := suite.ParseInteg(name)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		i = append(i, id)
+	}
+	for _, n := range groups {
+		id, err := suite.ParseGroup(n)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		g = append(g, id)
+	}
+	return e, i, g, nil
+}
+
+// CustomerTunnel is the customer's end of a tunnel: what its device must be
+// told. outside is the device's public address, as the cloud knows it. The
+// caller adds a name, a link and the routes.
+func CustomerTunnel(o resource.TunnelOptions, outside netip.Addr) (gateway.Tunnel, error) {
+	ike, esp, err := Suites(vpn.Algorithms{
+		Phase1Encryption: o.Phase1Encryption, Phase1Integrity: o.Phase1Integrity, Phase1DHGroups: o.Phase1DHGroups,
+		Phase2Encryption: o.Phase2Encryption, Phase2Integrity: o.Phase2Integrity, Phase2DHGroups: o.Phase2DHGroups,
+	})
+	if err != nil {
+		return gateway.Tunnel{}, err
+	}
+	return gateway.Tunnel{
+		Initiate: true, PSK: o.PreSharedKey, IKE: suite.StrongestFirst(ike), ESP: suite.StrongestFirstESP(esp),
+		Inside:       netip.PrefixFrom(o.InsideRemote(), o.InsideCIDR.Bits()),
+		Outside:      gateway.Outside{Remote: o.OutsideIP, LocalID: outside.String()},
+		Lifetime:     gateway.Lifetime{Phase1: o.Phase1Lifetime, Phase2: o.Phase2Lifetime, RekeyMargin: o.RekeyMargin, RekeyFuzz: o.RekeyFuzz},
+		Liveness:     gateway.Liveness{Interval: o.LivenessInterval, Timeout: o.LivenessTimeout},
+		ReplayWindow: o.ReplayWindow,
+	}, nil
+}

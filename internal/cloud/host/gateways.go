@@ -1,0 +1,209 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"seikan/internal/cloud/vpn"
+	"seikan/internal/gateway"
+	"seikan/internal/gateway/worker"
+	"seikan/internal/ipsec/dataplane/udp"
+	"seikan/internal/linux/netapply"
+)
+
+// restartAfter is the pause before a gateway that died is started again.
+const restartAfter = time.Second
+
+// gateways supervises the worker processes of the VPN gateways.
+type gateways struct {
+	log     *slog.Logger
+	net     *netapply.Host
+	command []string
+	stderr  io.Writer
+	changed func() // a status arrived; must not block
+	died    func() // a worker ended by itself; must not block
+
+	// mu guards running.
+	mu      sync.Mutex
+	running map[string]*runningGateway // by gateway id
+	watches sync.WaitGroup
+}
+
+// A runningGateway is one worker process and what it was told.
+type runningGateway struct {
+	process  *worker.Process
+	config   gateway.Config
+	outsides []netip.Addr
+	died     time.Time // zero while it lives
+}
+
+// converge makes the running workers those of want. Errors of one do not keep
+// the others from running. Again is when to look again, 0 for not.
+func (g *gateways) converge(want []vpn.Worker) (again time.Duration, err error) {
+	wanted := map[string]bool{}
+	for _, w := range want {
+		wanted[string(w.GatewayID)] = true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, r := range g.running {
+		if !wanted[id] {
+			g.log.Info("stopping VPN gateway", "gateway", id)
+			r.process.Stop()
+			delete(g.running, id)
+		}
+	}
+	var errs []error
+	for _, w := range want {
+		wait, err := g.convergeOneLocked(w)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("gateway %s: %w", w.GatewayID, err))
+			wait = restartAfter
+		}
+		if wait > 0 && (again == 0 || wait < again) {
+			again = wait
+		}
+	}
+	return again, errors.Join(errs...)
+}
+
+// convergeOneLocked starts, restarts or reconfigures one worker. The caller
+// holds g.mu.
+func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err error) {
+	id := string(w.GatewayID)
+	cfg, err := workerConfig(w)
+	if err != nil {
+		return 0, err
+	}
+	outsides := outsidesOf(w)
+	r := g.running[id]
+	switch {
+	case r != nil && !r.died.IsZero():
+		if wait := restartAfter - time.Since(r.died); wait > 0 {
+			return wait, nil
+		}
+	case r != nil && !slices.Equal(r.outsides, outsides):
+		// Sockets are handed over at the start only.
+		r.process.Stop()
+	case r != nil && reflect.DeepEqual(r.config, cfg):
+		return 0, nil
+	case r != nil:
+		if err := r.process.Set(cfg); err != nil {
+			return 0, err
+		}
+		r.config = cfg
+		return 0, nil
+	}
+	process, err := g.start(w, cfg, outsides)
+	if err != nil {
+		return 0, err
+	}
+	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides}
+	g.log.Info("VPN gateway started", "gateway", id, "pid", process.PID(), "tunnels", len(cfg.Tunnels))
+	g.watches.Go(func() { g.watch(id, process) })
+	return 0, nil
+}
+
+// start opens the outside sockets at the cloud's edge and starts the worker in
+// the gateway's namespace.
+func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr) (*worker.Process, error) {
+	files, err := g.sockets(w.OutsideNamespace, outsides)
+	if err != nil {
+		return nil, err
+	}
+	return worker.Start(worker.Options{
+		Command: g.command, Config: cfg, Files: files, Stderr: g.stderr, Changed: g.changed,
+		Start: func(cmd *exec.Cmd) error { return g.net.Start(w.Namespace, cmd) },
+	})
+}
+
+// sockets opens the sockets of each address inside namespace.
+func (g *gateways) sockets(namespace string, addrs []netip.Addr) (files []*os.File, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(files)
+			files = nil
+		}
+	}()
+	for _, a := range addrs {
+		var outside *udp.Outside
+		err := g.net.In(namespace, func() (err error) {
+			outside, err = udp.Listen(a, udp.Ports{IKE: udp.IKEPort, NAT: udp.NATPort}, udp.Options{RawESP: true, Log: g.log})
+			return err
+		})
+		if err != nil {
+			return files, fmt.Errorf("outside address %v in %s: %w", a, namespace, err)
+		}
+		some, err := outside.Files()
+		outside.Close()
+		if err != nil {
+			return files, err
+		}
+		files = append(files, some...)
+	}
+	return files, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// watch notes when a worker has ended by itself.
+func (g *gateways) watch(id string, p *worker.Process) {
+	<-p.Done()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.running[id]; r != nil && r.process == p {
+		r.died = time.Now()
+		g.log.Error("VPN gateway ended by itself; it will be started again", "gateway", id, "err", p.Err())
+		g.died()
+	}
+}
+
+// statuses are the latest reports by gateway id. A gateway whose worker died
+// has none.
+func (g *gateways) statuses() map[string]gateway.Status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := map[string]gateway.Status{}
+	for id, r := range g.running {
+		if s := r.process.Status(); s != nil && r.died.IsZero() {
+			all[id] = *s
+		}
+	}
+	return all
+}
+
+// stop ends every worker and waits.
+func (g *gateways) stop() {
+	g.mu.Lock()
+	var all sync.WaitGroup
+	for _, r := range g.running {
+		all.Go(r.process.Stop)
+	}
+	clear(g.running)
+	g.mu.Unlock()
+	all.Wait()
+	g.watches.Wait()
+}
+
+// outsidesOf lists the outside addresses of w, each once, in order.
+func outsidesOf(w vpn.Worker) (out []netip.Addr) {
+	for _, t := range w.Tunnels {
+		if !slices.Contains(out, t.Outside) {
+			out = append(out, t.Outside)
+		}
+	}
+	return out
+}

@@ -1,0 +1,85 @@
+package host
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+	"seikan/internal/cloud/vpn"
+	"seikan/internal/gateway"
+)
+
+// telemetry tells the store of tunnels that went up or down. Gateways report
+// every second; only what changed is written.
+type telemetry struct {
+	store *store.Store
+	last  map[string]vpn.Report // by tunnel id; used by one goroutine at a time
+}
+
+func newTelemetry(s *store.Store) *telemetry {
+	return &telemetry{store: s, last: map[string]vpn.Report{}}
+}
+
+// record writes the changes since the last call. Tunnels of a gateway that
+// reports nothing are down.
+func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status) error {
+	now := map[string]vpn.Report{}
+	for _, g := range all {
+		for _, s := range g.Tunnels {
+			now[s.ID] = report(s)
+		}
+	}
+	for id := range t.last {
+		if _, ok := now[id]; !ok {
+			now[id] = vpn.Report{Reason: "the gateway does not answer"}
+		}
+	}
+	changed := map[string]vpn.Report{}
+	for id, r := range now {
+		if t.last[id] != r {
+			changed[id] = r
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	err := t.store.Update(ctx, func(tx *store.Tx) error {
+		for id, r := range changed {
+			if conn, index, ok := tunnelOf(id); ok {
+				vpn.SetTelemetry(tx, conn, index, r)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		t.last = now
+	}
+	return err
+}
+
+// report is what the store keeps of s. Counters are not among it: they change
+// with every packet, and status asks the gateway for them.
+func report(s gateway.TunnelStatus) vpn.Report {
+	if !s.Up {
+		return vpn.Report{Reason: s.Reason}
+	}
+	r := vpn.Report{Up: true, Detail: resource.TunnelDetail{
+		IKEVersion: "ikev" + strconv.Itoa(s.IKE.Version), NATDetected: s.IKE.NATLocal || s.IKE.NATRemote, Phase1: s.IKE.Suite,
+	}}
+	if s.Child != nil {
+		r.Detail.Phase2 = s.Child.Suite
+	}
+	return r
+}
+
+// tunnelOf takes a tunnel's id, "vpn-…/1", apart; index is 0 or 1.
+func tunnelOf(id string) (conn resource.VPNConnectionID, index int, ok bool) {
+	name, number, found := strings.Cut(id, "/")
+	n, err := strconv.Atoi(number)
+	if !found || err != nil || n < 1 || n > 2 {
+		return "", 0, false
+	}
+	return resource.VPNConnectionID(name), n - 1, true
+}

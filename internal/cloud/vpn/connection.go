@@ -1,0 +1,185 @@
+package vpn
+
+import (
+	"net/netip"
+	"reflect"
+	"time"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+	"seikan/internal/secret"
+)
+
+// CreateVPNConnectionInput says what connection is wanted.
+type CreateVPNConnectionInput struct {
+	Type              string // "ipsec.1"
+	CustomerGatewayID resource.CustomerGatewayID
+	VPNGatewayID      resource.VPNGatewayID
+	StaticRoutesOnly  bool // fixed for life; false means BGP
+	// LocalIPv4NetworkCIDR is the customer's side and RemoteIPv4NetworkCIDR the
+	// cloud's: the traffic selectors. Host bits are cleared; zero: 0.0.0.0/0.
+	LocalIPv4NetworkCIDR, RemoteIPv4NetworkCIDR netip.Prefix
+	Tunnels                                     [2]TunnelOptionsInput
+	Tags                                        resource.Tags
+}
+
+// CreateVPNConnection makes a connection with its two tunnels; keys, inside
+// blocks and outside addresses that the request leaves open are chosen. A
+// second request for the same two gateways returns the connection if it asks
+// for nothing else (keys and inside blocks that it leaves open match any), and
+// InvalidOption.Conflict if it does (vpn §1.4). Other codes: MissingParameter,
+// InvalidParameterValue, InvalidCustomerGatewayID.NotFound,
+// InvalidVpnGatewayID.NotFound, InvalidVpnGatewayState, InvalidCidr.InUse,
+// UnsupportedOperation (IKEv1 alone), InsufficientAddressCapacity.
+func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnectionInput) (resource.VPNConnection, error) {
+	var none resource.VPNConnection
+	c, err := connection(in)
+	if err != nil {
+		return none, err
+	}
+	c.OwnerID = who
+	if err := checkGateways(tx, c); err != nil {
+		return none, err
+	}
+	slots := make(map[int]bool)
+	for _, old := range store.VPNConnections.List(tx) {
+		if old.VPNGatewayID != c.VPNGatewayID || old.State == resource.StateDeleted {
+			continue
+		}
+		slots[old.Slot] = true
+		if old.CustomerGatewayID == c.CustomerGatewayID && old.Alive() {
+			if sameOptions(old, c) {
+				return old, nil
+			}
+			return none, resource.Errorf(codeOptionConflict, "the VPN connection %s between %s and %s exists with other options", old.ID, c.CustomerGatewayID, c.VPNGatewayID)
+		}
+	}
+	for slots[c.Slot] {
+		c.Slot++
+	}
+	if err := chooseInside(tx, c.VPNGatewayID, &c.Tunnels); err != nil {
+		return none, err
+	}
+	if err := chooseOutside(tx, c.VPNGatewayID, &c.Tunnels); err != nil {
+		return none, err
+	}
+	c.ID = resource.VPNConnectionID(tx.NewID("vpn"))
+	c.Created = tx.Now()
+	for i := range c.Tunnels {
+		if c.Tunnels[i].PreSharedKey.IsZero() {
+			c.Tunnels[i].PreSharedKey = newKey(tx)
+		}
+		c.Telemetry[i] = telemetry(c, i, Report{})
+		c.Telemetry[i].LastStatusChange = tx.Now().Truncate(time.Second)
+	}
+	store.VPNConnections.Put(tx, c.ID, c)
+	return c, nil
+}
+
+// connection checks in and makes it a row that lacks id, owner and what is
+// chosen from the store.
+func connection(in CreateVPNConnectionInput) (resource.VPNConnection, error) {
+	var none resource.VPNConnection
+	if err := checkType(in.Type); err != nil {
+		return none, err
+	}
+	switch {
+	case in.CustomerGatewayID == "":
+		return none, resource.Errorf(resource.CodeMissingParameter, "CustomerGatewayId: is required")
+	case in.VPNGatewayID == "":
+		return none, resource.Errorf(resource.CodeMissingParameter, "VpnGatewayId: is required; VPN gateways are the only target offered")
+	}
+	c := resource.VPNConnection{
+		State: resource.StatePending, Type: in.Type, Category: "VPN",
+		CustomerGatewayID: in.CustomerGatewayID, VPNGatewayID: in.VPNGatewayID,
+		StaticRoutesOnly: in.StaticRoutesOnly, Tags: in.Tags,
+	}
+	var err error
+	if c.LocalCIDR, err = selector("LocalIpv4NetworkCidr", in.LocalIPv4NetworkCIDR); err != nil {
+		return none, err
+	}
+	if c.RemoteCIDR, err = selector("RemoteIpv4NetworkCidr", in.RemoteIPv4NetworkCIDR); err != nil {
+		return none, err
+	}
+	for i, t := range in.Tunnels {
+		if c.Tunnels[i], err = t.complete(i + 1); err != nil {
+			return none, err
+		}
+	}
+	return c, nil
+}
+
+// selector checks one side of the traffic selectors; zero is everything.
+func selector(option string, p netip.Prefix) (netip.Prefix, error) {
+	if p == (netip.Prefix{}) {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0), nil
+	}
+	if !p.IsValid() || !p.Addr().Is4() {
+		return p, resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is not an IPv4 block", option, p)
+	}
+	return p.Masked(), nil
+}
+
+// checkGateways checks that the owner of c has both of its gateways and that
+// they can be joined.
+func checkGateways(tx *store.Tx, c resource.VPNConnection) error {
+	customer, err := store.Find(tx, store.CustomerGateways, c.OwnerID, c.CustomerGatewayID, codeCustomerGatewayNotFound)
+	if err != nil {
+		return err
+	}
+	gateway, err := store.Find(tx, store.VPNGateways, c.OwnerID, c.VPNGatewayID, codeVPNGatewayNotFound)
+	if err != nil {
+		return err
+	}
+	if err := usable(gateway); err != nil {
+		return err
+	}
+	// The session is always an external one (vpn §4.1); a static connection has
+	// none, and its number is a placeholder.
+	if !c.StaticRoutesOnly && customer.BGPASN == gateway.AmazonSideASN {
+		return resource.Errorf(resource.CodeInvalidParameterValue, "CustomerGatewayId: %s has BGP number %d as the VPN gateway %s has; the two must differ", customer.ID, customer.BGPASN, gateway.ID)
+	}
+	return nil
+}
+
+// sameOptions reports whether a request that became the row want asks for
+// nothing that old does not have.
+func sameOptions(old, want resource.VPNConnection) bool {
+	for i := range old.Tunnels {
+		have, ask := old.Tunnels[i], want.Tunnels[i]
+		if !ask.InsideCIDR.IsValid() {
+			ask.InsideCIDR = have.InsideCIDR
+		}
+		if !ask.PreSharedKey.IsZero() && !ask.PreSharedKey.Equal(have.PreSharedKey) {
+			return false
+		}
+		ask.OutsideIP = have.OutsideIP
+		ask.PreSharedKey, have.PreSharedKey = secret.Secret{}, secret.Secret{}
+		if !reflect.DeepEqual(have, ask) {
+			return false
+		}
+	}
+	return old.StaticRoutesOnly == want.StaticRoutesOnly && old.LocalCIDR == want.LocalCIDR && old.RemoteCIDR == want.RemoteCIDR
+}
+
+// DescribeVPNConnections returns the connections of ids, or without ids all
+// that who owns; a deleted one is listed for an hour. Keys are in the answer:
+// whoever prints it must not print them. Code: InvalidVpnConnectionID.NotFound.
+func DescribeVPNConnections(tx *store.Tx, who resource.Account, ids []resource.VPNConnectionID) ([]resource.VPNConnection, error) {
+	return store.Describe(tx, store.VPNConnections, who, ids, codeVPNConnectionNotFound)
+}
+
+// DeleteVPNConnection deletes a connection: deleting at once, and deleted when a
+// host has taken its tunnels down. Deleting twice does nothing. Code:
+// InvalidVpnConnectionID.NotFound.
+func DeleteVPNConnection(tx *store.Tx, who resource.Account, id resource.VPNConnectionID) error {
+	c, err := store.Find(tx, store.VPNConnections, who, id, codeVPNConnectionNotFound)
+	if err != nil {
+		return err
+	}
+	if c.Alive() {
+		c.State = resource.StateDeleting
+		store.VPNConnections.Put(tx, c.ID, c)
+	}
+	return nil
+}

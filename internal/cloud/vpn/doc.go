@@ -1,0 +1,32 @@
+// Package vpn is Site-to-Site VPN: customer gateways, VPN gateways, VPN
+// connections and their static routes as operations on the store, and the pure
+// plan of what VPN gateways need of a host (vpn §1 to §4).
+//
+// Operations check a request and change rows, nothing else; MakePlan reads rows,
+// nothing else. The host makes the plan true, runs a worker for each gateway,
+// and tells what came of it through MarkRealised and SetTelemetry. Nothing here
+// negotiates keys or touches a kernel. The API, the lab and the host call it; it
+// calls no other feature. Dynamic connections can be made but have no BGP
+// speaker yet: their tunnels come up and carry no route.
+package vpn
+
+// Codes of VPN (vpn §1.9); InvalidVpcState is what AWS was seen to answer for
+// the second gateway of a VPC.
+const (
+	codeCustomerGatewayNotFound = "InvalidCustomerGatewayID.NotFound"
+	codeVPNGatewayNotFound      = "InvalidVpnGatewayID.NotFound"
+	codeVPNConnectionNotFound   = "InvalidVpnConnectionID.NotFound"
+	codeAttachmentNotFound      = "InvalidVpnGatewayAttachment.NotFound"
+	codeVPNGatewayState         = "InvalidVpnGatewayState"
+	codeVPNConnectionState      = "InvalidVpnConnection.InvalidState"
+	codeVPNConnectionType       = "InvalidVpnConnection.InvalidType"
+	codeVPCState                = "InvalidVpcState"
+	codeAttachmentLimit         = "VpnGatewayAttachmentLimitExceeded"
+	codeOptionConflict          = "InvalidOption.Conflict"
+	codeCIDRInUse               = "InvalidCidr.InUse"
+	codeNoAddresses             = "InsufficientAddressCapacity"
+	codeRouteMalformed          = "InvalidRoute.Malformed"
+	codeRouteNotFound           = "InvalidRoute.NotFound"
+	codeRouteLimit              = "RouteLimitExceeded"
+	codeUnsupported             = "UnsupportedOperation"
+)

@@ -1,0 +1,140 @@
+package vpn
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+)
+
+// insideBits is the length of a tunnel's inside block (vpn §2.1).
+const insideBits = 30
+
+// insideBlocks is the number of inside blocks of 169.254.0.0/16.
+const insideBlocks = 1 << (insideBits - 16)
+
+// insideBlock is the inside block of number n, 0 to insideBlocks-1.
+func insideBlock(n int) netip.Prefix {
+	low := n << (32 - insideBits)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(low >> 8), byte(low)}), insideBits)
+}
+
+// reservedInside reports whether AWS keeps an inside block to itself: the first
+// of each of 169.254.0.0/24 to 169.254.5.0/24, and 169.254.169.252/30 (vpn
+// §2.1).
+func reservedInside(block netip.Prefix) bool {
+	a := block.Addr().As4()
+	return a[2] <= 5 && a[3] == 0 || a[2] == 169 && a[3] == 252
+}
+
+// inside checks an inside block and clears its host bits, which AWS accepts
+// (vpn §1.4).
+func (c *checker) inside(p netip.Prefix) netip.Prefix {
+	const option = "TunnelInsideCidr"
+	block := p.Masked()
+	all := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254}), 16)
+	switch {
+	case !all.Contains(block.Addr()) || block.Bits() != insideBits:
+		c.fail(option, "%v is not a /%d of %v", p, insideBits, all)
+	case reservedInside(block):
+		c.fail(option, "%v is reserved: so are the first /30 of each of 169.254.0.0/24 to 169.254.5.0/24, and 169.254.169.252/30", block)
+	}
+	return block
+}
+
+// insideInUse are the inside blocks of a gateway's tunnels by the tunnel's
+// connection. A block is free again once a host has taken the tunnel down.
+func insideInUse(tx *store.Tx, gateway resource.VPNGatewayID) map[netip.Prefix]resource.VPNConnectionID {
+	used := make(map[netip.Prefix]resource.VPNConnectionID)
+	for _, c := range store.VPNConnections.List(tx) {
+		if c.VPNGatewayID == gateway && c.State != resource.StateDeleted {
+			for _, t := range c.Tunnels {
+				used[t.InsideCIDR] = c.ID
+			}
+		}
+	}
+	return used
+}
+
+// chooseInside checks the inside blocks of a new connection against those of
+// the gateway's other tunnels and gives each tunnel without one a random free
+// one. Every block is a /30, so those that overlap are equal.
+func chooseInside(tx *store.Tx, gateway resource.VPNGatewayID, tunnels *[2]resource.TunnelOptions) error {
+	used := insideInUse(tx, gateway)
+	for i, t := range tunnels {
+		if !t.InsideCIDR.IsValid() {
+			continue
+		}
+		if by, ok := used[t.InsideCIDR]; ok {
+			who := string(by)
+			if by == "" {
+				who = "the other tunnel of this connection"
+			}
+			return resource.Errorf(codeCIDRInUse, "TunnelOptions.%d.TunnelInsideCidr: %v is used by %s; each tunnel of a VPN gateway has a block of its own", i+1, t.InsideCIDR, who)
+		}
+		used[t.InsideCIDR] = ""
+	}
+	for i := range tunnels {
+		if tunnels[i].InsideCIDR.IsValid() {
+			continue
+		}
+		block, ok := freeInside(tx, used)
+		if !ok {
+			return resource.Errorf(codeNoAddresses, "every inside block of 169.254.0.0/16 is used by the VPN gateway %s", gateway)
+		}
+		tunnels[i].InsideCIDR = block
+		used[block] = ""
+	}
+	return nil
+}
+
+// freeInside looks for a free block from a random one onwards.
+func freeInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID) (netip.Prefix, bool) {
+	var b [2]byte
+	tx.Random(b[:])
+	start := int(binary.BigEndian.Uint16(b[:]))
+	for n := range insideBlocks {
+		block := insideBlock((start + n) % insideBlocks)
+		if _, taken := used[block]; !taken && !reservedInside(block) {
+			return block, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// chooseOutside gives the tunnels of a new connection two addresses of one
+// namespace that no tunnel has: the worker of a gateway opens its sockets in
+// one, so they come from where the gateway's other tunnels are. Pools are
+// taken in order of name, addresses in the pool's.
+func chooseOutside(tx *store.Tx, gateway resource.VPNGatewayID, tunnels *[2]resource.TunnelOptions) error {
+	pools := store.OutsidePools.List(tx)
+	used := make(map[netip.Addr]bool)
+	bound := "" // the namespace that the gateway is bound to
+	for _, c := range store.VPNConnections.List(tx) {
+		if c.State == resource.StateDeleted {
+			continue
+		}
+		for _, t := range c.Tunnels {
+			used[t.OutsideIP] = true
+		}
+		if c.VPNGatewayID == gateway {
+			bound = namespaceOf(pools, c.Tunnels[0].OutsideIP)
+		}
+	}
+	free := make(map[string][]netip.Addr) // by namespace
+	for _, p := range pools {
+		for _, a := range p.Addresses {
+			if used[a] || bound != "" && p.Namespace != bound || slices.Contains(free[p.Namespace], a) {
+				continue
+			}
+			free[p.Namespace] = append(free[p.Namespace], a)
+			if f := free[p.Namespace]; len(f) == len(tunnels) {
+				tunnels[0].OutsideIP, tunnels[1].OutsideIP = f[0], f[1]
+				return nil
+			}
+		}
+	}
+	return resource.Errorf(codeNoAddresses, "a VPN connection needs two outside addresses and no pool has two left for the VPN gateway %s; delete a connection or enlarge a pool", gateway)
+}

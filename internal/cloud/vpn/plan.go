@@ -1,0 +1,248 @@
+package vpn
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+	"seikan/internal/linux/netspec"
+	"seikan/internal/secret"
+)
+
+// A Snapshot is every row that MakePlan needs, of one moment.
+type Snapshot struct {
+	VPCs             []resource.VPC
+	CustomerGateways []resource.CustomerGateway
+	Gateways         []resource.VPNGateway
+	Connections      []resource.VPNConnection
+	Pools            []resource.OutsidePool
+}
+
+// Load reads a Snapshot.
+func Load(tx *store.Tx) Snapshot {
+	return Snapshot{
+		VPCs:             store.VPCs.List(tx),
+		CustomerGateways: store.CustomerGateways.List(tx),
+		Gateways:         store.VPNGateways.List(tx),
+		Connections:      store.VPNConnections.List(tx),
+		Pools:            store.OutsidePools.List(tx),
+	}
+}
+
+// A Plan is what VPN gateways want of a host.
+type Plan struct {
+	// Spec has each gateway's namespace and both ends of its link to the
+	// router of its VPC. Routes to what is behind the tunnels are not in it:
+	// those of the VPC's tables are planned by cloud/vpc from
+	// resource.PropagatedRoutes, those of the gateway made by its worker.
+	Spec    netspec.Spec
+	Workers []Worker // by gateway id; gateways without a connection have none
+}
+
+// A Worker is the process that one VPN gateway runs in, and what it is told.
+type Worker struct {
+	GatewayID resource.VPNGatewayID
+	Name      string // for logs: the gateway's Name tag, or its id
+	Namespace string // in which it runs and makes its TUNs
+	// OutsideNamespace is where the sockets of the outside addresses are
+	// opened.
+	OutsideNamespace string
+	Tunnels          []WorkerTunnel // by slot of the connection, tunnel 1 before 2
+}
+
+// A WorkerTunnel is one tunnel as its worker sees it: here local is the cloud's
+// side and remote the customer's, the reverse of AWS's option names.
+type WorkerTunnel struct {
+	ID        string     // "vpn-0123456789abcdef0/1"
+	Interface string     // "tun1"; it stays the same as long as the connection lives
+	Outside   netip.Addr // the cloud's outside address
+	Peer      netip.Addr // the customer gateway's address, which is also its identity
+	// Inside is the cloud's inside address with its /30.
+	Inside     netip.Prefix
+	PSK        secret.Secret
+	Algorithms Algorithms
+	// LocalTS and RemoteTS are the traffic selectors to negotiate.
+	LocalTS, RemoteTS netip.Prefix
+	// Initiate says that the cloud starts IKE (StartupAction start, IKEv2).
+	Initiate bool
+
+	Phase1Lifetime, Phase2Lifetime, RekeyMargin time.Duration
+	RekeyFuzz                                   int // percent
+	ReplayWindow                                int // packets
+
+	// LivenessInterval is how long a tunnel may be silent before it is probed,
+	// LivenessTimeout how long probes may go unanswered. DPDTimeoutAction says
+	// what follows: clear, none or restart.
+	LivenessInterval, LivenessTimeout time.Duration
+	DPDTimeoutAction                  string
+
+	// Routes are the prefixes behind the customer gateway, sorted.
+	Routes []netip.Prefix
+}
+
+// Algorithms are what a tunnel may negotiate, by the names and numbers of vpn
+// §2.1, in AWS's order: weakest first.
+type Algorithms struct {
+	IKEVersions                        []string
+	Phase1Encryption, Phase2Encryption []string
+	Phase1Integrity, Phase2Integrity   []string
+	Phase1DHGroups, Phase2DHGroups     []int
+}
+
+// awsProbeAfter is how long AWS lets a tunnel be silent before it probes (vpn
+// §2.2).
+const awsProbeAfter = 10 * time.Second
+
+// vpcLink is the gateway's end of the link to its VPC's router.
+const vpcLink = "vpc0"
+
+// MakePlan says what all gateways need. It is pure.
+func MakePlan(s Snapshot) Plan {
+	var p Plan
+	for _, g := range s.Gateways {
+		if g.State != resource.StatePending && g.State != resource.StateAvailable {
+			continue
+		}
+		vpc, attached := s.vpcOf(g)
+		p.Spec.Namespaces = append(p.Spec.Namespaces, namespaces(g, vpc, attached)...)
+		if w := s.worker(g, vpc); len(w.Tunnels) > 0 {
+			p.Workers = append(p.Workers, w)
+		}
+	}
+	slices.SortFunc(p.Workers, func(a, b Worker) int { return cmp.Compare(a.GatewayID, b.GatewayID) })
+	p.Spec = p.Spec.Normalize()
+	return p
+}
+
+// vpcOf is the VPC to which g is, or is to be, attached.
+func (s Snapshot) vpcOf(g resource.VPNGateway) (resource.VPC, bool) {
+	for _, v := range s.VPCs {
+		if joined(g) && v.ID == g.Attachment.VPCID {
+			return v, true
+		}
+	}
+	return resource.VPC{}, false
+}
+
+// namespaces are that of the gateway and, when it is attached, its link in that
+// of the VPC's router.
+func namespaces(g resource.VPNGateway, vpc resource.VPC, attached bool) []netspec.Namespace {
+	own := netspec.Namespace{
+		Name: string(g.ID),
+		// A reply may come in by the other tunnel than its request went out by
+		// (vpn §4.3), which a reverse path filter would drop.
+		Sysctls: map[string]string{
+			"net.ipv4.ip_forward":             "1",
+			"net.ipv4.conf.all.rp_filter":     "0",
+			"net.ipv4.conf.default.rp_filter": "0",
+		},
+	}
+	if !attached {
+		return []netspec.Namespace{own}
+	}
+	router := netspec.Namespace{Name: string(vpc.ID)}
+	here, there := netspec.Peer{Namespace: own.Name, Link: vpcLink}, netspec.Peer{Namespace: router.Name, Link: resource.VPNGatewayLink}
+	off := map[string]string{"rp_filter": "0"}
+	own.Links = []netspec.Link{{
+		Name: here.Link, Kind: netspec.Veth, Peer: there, Sysctls: off, Comment: "to the router of " + string(vpc.ID),
+		Addrs: []netip.Prefix{netip.PrefixFrom(g.GatewayAddress(), g.Link.Bits())},
+	}}
+	own.Routes = []netspec.Route{{Dst: vpc.CIDR, Via: g.RouterAddress(), Dev: here.Link}}
+	router.Links = []netspec.Link{{
+		Name: there.Link, Kind: netspec.Veth, Peer: here, Sysctls: off, Comment: "to the VPN gateway " + string(g.ID),
+		Addrs: []netip.Prefix{netip.PrefixFrom(g.RouterAddress(), g.Link.Bits())},
+	}}
+	return []netspec.Namespace{own, router}
+}
+
+// worker is what the process of g is told.
+func (s Snapshot) worker(g resource.VPNGateway, vpc resource.VPC) Worker {
+	w := Worker{GatewayID: g.ID, Name: cmp.Or(g.Tags.Name(), string(g.ID)), Namespace: string(g.ID)}
+	var mine []resource.VPNConnection
+	for _, c := range s.Connections {
+		if c.VPNGatewayID == g.ID && c.Alive() {
+			mine = append(mine, c)
+		}
+	}
+	slices.SortFunc(mine, func(a, b resource.VPNConnection) int { return cmp.Compare(a.Slot, b.Slot) })
+	for _, c := range mine {
+		at := slices.IndexFunc(s.CustomerGateways, func(cgw resource.CustomerGateway) bool { return cgw.ID == c.CustomerGatewayID })
+		if at < 0 {
+			continue // the operations let no customer gateway go before its connections
+		}
+		for i := range c.Tunnels {
+			w.Tunnels = append(w.Tunnels, tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR))
+		}
+		w.OutsideNamespace = namespaceOf(s.Pools, c.Tunnels[0].OutsideIP)
+	}
+	return w
+}
+
+// tunnel is tunnel i of c as its worker sees it.
+func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) WorkerTunnel {
+	o := c.Tunnels[i]
+	interval, timeout := livenessOf(o)
+	return WorkerTunnel{
+		ID:        fmt.Sprintf("%s/%d", c.ID, i+1),
+		Interface: fmt.Sprintf("tun%d", 2*c.Slot+i+1),
+		Outside:   o.OutsideIP,
+		Peer:      peer,
+		Inside:    netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
+		PSK:       o.PreSharedKey,
+		Algorithms: Algorithms{
+			IKEVersions:      o.IKEVersions,
+			Phase1Encryption: o.Phase1Encryption,
+			Phase2Encryption: o.Phase2Encryption,
+			Phase1Integrity:  o.Phase1Integrity,
+			Phase2Integrity:  o.Phase2Integrity,
+			Phase1DHGroups:   o.Phase1DHGroups,
+			Phase2DHGroups:   o.Phase2DHGroups,
+		},
+		LocalTS:          c.RemoteCIDR,
+		RemoteTS:         c.LocalCIDR,
+		Initiate:         o.StartupAction == startupStart,
+		Phase1Lifetime:   o.Phase1Lifetime,
+		Phase2Lifetime:   o.Phase2Lifetime,
+		RekeyMargin:      o.RekeyMargin,
+		RekeyFuzz:        o.RekeyFuzz,
+		ReplayWindow:     o.ReplayWindow,
+		LivenessInterval: interval,
+		LivenessTimeout:  timeout,
+		DPDTimeoutAction: o.DPDTimeoutAction,
+		Routes:           routesBehind(c, vpc),
+	}
+}
+
+// livenessOf is when a silent tunnel is probed and how long after that it is
+// dead: what AWS does unless the extension says otherwise.
+func livenessOf(o resource.TunnelOptions) (interval, timeout time.Duration) {
+	return cmp.Or(o.LivenessInterval, awsProbeAfter), cmp.Or(o.LivenessTimeout, o.DPDTimeout)
+}
+
+// routesBehind are the static routes of c, but for those inside the block of the
+// VPC: the VPC's own route beats them (vpn §4.3), and in the gateway they would
+// take the VPC's traffic away.
+func routesBehind(c resource.VPNConnection, vpc netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, r := range c.Routes {
+		inside := vpc.IsValid() && vpc.Bits() <= r.Destination.Bits() && vpc.Contains(r.Destination.Addr())
+		if r.State != resource.StateDeleted && !inside {
+			out = append(out, r.Destination)
+		}
+	}
+	return out
+}
+
+// namespaceOf is where the sockets of an outside address are opened.
+func namespaceOf(pools []resource.OutsidePool, a netip.Addr) string {
+	for _, p := range pools {
+		if slices.Contains(p.Addresses, a) {
+			return p.Namespace
+		}
+	}
+	return ""
+}
