@@ -322,25 +322,19 @@ func TestInterruptedApplyIsFinishedByTheNext(t *testing.T) {
 	for i, want := range specs {
 		from := specs[(i+len(specs)-1)%len(specs)]
 		interrupted := 0
-		for n := 0; ; n += 4 {
-			h := newHost(t)
-			apply(t, h, from)
-			_, err := h.Apply(&countdown{t.Context(), n}, want)
-			h.Close()
-			if err == nil {
-				break
-			}
-			interrupted++
-			if !errors.Is(err, context.Canceled) {
-				t.Fatalf("Apply cancelled after %d steps: got error %v, want context canceled", n, err)
-			}
-			next := newHost(t) // as after a crash: nothing in memory
-			apply(t, next, want)
-			wantKernel(t, next, want)
-			next.Close()
-			if t.Failed() {
-				t.Fatalf("after an Apply cancelled at step %d", n)
-			}
+		for done := false; !done && !t.Failed(); interrupted++ {
+			t.Run(fmt.Sprintf("to spec %d after %d steps", i, 3*interrupted), func(t *testing.T) {
+				h := newHost(t)
+				apply(t, h, from)
+				_, err := h.Apply(&countdown{t.Context(), 3 * interrupted}, want)
+				h.Close()
+				if done = err == nil; !done && !errors.Is(err, context.Canceled) {
+					t.Errorf("cancelled Apply: got error %v, want context canceled", err)
+				}
+				next := newHost(t) // as after a crash: nothing in memory
+				apply(t, next, want)
+				wantKernel(t, next, want)
+			})
 		}
 		if interrupted < 5 {
 			t.Errorf("spec %d: got %d interruptions, want more: nothing was tested", i, interrupted)
