@@ -145,7 +145,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	if !okSA || !okKE || !okNonce || msg.Header.SPIr == 0 || !single(sap) {
 		return
 	}
-	chosen, _, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	chosen, ok := acceptIKE(m.cfg.IKE, sap.Proposals[0])
 	if !ok {
 		m.attemptFailed(t, s, "peer chose what we did not offer: "+ikeWords(sap.Proposals))
 		return

@@ -369,11 +369,19 @@ func TestProposalsSayTheSameAsTheSuites(t *testing.T) {
 		[]suite.Integ{suite.IntegSHA1, suite.IntegSHA256, suite.IntegSHA384, suite.IntegSHA512},
 		[]suite.Group{2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24})
 	offered := ikeProposals(all, nil)
-	if got := len(offered); got != 8 {
-		t.Errorf("got %d proposals for AWS's whole list, want 8", got)
+	if got := len(offered); got != 2 {
+		t.Errorf("got %d proposals for AWS's whole list, want 2", got)
 	}
-	if got := len((&wire.Message{Payloads: []wire.Payload{&wire.SA{Proposals: offered}}}).Append(nil)); got > 1400 {
-		t.Errorf("got %d octets, want them to fit a datagram", got)
+	if got := len((&wire.Message{Payloads: []wire.Payload{&wire.SA{Proposals: offered}}}).Append(nil)); got > 400 {
+		t.Errorf("got %d octets, want at most 400, so that the message with its key stays below a usual MTU", got)
+	}
+	mixed := suite.IKE{Encr: suite.AESCBC, KeyBits: 256, PRF: suite.PRFSHA512, Integ: suite.IntegSHA1, Group: 14}
+	if got, ok := acceptIKE(all, ikeProposals([]suite.IKE{mixed}, nil)[0]); !ok || got != mixed {
+		t.Errorf("a mixture that the proposals allow: got %v, %v, want it accepted", got, ok)
+	}
+	mixed.KeyBits, mixed.Group = 128, 31
+	if got, ok := acceptIKE(all, ikeProposals([]suite.IKE{mixed}, nil)[0]); ok {
+		t.Errorf("a group that was not offered: got %v accepted", got)
 	}
 	for _, s := range all {
 		if got, _, ok := chooseIKE([]suite.IKE{s}, offered); !ok || got != s {

@@ -14,73 +14,88 @@ const (
 	esnYes  = 1
 )
 
-// A bundle is suites that differ only in cipher and group, and hold every
-// combination of theirs, so that one proposal says the same as all of them.
+// A hash is what goes together in a suite beside the cipher.
+type hash struct {
+	prf   suite.PRF // 0 for ESP
+	integ suite.Integ
+}
+
+// A bundle is suites that one proposal can say. It holds every combination of
+// its ciphers, hashes and groups. Of several hashes the proposal offers each
+// PRF with each integrity algorithm, since that is all it can say; acceptIKE
+// takes such a mixture.
 type bundle struct {
-	prf    suite.PRF
-	integ  suite.Integ
 	encr   []suite.EncrKey
+	hashes []hash
 	groups []suite.Group
 	esn    bool
 	count  int
 }
 
-// add puts one suite into b.
-func (b *bundle) add(e suite.EncrKey, g suite.Group) {
-	if !slices.Contains(b.encr, e) {
-		b.encr = append(b.encr, e)
-	}
-	if !slices.Contains(b.groups, g) {
-		b.groups = append(b.groups, g)
-	}
-	b.count++
+// A piece is one suite, cut up for bundling.
+type piece struct {
+	encr  suite.EncrKey
+	hash  hash
+	group suite.Group
+	esn   bool
 }
 
-// complete reports whether b holds every combination.
-func (b *bundle) complete() bool { return b.count == len(b.encr)*len(b.groups) }
+// addNew adds v to list unless it is there.
+func addNew[T comparable](list []T, v T) []T {
+	if slices.Contains(list, v) {
+		return list
+	}
+	return append(list, v)
+}
 
-// pack bundles n suites; key says of one what keeps it apart from others, its
-// cipher and its group. Where a bundle of several ciphers would promise more
-// than the suites do, each cipher gets a bundle of its own. Order is that of
-// first appearance.
-func pack(n int, key func(i int) (bundle, suite.EncrKey, suite.Group)) []*bundle {
-	for _, perCipher := range []bool{false, true} {
-		var list []*bundle
-		whole := true
-		for i := range n {
-			like, e, g := key(i)
-			at := slices.IndexFunc(list, func(b *bundle) bool {
-				return b.prf == like.prf && b.integ == like.integ && b.esn == like.esn &&
-					b.encr[0].Encr == e.Encr && (!perCipher || b.encr[0] == e)
-			})
+// How finely pack divides: AEAD ciphers are always apart from others, and so
+// are suites with ESN.
+const (
+	coarse    = iota
+	perHash   // a bundle for each hash
+	perCipher // and for each cipher and key length
+)
+
+// fits reports whether p goes into b when dividing that finely.
+func (b *bundle) fits(p piece, fineness int) bool {
+	return b.esn == p.esn && b.encr[0].Encr == p.encr.Encr &&
+		(fineness < perHash || b.hashes[0] == p.hash) &&
+		(fineness < perCipher || b.encr[0] == p.encr)
+}
+
+// pack bundles suites, as few bundles as can be without promising more than
+// the suites do. Order is that of first appearance.
+func pack(list []piece) []*bundle {
+	for fineness := coarse; ; fineness++ {
+		var out []*bundle
+		for _, p := range list {
+			at := slices.IndexFunc(out, func(b *bundle) bool { return b.fits(p, fineness) })
 			if at < 0 {
-				at = len(list)
-				list = append(list, &like)
+				at = len(out)
+				out = append(out, &bundle{esn: p.esn})
 			}
-			list[at].add(e, g)
+			b := out[at]
+			b.encr, b.hashes, b.groups = addNew(b.encr, p.encr), addNew(b.hashes, p.hash), addNew(b.groups, p.group)
+			b.count++
 		}
-		for _, b := range list {
-			whole = whole && b.complete()
-		}
-		if whole || perCipher {
-			return list
+		whole := !slices.ContainsFunc(out, func(b *bundle) bool { return b.count != len(b.encr)*len(b.hashes)*len(b.groups) })
+		if whole || fineness == perCipher {
+			return out
 		}
 	}
-	return nil
 }
 
 // ikeProposals offers list, each proposal with the SPI if there is one.
 func ikeProposals(list []suite.IKE, spi []byte) []wire.Proposal {
-	list = unique(list)
-	bundles := pack(len(list), func(i int) (bundle, suite.EncrKey, suite.Group) {
-		s := list[i]
-		return bundle{prf: s.PRF, integ: s.Integ}, s.EncrKey(), s.Group
-	})
+	var pieces []piece
+	for _, s := range list {
+		pieces = addNew(pieces, piece{encr: s.EncrKey(), hash: hash{s.PRF, s.Integ}, group: s.Group})
+	}
 	var out []wire.Proposal
-	for i, b := range bundles {
+	for i, b := range pack(pieces) {
 		p := wire.Proposal{Number: uint8(i + 1), Protocol: wire.ProtoIKE, SPI: spi}
 		p.Transforms = append(p.Transforms, b.encrTransforms()...)
-		p.Transforms = append(p.Transforms, wire.Transform{Type: wire.TypePRF, ID: uint16(b.prf)})
+		p.Transforms = append(p.Transforms, b.prfTransforms()...)
 		p.Transforms = append(p.Transforms, b.integTransforms()...)
 		p.Transforms = append(p.Transforms, b.groupTransforms()...)
 		out = append(out, p)
@@ -91,19 +106,16 @@ func ikeProposals(list []suite.IKE, spi []byte) []wire.Proposal {
 // espProposals offers list under spi. Without pfs no groups are offered, as in
 // IKE_AUTH (RFC 7296 section 1.2).
 func espProposals(list []suite.ESP, spi uint32, pfs bool) []wire.Proposal {
-	list = slices.Clone(list)
-	for i := range list {
-		if !pfs {
-			list[i].Group = 0
+	var pieces []piece
+	for _, s := range list {
+		p := piece{encr: s.EncrKey(), hash: hash{integ: s.Integ}, esn: s.ESN}
+		if pfs {
+			p.group = s.Group
 		}
+		pieces = addNew(pieces, p)
 	}
-	list = unique(list)
-	bundles := pack(len(list), func(i int) (bundle, suite.EncrKey, suite.Group) {
-		s := list[i]
-		return bundle{integ: s.Integ, esn: s.ESN}, s.EncrKey(), s.Group
-	})
 	var out []wire.Proposal
-	for i, b := range bundles {
+	for i, b := range pack(pieces) {
 		p := wire.Proposal{Number: uint8(i + 1), Protocol: wire.ProtoESP, SPI: binary.BigEndian.AppendUint32(nil, spi)}
 		p.Transforms = append(p.Transforms, b.encrTransforms()...)
 		p.Transforms = append(p.Transforms, b.integTransforms()...)
@@ -121,9 +133,7 @@ func espProposals(list []suite.ESP, spi uint32, pfs bool) []wire.Proposal {
 func unique[T comparable](list []T) []T {
 	var out []T
 	for _, v := range list {
-		if !slices.Contains(out, v) {
-			out = append(out, v)
-		}
+		out = addNew(out, v)
 	}
 	return out
 }
@@ -137,12 +147,23 @@ func (b *bundle) encrTransforms() []wire.Transform {
 }
 
 func (b *bundle) integTransforms() []wire.Transform {
-	// "[...] AEAD [...] an integrity algorithm MUST NOT be proposed, or NONE":
-	// leaving it out is understood by everybody (RFC 5282 section 8).
-	if b.integ == suite.IntegNone {
-		return nil
+	var out []wire.Transform
+	for _, h := range b.hashes {
+		// With an AEAD there is none, or NONE: leaving it out is understood by
+		// everybody (RFC 5282 section 8).
+		if h.integ != suite.IntegNone {
+			out = addNew(out, wire.Transform{Type: wire.TypeInteg, ID: uint16(h.integ)})
+		}
 	}
-	return []wire.Transform{{Type: wire.TypeInteg, ID: uint16(b.integ)}}
+	return out
+}
+
+func (b *bundle) prfTransforms() []wire.Transform {
+	var out []wire.Transform
+	for _, h := range b.hashes {
+		out = addNew(out, wire.Transform{Type: wire.TypePRF, ID: uint16(h.prf)})
+	}
+	return out
 }
 
 func (b *bundle) groupTransforms() []wire.Transform {
@@ -194,6 +215,24 @@ func chooseIKE(ours []suite.IKE, offered []wire.Proposal) (suite.IKE, wire.Propo
 		}
 	}
 	return suite.IKE{}, wire.Proposal{}, false
+}
+
+// acceptIKE is the suite that the peer chose out of ours. Its PRF may be that
+// of another suite than the rest, since proposals cannot rule that out.
+func acceptIKE(ours []suite.IKE, answer wire.Proposal) (suite.IKE, bool) {
+	var prfs []suite.PRF
+	for _, s := range ours {
+		prfs = addNew(prfs, s.PRF)
+	}
+	for _, s := range ours {
+		for _, prf := range prfs {
+			s.PRF = prf
+			if _, _, ok := chooseIKE([]suite.IKE{s}, []wire.Proposal{answer}); ok {
+				return s, true
+			}
+		}
+	}
+	return suite.IKE{}, false
 }
 
 // chooseESP is chooseIKE for CHILD SAs. Without pfs groups count on neither

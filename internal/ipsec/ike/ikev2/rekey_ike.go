@@ -72,7 +72,8 @@ func (k *rekeyIKE) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
 		m.broken(t, s, "peer's answer to the rekey of the IKE SA makes no sense")
 		return
 	}
-	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	prop := sap.Proposals[0]
+	chosen, ok := acceptIKE(m.cfg.IKE, prop)
 	if !ok || len(prop.SPI) != 8 || suite.Group(ke.Group) != chosen.Group || k.x.Group() != chosen.Group {
 		m.broken(t, s, "peer chose for the rekey of the IKE SA what we did not offer: "+ikeWords(sap.Proposals))
 		return
