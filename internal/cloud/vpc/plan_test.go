@@ -12,18 +12,13 @@ import (
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpc"
+	"seikan/internal/nettest"
 )
 
-func updateGolden() bool {
-	f := flag.Lookup("update")
-	return f != nil && f.Value.String() == "true"
-}
+// update rewrites the golden files.
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain adds the flag -update, which rewrites the golden files.
-func TestMain(m *testing.M) {
-	flag.Bool("update", false, "rewrite the golden files")
-	m.Run()
-}
+func TestMain(m *testing.M) { nettest.Main(m) }
 
 // golden compares the plan of what is in the store with testdata/<name>.txt.
 func golden(t *testing.T, tx *store.Tx, name string) {
@@ -37,7 +32,7 @@ func golden(t *testing.T, tx *store.Tx, name string) {
 	}
 	got := plan.Spec.String()
 	path := filepath.Join("testdata", name+".txt")
-	if updateGolden() {
+	if *update {
 		check(t, os.WriteFile(path, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(path)
