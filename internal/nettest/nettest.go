@@ -69,7 +69,7 @@ func again() int {
 		return max(exit.ExitCode(), 1)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "nettest: cannot make namespaces for the tests: %v: run them as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0)\n", err)
+		fmt.Fprintf(os.Stderr, "nettest: cannot make namespaces for the tests: %v: run them as root, or allow user namespaces (sysctl user.max_user_namespaces, user.max_net_namespaces, kernel.apparmor_restrict_unprivileged_userns=0)\n", err)
 		return 1
 	}
 	return 0
