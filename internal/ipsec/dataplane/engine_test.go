@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +157,7 @@ func waitFor(t *testing.T, ok func() bool) {
 
 func TestIKEIsHandedOver(t *testing.T) {
 	a, b := newEnds(t, nil)
+	var kept []ike.Datagram // a datagram is the owner's: later ones must not change it
 	for _, tt := range []struct {
 		name string
 		from uint16
@@ -161,22 +165,30 @@ func TestIKEIsHandedOver(t *testing.T) {
 	}{
 		{"500", a.out.Ports().IKE, b.out.Ports().IKE},
 		{"4500", a.out.Ports().NAT, b.out.Ports().NAT},
+		{"500 again", a.out.Ports().IKE, b.out.Ports().IKE},
+		{"4500 again", a.out.Ports().NAT, b.out.Ports().NAT},
 	} {
-		d := ike.Datagram{Local: netip.AddrPortFrom(a.out.Addr(), tt.from), Remote: netip.AddrPortFrom(b.out.Addr(), tt.to), Data: []byte("a message")}
+		d := ike.Datagram{Local: netip.AddrPortFrom(a.out.Addr(), tt.from), Remote: netip.AddrPortFrom(b.out.Addr(), tt.to), Data: []byte(tt.name + " message")}
 		if err := a.out.SendIKE(d); err != nil {
 			t.Fatal(err)
 		}
 		select {
 		case got := <-b.ike:
-			if got.Local != d.Remote || got.Remote != d.Local || string(got.Data) != "a message" {
-				t.Errorf("%s: got %v to %v: %q", tt.name, got.Remote, got.Local, got.Data)
+			if got.Local != d.Remote || got.Remote != d.Local {
+				t.Errorf("%s: got from %v to %v, want from %v to %v", tt.name, got.Remote, got.Local, d.Local, d.Remote)
 			}
+			kept = append(kept, got)
 		case <-time.After(patience):
 			t.Fatalf("%s: nothing came", tt.name)
 		}
 	}
-	if got := b.engine.OutsideCounters(b.out).IKE; got != 2 {
-		t.Errorf("counted: got %d, want 2", got)
+	for i, want := range []string{"500 message", "4500 message", "500 again message", "4500 again message"} {
+		if got := string(kept[i].Data); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := b.engine.OutsideCounters(b.out).IKE; got != 4 {
+		t.Errorf("counted: got %d, want 4", got)
 	}
 }
 
@@ -348,4 +360,38 @@ func TestRunLeavesNothingBehind(t *testing.T) {
 		connect(t, b, c, gcm, true)
 		settle(t, b, c)
 	})
+}
+
+// A slowDevice is a TUN whose reader takes its time to notice that it closed.
+type slowDevice struct {
+	started, closed chan struct{}
+	once            sync.Once
+	ended           atomic.Bool
+}
+
+func (d *slowDevice) Read([][]byte, []int, int) (int, error) {
+	close(d.started)
+	<-d.closed
+	for range 1000 {
+		runtime.Gosched()
+	}
+	d.ended.Store(true)
+	return 0, os.ErrClosed
+}
+func (*slowDevice) Write([][]byte, int) error { return nil }
+func (*slowDevice) BatchSize() int            { return 1 }
+func (d *slowDevice) Close() error            { d.once.Do(func() { close(d.closed) }); return nil }
+
+func TestRemovedTunnelIsReadNoLonger(t *testing.T) {
+	a, _ := newEnds(t, nil)
+	dev := &slowDevice{started: make(chan struct{}), closed: make(chan struct{})}
+	slow, err := a.engine.AddTunnel(TunnelConfig{ID: "slow", Dev: dev, Outside: a.out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-dev.started
+	a.engine.RemoveTunnel(slow)
+	if !dev.ended.Load() {
+		t.Error("RemoveTunnel returned while the TUN was still read")
+	}
 }

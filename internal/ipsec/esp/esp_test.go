@@ -397,6 +397,20 @@ func TestAnotherSAsPacketIsRefused(t *testing.T) {
 	}
 }
 
+func TestNoIVIsUsedTwice(t *testing.T) {
+	for _, s := range allSuites() {
+		out, _ := newPair(t, s, 0)
+		seen := map[string]bool{}
+		for i := range 3 * ivReserve / 16 {
+			iv := string(seal(t, out, inner4(20))[espHeader : espHeader+out.iv])
+			if seen[iv] {
+				t.Fatalf("%s: packet %d: IV %x was used before", nameOf(s), i, iv)
+			}
+			seen[iv] = true
+		}
+	}
+}
+
 func TestBadKeysAndSuitesAreNamed(t *testing.T) {
 	good := newSA(t, suite.ESP{Encr: suite.AESCBC, KeyBits: 128, Integ: suite.IntegSHA256})
 	for name, change := range map[string]func(*ike.ChildSA){

@@ -38,20 +38,21 @@ func TestWindowAgreesWithASet(t *testing.T) {
 }
 
 // TestSequenceIsTheClosestOne holds the inference of the high half to its
-// purpose: every number from the window's bottom to 1<<32 beyond it comes back
-// from its low half.
+// purpose: each of the 1<<32 numbers from the window's bottom on comes back
+// from its low half; those below zero are refused.
 func TestSequenceIsTheClosestOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := uint64(rapid.IntRange(MinWindow, MaxWindow).Draw(t, "size"))
-		edge := rapid.SampledFrom([]uint64{0, 1 << 31, 1 << 32, 5 << 32}).Draw(t, "edge")
-		top := edge + rapid.Uint64Range(0, 5000).Draw(t, "after")
-		if edge > 0 && rapid.Bool().Draw(t, "before") {
-			top = edge - rapid.Uint64Range(0, 5000).Draw(t, "by")
+		near := func(v uint64) *rapid.Generator[uint64] {
+			return rapid.OneOf(rapid.Uint64Range(v, v+2), rapid.Uint64Range(v, v+5000))
 		}
+		high := rapid.SampledFrom([]uint64{0, 1 << 32, 5 << 32}).Draw(t, "high")
+		top := high + rapid.OneOf(near(0), near(size-2), near(1<<31), near(1<<32-5001)).Draw(t, "low")
 		w := window{size: size, esn: true, top: top}
-		bottom := top - min(top, size-1)
-		want := bottom + rapid.Uint64Range(0, math.MaxUint32-size).Draw(t, "number")
-		if got, ok := w.sequence(uint32(want)); !ok || got != want {
+		ahead := rapid.OneOf(near(0), near(size-2), near(1<<31), rapid.Uint64Range(math.MaxUint32-5, math.MaxUint32)).Draw(t, "ahead")
+		want := int64(top) - int64(size) + 1 + int64(ahead)
+		got, ok := w.sequence(uint32(want))
+		if ok != (want >= 0) || ok && got != uint64(want) {
 			t.Fatalf("highest %d, size %d: got %d, %v, want %d", top, size, got, ok, want)
 		}
 	})
@@ -75,5 +76,27 @@ func TestWithoutESNTheNumberIsWhatIsWritten(t *testing.T) {
 	}
 	if w.fresh(0) {
 		t.Error("number 0: got fresh, want not")
+	}
+}
+
+func TestRingIsEmptiedBeforeItIsUsedAgain(t *testing.T) {
+	w := window{size: MaxWindow}
+	for n := uint64(1); n <= windowBits; n++ {
+		w.accept(n)
+	}
+	for n := uint64(windowBits + 2); n <= 3*windowBits; n += 2 { // every other is lost
+		w.accept(n)
+		if !w.fresh(n - 1) {
+			t.Fatalf("number %d: got seen, want fresh", n-1)
+		}
+	}
+}
+
+func TestFarJumpIsCheap(t *testing.T) {
+	w := window{size: MinWindow, esn: true}
+	w.accept(1)
+	w.accept(1 << 62) // would take an age if every word between were visited
+	if w.fresh(1) || !w.fresh(1<<62-63) {
+		t.Errorf("got 1 fresh %v, 63 below the highest fresh %v, want false, true", w.fresh(1), w.fresh(1<<62-63))
 	}
 }

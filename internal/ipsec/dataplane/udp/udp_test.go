@@ -150,7 +150,7 @@ func TestKernelCarriesTrains(t *testing.T) {
 	if !a.nat.gso.Load() || !b.nat.gro {
 		t.Fatal("UDP_SEGMENT and UDP_GRO: the kernel has not both, want Linux 5.0 or later")
 	}
-	pkts := numbered(same(128, 1000)...)
+	pkts := numbered(same(128, 1400)...)
 	if _, err := a.nat.NewWriter().Write(pkts, netip.Addr{}, to(b, NAT)); err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +170,18 @@ func TestTrainThatDoesNotFitTheLinkGoesOneByOne(t *testing.T) {
 	t.Cleanup(func() { netlink.LinkSetMTU(lo, 65536) })
 	a, b := listen(t, addrA, Ports{}, Options{}), listen(t, addrB, Ports{}, Options{})
 	sendTwice(t, a, b, 1400)
+
+	// A refused packet before the train makes nothing go twice.
+	pkts := numbered(append([]int{70000, 1200}, same(10, 1400)...)...)
+	if sent, err := a.nat.NewWriter().Write(pkts, netip.Addr{}, to(b, NAT)); sent != 11 || !errors.Is(err, unix.EMSGSIZE) {
+		t.Fatalf("after a refused packet: sent %d, %v, want 11, %v", sent, err, unix.EMSGSIZE)
+	}
+	got, _ := collect(t, b.nat.NewReader(), 11)
+	for i, d := range got {
+		if !bytes.Equal(d.data, pkts[i+1]) {
+			t.Errorf("after a refused packet: number %d is %x", i+1, d.data[:4])
+		}
+	}
 }
 
 func TestSegmentationIsSwitchedOffOnceWhenItFails(t *testing.T) {
