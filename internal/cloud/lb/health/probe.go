@@ -58,11 +58,12 @@ func once(ctx context.Context, dial Dial, p Probe) Result {
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	stream := conn
 	if p.Protocol == "HTTPS" {
 		// The certificate of a target is not validated (pl §2.3, §2.8).
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		stream = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
-	code, err := get(conn, p)
+	code, err := get(stream, p)
 	if err != nil {
 		return failed(ctx, fmt.Errorf("%s of %s: %w", p.Protocol, p.Target, err))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"sync"
@@ -199,5 +200,19 @@ func TestProbeOutcomes(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestHTTPSPassesWithoutATrustedCertificate(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer srv.Close()
+	p := testProbe()
+	p.Target = netip.MustParseAddrPort(srv.Listener.Addr().String())
+	p.Protocol, p.Path, p.Host, p.Matcher = "HTTPS", "/", "10.0.1.5:443", "204"
+	got := once(t.Context(), func(ctx context.Context, p Probe) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", p.Target.String())
+	}, p)
+	if got.Err != nil {
+		t.Errorf("got %v, want a pass", got.Err)
 	}
 }
