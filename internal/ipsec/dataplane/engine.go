@@ -98,7 +98,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	e.running, e.ended = false, true
 	for _, t := range e.tunnels {
-		t.dev.Close()
+		t.closeDev()
 	}
 	for _, o := range e.outsides {
 		o.interrupt()
@@ -176,7 +176,7 @@ func (e *Engine) RemoveTunnel(t *Tunnel) {
 			}
 		}
 	})
-	t.dev.Close()
+	t.closeDev()
 	o := t.outside
 	o.users--
 	last := o.users == 0

@@ -1,11 +1,14 @@
 package dataplane
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -394,4 +397,36 @@ func TestRemovedTunnelIsReadNoLonger(t *testing.T) {
 	if !dev.ended.Load() {
 		t.Error("RemoveTunnel returned while the TUN was still read")
 	}
+}
+
+func TestTUNThatGoesAwayIsReported(t *testing.T) {
+	var log lockedBuffer
+	a := newEnd(t, "127.0.0.1", nil)
+	a.engine.log = slog.New(slog.NewTextHandler(&log, nil))
+	a.run(t)
+	a.send(t, datagram4(left4, right4, 100, 1))
+	waitFor(t, func() bool { return a.tunnel.Counters().Drops.NoSA == 1 })
+	a.dev.Close() // not by the engine: someone deleted the link
+	a.tunnel.loop.Wait()
+	if got := log.String(); !strings.Contains(got, "TUN is gone") || !strings.Contains(got, "tunnel=t1") {
+		t.Errorf("log: got %q, want the tunnel's TUN to be gone", got)
+	}
+}
+
+// A lockedBuffer is a bytes.Buffer that goroutines may share.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

@@ -23,11 +23,11 @@ import (
 
 // A host is a network namespace of its own, entered by one thread.
 type host struct {
-	t    *testing.T
+	t    testing.TB
 	jobs chan func()
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	h := &host{t: t, jobs: make(chan func())}
 	entered := make(chan error)
 	var wg sync.WaitGroup
@@ -83,7 +83,7 @@ type site struct {
 }
 
 // newSites joins two hosts, 169.254.10.1 and .2, by a tunnel.
-func newSites(t *testing.T, s suite.ESP, encap bool, mtu int, change func(*TunnelConfig)) (l, r site) {
+func newSites(t testing.TB, s suite.ESP, encap bool, mtu int, change func(*TunnelConfig)) (l, r site) {
 	t.Helper()
 	both := [2]site{}
 	for i, own := range []string{"169.254.10.1", "169.254.10.2"} {
@@ -103,7 +103,7 @@ func newSites(t *testing.T, s suite.ESP, encap bool, mtu int, change func(*Tunne
 }
 
 // dial connects l to r by TCP.
-func dial(t *testing.T, l, r site) (client, server *net.TCPConn) {
+func dial(t testing.TB, l, r site) (client, server *net.TCPConn) {
 	t.Helper()
 	var ln *net.TCPListener
 	r.do(func() (err error) {
@@ -288,4 +288,50 @@ func TestOutsideOfAnotherNamespace(t *testing.T) {
 	b.run(t)
 	connect(t, a, b, gcm, false)
 	settle(t, a, b)
+}
+
+// BenchmarkTCPBetweenKernels is one TCP connection from one kernel to another
+// through both engines, TUN devices and sockets included.
+func BenchmarkTCPBetweenKernels(b *testing.B) {
+	for _, bb := range []struct {
+		name  string
+		s     suite.ESP
+		encap bool
+		mtu   int
+	}{
+		{"GCM256-UDP", gcm, true, 1438},
+		{"GCM256-raw", gcm, false, 1446},
+		{"CBC128-SHA256-UDP", cbc, true, 1422},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			l, r := newSites(b, bb.s, bb.encap, bb.mtu, nil)
+			client, server := dial(b, l, r)
+			data, got := make([]byte, 1<<20), make([]byte, 1<<20)
+			done := make(chan error, 1)
+			go func() {
+				for {
+					if _, err := io.ReadFull(server, got); err != nil {
+						done <- err
+						return
+					}
+					if _, err := server.Write(got[:1]); err != nil {
+						done <- err
+						return
+					}
+				}
+			}()
+			b.SetBytes(int64(len(data)))
+			acks := make([]byte, 1)
+			for b.Loop() {
+				if _, err := client.Write(data); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.ReadFull(client, acks); err != nil {
+					b.Fatal(err)
+				}
+			}
+			client.Close()
+			<-done
+		})
+	}
 }

@@ -70,6 +70,9 @@ func (t *Tunnel) readTUN() {
 			failed = 0
 			continue
 		case errors.Is(err, os.ErrClosed):
+			if !t.closing.Load() {
+				t.engine.log.Error("TUN is gone", "tunnel", t.id, "err", err)
+			}
 			return
 		}
 		if failed++; failed == 1 || failed == maxReadErrors {

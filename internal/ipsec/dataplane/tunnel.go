@@ -49,6 +49,7 @@ type Tunnel struct {
 	engine  *Engine
 	outside *outside
 	loop    sync.WaitGroup // the goroutine that reads dev
+	closing atomic.Bool    // dev is being closed by us
 
 	out   atomic.Pointer[outboundSA] // written with engine.mu held
 	count counters
@@ -100,6 +101,14 @@ func newTunnel(e *Engine, cfg TunnelConfig) (*Tunnel, error) {
 		return nil, fmt.Errorf("PathMTU %d: want 576 to 65535", cfg.PathMTU)
 	}
 	return &Tunnel{id: cfg.ID, dev: cfg.Dev, cfg: cfg, engine: e, pairs: map[uint32]*pair{}}, nil
+}
+
+// closeDev closes the TUN, which ends the goroutine that reads it.
+func (t *Tunnel) closeDev() {
+	t.closing.Store(true)
+	if err := t.dev.Close(); err != nil {
+		t.engine.log.Error("TUN cannot be closed", "tunnel", t.id, "err", err)
+	}
 }
 
 // ID is the ID that the tunnel was made with.

@@ -84,9 +84,9 @@ func (in *Inbound) Failures() Failures {
 
 // Open checks pkt, which begins with the SPI, and returns the IP packet
 // inside, without padding of any kind. It is written to dst[:0], whose
-// capacity must be at least len(pkt), or over pkt itself when dst is nil; in
-// both cases the content of pkt is lost, also on error. Each error, one of this
-// package's, is counted.
+// capacity must be at least len(pkt) and which must not overlap pkt, or over
+// pkt itself when dst is nil; the content of pkt may then be lost also on
+// error. Each error, one of this package's, is counted.
 //
 // The replay window is asked before and moved after authentication (RFC 4303
 // section 3.4.3), so that a forged packet can neither move it nor cost a
