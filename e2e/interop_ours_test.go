@@ -187,7 +187,11 @@ func (r report) established(ours *ourgateway.Gateway) {
 	r.line("established", "IKE %s, ESP %s, NAT here %v, there %v", st.IKE.Suite, st.Child.Suite, st.IKE.NATLocal, st.IKE.NATRemote)
 }
 
-// counters shows our own counters, which must have both transfers in them.
+// peakMemory is the most that one of our processes may have.
+const peakMemory = 150_000_000
+
+// counters shows our own counters, which must have both transfers in them, and
+// what memory it took.
 func (r report) counters(ours *ourgateway.Gateway) {
 	r.t.Helper()
 	st, err := ours.Status()
@@ -201,6 +205,11 @@ func (r report) counters(ours *ourgateway.Gateway) {
 			r.t.Errorf("our counters: got %d octets, want at least %d", octets, megabytes100)
 		}
 	}
+	peak, err := ours.PeakMemory()
+	if err != nil || peak > peakMemory {
+		r.t.Errorf("peak memory: got %d octets, %v, want at most %d", peak, err, peakMemory)
+	}
+	r.line("our memory", "%.1f MB at most", float64(peak)/1e6)
 }
 
 // idle leaves the tunnel alone for some intervals of both ends' dead peer

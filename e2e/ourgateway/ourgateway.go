@@ -1,6 +1,6 @@
 //go:build e2e
 
-// Package ourgateway runs `seikan gateway`, the program under test, as one end
+// Package ourgateway runs `seikan gateway run`, the program under test, as one end
 // of a tunnel, and asks it over its control socket.
 //
 // The binary is the one that SEIKAN names. Only the tests of e2e call it.
@@ -120,7 +120,7 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 			t.Fatal(err)
 		}
 	}
-	g.process = w.Command(cfg.Namespace, binary, "gateway", "--config", filepath.Join(g.dir, "gateway.yaml"))
+	g.process = w.Command(cfg.Namespace, binary, "gateway", "run", "--config", filepath.Join(g.dir, "gateway.yaml"))
 	g.process.Stdout, g.process.Stderr = &g.out, &g.out
 	if err := g.process.Start(); err != nil {
 		t.Fatal(err)
@@ -169,6 +169,18 @@ func (g *Gateway) Stop() {
 		g.process.Process.Kill()
 		<-g.exited
 	}
+}
+
+// PeakMemory is the most memory that the process has had at once, in octets.
+func (g *Gateway) PeakMemory() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.process.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(b), "VmHWM:")
+	var kilobytes int64
+	_, err = fmt.Sscanf(after, "%d kB", &kilobytes)
+	return kilobytes << 10, err
 }
 
 // A Tunnel is what the status says of the tunnel, as far as tests ask.
@@ -258,6 +270,9 @@ func (g *Gateway) ask(verb string, answer any) error {
 	line, err := bufio.NewReader(conn).ReadBytes('\n')
 	if err != nil {
 		return err
+	}
+	if bytes.Contains(line, []byte(g.cfg.PSK)) {
+		return errors.New("the answer shows the pre-shared key")
 	}
 	return json.Unmarshal(line, answer)
 }

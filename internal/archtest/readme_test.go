@@ -31,8 +31,8 @@ func TestReadmeCommandsExist(t *testing.T) {
 				if len(verbs) > 0 && !verbs[words[1]] {
 					t.Errorf("%s: %q: the command line has no verb %s", page, line, words[1])
 				}
-				if len(words) > 2 && words[1] == "lab" && len(verbs) > 0 && !verbs[words[2]] {
-					t.Errorf("%s: %q: lab has no verb %s", page, line, words[2])
+				if len(words) > 2 && words[2][0] != '-' && len(verbs) > 0 && !verbs[words[2]] {
+					t.Errorf("%s: %q: %s has no verb %s", page, line, words[1], words[2])
 				}
 			default:
 				continue
