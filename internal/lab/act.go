@@ -70,12 +70,12 @@ func (l *Lab) Change(ctx context.Context, c Change) error {
 		return l.programs.start(ctx, p)
 	case c.Cut.IsValid():
 		l.fault(func(f *Faults) { f.Cut = append(slices.Clone(f.Cut), c.Cut) })
-		return l.apply(ctx)
+		return l.applyFaults(ctx)
 	case c.Mend.IsValid():
 		l.fault(func(f *Faults) {
 			f.Cut = slices.DeleteFunc(slices.Clone(f.Cut), func(a netip.Addr) bool { return a == c.Mend })
 		})
-		return l.apply(ctx)
+		return l.applyFaults(ctx)
 	}
 	return errors.New("a change of nothing")
 }

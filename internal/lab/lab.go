@@ -47,6 +47,7 @@ type Lab struct {
 	cfg      Config
 	t        *topology.Topology
 	net      *netapply.Host
+	broken   *netapply.Host // owns what a walk-through breaks
 	programs *programs
 	started  time.Time
 
@@ -69,7 +70,7 @@ const (
 func New(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, t: cfg.Topology, started: time.Now().UTC(),
 		namespaces: map[string]string{internetNS: internetNS, EdgeNS: EdgeNS}}
-	l.net = netapply.New(netapply.Options{Owner: "lab"})
+	l.net, l.broken = netapply.New(netapply.Options{Owner: "lab"}), netapply.New(netapply.Options{Owner: "lab-faults"})
 	l.programs = &programs{net: l.net, self: cfg.Self, log: cfg.LogFile, running: map[string]*process{}}
 	for _, s := range l.t.Sites {
 		for _, h := range s.Hosts {
@@ -106,7 +107,17 @@ func (l *Lab) Topology() *topology.Topology { return l.t }
 // sandbox, so there is nothing to take down.
 func (l *Lab) runNetwork(ctx context.Context, ready func()) error {
 	l.cfg.Inside.Progress("laying the sites and the internet")
-	if err := l.apply(ctx); err != nil {
+	report, err := l.net.Apply(ctx, Plan(l.t))
+	l.logChanges(report)
+	if err != nil {
+		return err
+	}
+	for _, r := range ownRoutes(l.t) {
+		if err := l.net.In(r.Host, func() error { return sandbox.AddRoute(r.Dst, r.Via, r.Dev) }); err != nil {
+			return fmt.Errorf("%s: route %v via %v: %w", r.Host, r.Dst, r.Via, err)
+		}
+	}
+	if err := l.applyFaults(ctx); err != nil {
 		return err
 	}
 	for _, ns := range []string{internetNS, EdgeNS} {
@@ -123,17 +134,22 @@ func (l *Lab) runNetwork(ctx context.Context, ready func()) error {
 	}
 	ready()
 	<-ctx.Done()
-	return l.net.Close()
+	return errors.Join(l.net.Close(), l.broken.Close())
 }
 
-func (l *Lab) apply(ctx context.Context) error {
-	l.mu.Lock()
-	want := Plan(l.t, l.faults)
-	l.mu.Unlock()
-	report, err := l.net.Apply(ctx, want)
-	for _, c := range report.Changes {
+func (l *Lab) logChanges(r netapply.Report) {
+	for _, c := range r.Changes {
 		l.cfg.Log.Debug("applied", "change", c)
 	}
+}
+
+// applyFaults breaks and mends.
+func (l *Lab) applyFaults(ctx context.Context) error {
+	l.mu.Lock()
+	want := planFaults(l.faults)
+	l.mu.Unlock()
+	report, err := l.broken.Apply(ctx, want)
+	l.logChanges(report)
 	return err
 }
 

@@ -26,10 +26,10 @@ type Faults struct {
 }
 
 // Plan says what the sites, the internet and the cloud's edge shall be on this
-// machine. It does nothing.
-func Plan(t *topology.Topology, faults Faults) netspec.Spec {
+// machine, but for the routes of ownRoutes. It does nothing.
+func Plan(t *topology.Topology) netspec.Spec {
 	var s netspec.Spec
-	s.Namespaces = append(s.Namespaces, planInternet(t, faults), planEdge(t))
+	s.Namespaces = append(s.Namespaces, planInternet(t), planEdge(t))
 	for _, site := range t.Sites {
 		s.Namespaces = append(s.Namespaces, planLAN(site))
 		for _, h := range site.Hosts {
@@ -44,24 +44,30 @@ func forwarding() map[string]string { return map[string]string{"net.ipv4.ip_forw
 func loopback() netspec.Link { return netspec.Link{Name: "lo", Kind: netspec.Loopback} }
 
 // planInternet is one router with a link to each customer. It knows its links
-// and nothing else, so a packet with a private address finds no way; and it
-// carries nothing for an address that is cut.
-func planInternet(t *topology.Topology, faults Faults) netspec.Namespace {
+// and nothing else, so a packet with a private address finds no way.
+func planInternet(t *topology.Topology) netspec.Namespace {
 	ns := netspec.Namespace{Name: internetNS, Sysctls: forwarding(), Links: []netspec.Link{loopback()}}
 	for _, l := range t.Internet {
 		ns.Links = append(ns.Links, netspec.Link{Name: l.Name, Kind: netspec.Veth, Peer: customerOf(t, l.Name),
 			Addrs: []netip.Prefix{netip.PrefixFrom(l.Router, l.Subnet.Bits())}, Comment: "the internet's end of " + l.Name})
 	}
+	return ns
+}
+
+// planFaults is what a walk-through breaks: the internet carries nothing for an
+// address that is cut. It stands apart from Plan, so that breaking and mending
+// touch nothing else.
+func planFaults(faults Faults) netspec.Spec {
 	cut := netspec.Set{Name: "cut", Type: "ipv4_addr"}
 	for _, a := range faults.Cut {
 		cut.Elements = append(cut.Elements, a.String())
 	}
 	slices.Sort(cut.Elements)
-	ns.Tables = []netspec.Table{{Family: "ip", Name: tableName, Sets: []netspec.Set{cut}, Chains: []netspec.Chain{{
-		Name: "forward", Type: "filter", Hook: "forward", Priority: "filter",
-		Rules: []netspec.NftRule{{Text: "ip saddr @cut drop"}, {Text: "ip daddr @cut drop"}},
-	}}}}
-	return ns
+	return netspec.Spec{Namespaces: []netspec.Namespace{{Name: internetNS, Tables: []netspec.Table{{
+		Family: "ip", Name: tableName, Sets: []netspec.Set{cut}, Chains: []netspec.Chain{{
+			Name: "forward", Type: "filter", Hook: "forward", Priority: "filter",
+			Rules: []netspec.NftRule{{Text: "ip saddr @cut drop"}, {Text: "ip daddr @cut drop"}},
+		}}}}}}}
 }
 
 // customerOf is the other end of an internet link: a router or the edge, as the
@@ -122,18 +128,47 @@ func planHost(t *topology.Topology, site topology.Site, h topology.Host) netspec
 	}
 	if h.Role == topology.CustomerGateway {
 		ns.Sysctls = forwarding()
+		return ns // its routes are its administrator's: ownRoutes
 	}
+	ns.Routes = hostRoutes(site, h)
+	return ns
+}
+
+// An ownRoute is a route of a host that runs a gateway. There the gateway keeps
+// the routes that carry Seikan's mark and removes those it does not know, so
+// the host's own must not carry it.
+type ownRoute struct {
+	Host string
+	netspec.Route
+}
+
+func ownRoutes(t *topology.Topology) (out []ownRoute) {
+	for _, site := range t.Sites {
+		for _, h := range site.Hosts {
+			if h.Role != topology.CustomerGateway {
+				continue
+			}
+			for _, r := range hostRoutes(site, h) {
+				out = append(out, ownRoute{h.Name, r})
+			}
+		}
+	}
+	return out
+}
+
+// hostRoutes are a host's way out and the site's static routes.
+func hostRoutes(site topology.Site, h topology.Host) (routes []netspec.Route) {
 	for _, r := range site.Hosts {
 		if r.Role == topology.Router {
-			ns.Routes = append(ns.Routes, netspec.Route{Dst: anywhere(), Via: r.Address, Dev: lanLink})
+			routes = append(routes, netspec.Route{Dst: anywhere(), Via: r.Address, Dev: lanLink})
 		}
 	}
 	for _, r := range site.Routes {
 		if via := siteHost(site, r.Via); via.Name != h.Name {
-			ns.Routes = append(ns.Routes, netspec.Route{Dst: r.To, Via: via.Address, Dev: lanLink})
+			routes = append(routes, netspec.Route{Dst: r.To, Via: via.Address, Dev: lanLink})
 		}
 	}
-	return ns
+	return routes
 }
 
 func siteHost(site topology.Site, name string) topology.Host {
