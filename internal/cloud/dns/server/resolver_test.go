@@ -14,7 +14,7 @@ import (
 
 var testSOA = zone.Record{Type: "SOA", TTL: 900, Values: []string{"ns-1536.awsdns-00.co.uk. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}}
 
-func testZone(t *testing.T, origin string, records ...zone.Record) *zone.Zone {
+func testZone(t testing.TB, origin string, records ...zone.Record) *zone.Zone {
 	t.Helper()
 	soa := testSOA
 	soa.Name = zone.MustParseName(origin)
@@ -33,7 +33,7 @@ func addrs(list ...string) []netip.Addr {
 	return out
 }
 
-func testView(t *testing.T) *View {
+func testView(t testing.TB) *View {
 	t.Helper()
 	name := zone.MustParseName
 	var many []string

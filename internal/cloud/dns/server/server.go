@@ -40,6 +40,7 @@ type Config struct {
 
 	MaxQueries   int           // questions in work at once; 0 is 256. Above it datagrams are dropped
 	MaxConns     int           // stream connections at once; 0 is 64. Above it new ones are closed
+	MaxPerPeer   int           // of those, from one address; 0 is 16
 	IdleTimeout  time.Duration // of a stream connection between messages; 0 is 10 s
 	QueryTimeout time.Duration // for one answer; 0 is 5 s
 }
@@ -50,7 +51,7 @@ type Counters struct {
 	Malformed   uint64 // answered with FORMERR or, when too short or a reply, not at all
 	Dropped     uint64 // datagrams dropped because MaxQueries were in work
 	Connections uint64 // stream connections accepted
-	Refused     uint64 // stream connections closed because MaxConns were open
+	Refused     uint64 // stream connections closed because MaxConns or MaxPerPeer were open
 	Truncated   uint64 // replies that did not fit a datagram
 }
 
@@ -72,7 +73,7 @@ type Server struct {
 
 	// mu guards the fields below it.
 	mu     sync.Mutex
-	conns  map[net.Conn]bool
+	conns  map[net.Conn]string // to the peer's address
 	closed bool
 }
 
@@ -90,13 +91,16 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = 64
 	}
+	if cfg.MaxPerPeer <= 0 {
+		cfg.MaxPerPeer = 16
+	}
 	if cfg.IdleTimeout <= 0 {
 		cfg.IdleTimeout = 10 * time.Second
 	}
 	if cfg.QueryTimeout <= 0 {
 		cfg.QueryTimeout = 5 * time.Second
 	}
-	return &Server{cfg: cfg, slots: make(chan struct{}, cfg.MaxQueries), conns: make(map[net.Conn]bool)}, nil
+	return &Server{cfg: cfg, slots: make(chan struct{}, cfg.MaxQueries), conns: make(map[net.Conn]string)}, nil
 }
 
 // Counters reads the counters.
@@ -200,7 +204,20 @@ func (s *Server) admit(conn net.Conn) bool {
 	if s.closed || len(s.conns) >= s.cfg.MaxConns {
 		return false
 	}
-	s.conns[conn] = true
+	peer, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		return false
+	}
+	same := 0
+	for _, other := range s.conns {
+		if other == peer {
+			same++
+		}
+	}
+	if same >= s.cfg.MaxPerPeer {
+		return false
+	}
+	s.conns[conn] = peer
 	return true
 }
 

@@ -38,7 +38,7 @@ func start(t *testing.T, cfg Config) (srv *Server, address string) {
 	return srv, ln.Addr().String()
 }
 
-func testResolver(t *testing.T) *Resolver {
+func testResolver(t testing.TB) *Resolver {
 	t.Helper()
 	r := new(Resolver)
 	r.Set(testView(t))
@@ -185,7 +185,17 @@ func TestDatagramsAboveTheLimitAreDropped(t *testing.T) {
 }
 
 func TestConnectionsAboveTheLimitAreClosed(t *testing.T) {
-	srv, addr := start(t, Config{MaxConns: 1, Answerer: testResolver(t)})
+	for name, cfg := range map[string]Config{"of all": {MaxConns: 1}, "of one peer": {MaxPerPeer: 1}} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Answerer = testResolver(t)
+			secondIsClosed(t, cfg)
+		})
+	}
+}
+
+func secondIsClosed(t *testing.T, cfg Config) {
+	t.Helper()
+	srv, addr := start(t, cfg)
 	client := dns.Client{Net: "tcp", Timeout: 5 * time.Second}
 	first, err := client.Dial(addr)
 	if err != nil {
@@ -245,6 +255,20 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	defer pc.Close()
 	if _, err := New(Config{Packet: pc}); err == nil {
 		t.Error("without an Answerer: got nil, want an error")
+	}
+}
+
+func BenchmarkRespond(b *testing.B) {
+	srv := &Server{cfg: Config{Answerer: testResolver(b), QueryTimeout: time.Second}}
+	packed, err := question("service.example", dns.TypeA).Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if srv.respond(b.Context(), packed, maxUDP) == nil {
+			b.Fatal("no reply")
+		}
 	}
 }
 
