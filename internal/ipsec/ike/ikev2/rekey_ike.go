@@ -38,6 +38,14 @@ func (m *Machine) startRekeyIKE() {
 	}
 }
 
+// keepPRF is those of our suites that have the PRF of s, which is never
+// changed by a rekey of ours and only if need be by one of the peer's: RFC 7296
+// section 2.18 has the new PRF make the keys from SKEYSEED, strongSwan takes
+// the old one, and so the two would no longer understand each other.
+func (m *Machine) keepPRF(s *sa) []suite.IKE {
+	return slices.DeleteFunc(slices.Clone(m.cfg.IKE), func(x suite.IKE) bool { return x.PRF != s.suite.PRF })
+}
+
 func (k *rekeyIKE) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
 	if s != m.current {
 		return nil, false
@@ -54,7 +62,7 @@ func (k *rekeyIKE) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
 	k.x, k.spi, k.ni = x, m.newIKESPI(t), m.random(t, nonceLen)
 	k.tries++
 	return []wire.Payload{
-		&wire.SA{Proposals: ikeProposals(m.cfg.IKE, binary.BigEndian.AppendUint64(nil, k.spi))},
+		&wire.SA{Proposals: ikeProposals(m.keepPRF(s), binary.BigEndian.AppendUint64(nil, k.spi))},
 		&wire.Nonce{Data: k.ni},
 		&wire.KE{Group: uint16(g), Public: x.Public()},
 	}, true
@@ -202,7 +210,7 @@ func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonc
 		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
 		return
 	}
-	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	chosen, prop, ok := chooseIKE(append(m.keepPRF(s), m.cfg.IKE...), sap.Proposals)
 	if !ok || len(prop.SPI) != 8 || binary.BigEndian.Uint64(prop.SPI) == 0 {
 		t.notice(levelWarn, "peer's rekey of the IKE SA is refused", "reason", explainIKE(m.cfg.IKE, sap.Proposals))
 		m.refuse(t, s, r, &wire.Notify{Type: wire.NoProposalChosen})
