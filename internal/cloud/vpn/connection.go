@@ -57,7 +57,7 @@ func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnect
 	for slots[c.Slot] {
 		c.Slot++
 	}
-	if err := chooseInside(tx, c.VPNGatewayID, &c.Tunnels); err != nil {
+	if err := chooseInside(tx, insideInUse(tx, c.VPNGatewayID), &c.Tunnels); err != nil {
 		return none, err
 	}
 	if err := chooseOutside(tx, c.VPNGatewayID, &c.Tunnels); err != nil {

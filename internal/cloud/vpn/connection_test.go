@@ -3,6 +3,7 @@ package vpn
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,58 @@ func TestInsideBlocksAreUniqueOnOneGatewayOnly(t *testing.T) {
 	c.refused("InvalidCidr.InUse", creating(second)) // the tunnel may still stand
 	c.realise()
 	c.refused("", creating(second))
+}
+
+// Of the last two blocks each tunnel gets one, wherever the search begins; the
+// reserved ones are never among them.
+func TestTheLastInsideBlocksAreFound(t *testing.T) {
+	c := newCloud(t)
+	c.do(func(tx *store.Tx) error {
+		for range 20 {
+			used := make(map[netip.Prefix]resource.VPNConnectionID)
+			for n := range insideBlocks {
+				if block := insideBlock(n); !reservedInside(block) && n != 99 && n != 12345 {
+					used[block] = "vpn-other"
+				}
+			}
+			var tunnels [2]resource.TunnelOptions
+			if err := chooseInside(tx, used, &tunnels); err != nil {
+				return err
+			}
+			got := []netip.Prefix{tunnels[0].InsideCIDR, tunnels[1].InsideCIDR}
+			slices.SortFunc(got, netip.Prefix.Compare)
+			if want := []netip.Prefix{insideBlock(99), insideBlock(12345)}; !slices.Equal(got, want) {
+				t.Fatalf("blocks: got %v, want %v", got, want)
+			}
+			var more [2]resource.TunnelOptions
+			if err := chooseInside(tx, used, &more); resource.CodeOf(err) != codeNoAddresses {
+				t.Fatalf("a third tunnel: got %v and %v, want %s", more[0].InsideCIDR, err, codeNoAddresses)
+			}
+		}
+		return nil
+	})
+}
+
+func TestAConnectionIsMadeAnewWhileTheOldOneGoes(t *testing.T) {
+	c := newCloud(t)
+	in := c.pair().input()
+	old := c.connect(in)
+	c.do(func(tx *store.Tx) error { return DeleteVPNConnection(tx, alice, old.ID) })
+	made := c.connect(in)
+	if made.ID == old.ID || made.Slot == old.Slot || made.Tunnels[0].OutsideIP == old.Tunnels[0].OutsideIP {
+		t.Errorf("got %s in slot %d at %v, want another than %s in slot %d at %v", made.ID, made.Slot, made.Tunnels[0].OutsideIP, old.ID, old.Slot, old.Tunnels[0].OutsideIP)
+	}
+}
+
+func TestAnAddressOfTwoPoolsIsGivenOutOnce(t *testing.T) {
+	c := newCloud(t)
+	c.do(func(tx *store.Tx) error {
+		for _, name := range []string{"edge", "more"} {
+			store.OutsidePools.Put(tx, name, resource.OutsidePool{Name: name, Namespace: "edge", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.10")}})
+		}
+		return nil
+	})
+	c.refused("InsufficientAddressCapacity", creating(c.pair().input()))
 }
 
 func TestOutsideAddressesRunOut(t *testing.T) {

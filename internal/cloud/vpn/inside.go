@@ -58,11 +58,10 @@ func insideInUse(tx *store.Tx, gateway resource.VPNGatewayID) map[netip.Prefix]r
 	return used
 }
 
-// chooseInside checks the inside blocks of a new connection against those of
-// the gateway's other tunnels and gives each tunnel without one a random free
-// one. Every block is a /30, so those that overlap are equal.
-func chooseInside(tx *store.Tx, gateway resource.VPNGatewayID, tunnels *[2]resource.TunnelOptions) error {
-	used := insideInUse(tx, gateway)
+// chooseInside checks the inside blocks of a new connection against those that
+// its gateway has in use, and gives each tunnel without one a random free one.
+// Every block is a /30, so those that overlap are equal. It adds to used.
+func chooseInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID, tunnels *[2]resource.TunnelOptions) error {
 	for i, t := range tunnels {
 		if !t.InsideCIDR.IsValid() {
 			continue
@@ -82,7 +81,7 @@ func chooseInside(tx *store.Tx, gateway resource.VPNGatewayID, tunnels *[2]resou
 		}
 		block, ok := freeInside(tx, used)
 		if !ok {
-			return resource.Errorf(codeNoAddresses, "every inside block of 169.254.0.0/16 is used by the VPN gateway %s", gateway)
+			return resource.Errorf(codeNoAddresses, "every inside block of 169.254.0.0/16 is in use on this VPN gateway")
 		}
 		tunnels[i].InsideCIDR = block
 		used[block] = ""

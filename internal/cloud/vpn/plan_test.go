@@ -1,0 +1,155 @@
+package vpn
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/secret"
+)
+
+// snapshot is an attached gateway with two connections, the first of which came
+// second and starts IKE in its tunnel 2, and a gateway that is alone.
+func snapshot() Snapshot {
+	options := func(outside, inside string) resource.TunnelOptions {
+		o, err := TunnelOptionsInput{InsideCIDR: prefix(inside), PreSharedKey: secret.FromString("key.of." + strings.ReplaceAll(inside, "/", "_"))}.complete(1)
+		if err != nil {
+			panic(err) // the fixture is wrong
+		}
+		o.OutsideIP = netip.MustParseAddr(outside)
+		return o
+	}
+	route := func(cidr string) resource.StaticRoute {
+		return resource.StaticRoute{Destination: prefix(cidr), State: resource.StateAvailable}
+	}
+	all := prefix("0.0.0.0/0")
+	first := resource.VPNConnection{ID: "vpn-b", State: resource.StateAvailable, CustomerGatewayID: "cgw-1", VPNGatewayID: "vgw-1", StaticRoutesOnly: true,
+		LocalCIDR: all, RemoteCIDR: all, Routes: []resource.StaticRoute{route("10.0.7.0/24"), route("192.168.1.0/24")},
+		Tunnels: [2]resource.TunnelOptions{options("203.0.113.10", "169.254.10.0/30"), options("203.0.113.11", "169.254.11.0/30")}}
+	second := resource.VPNConnection{ID: "vpn-a", State: resource.StatePending, CustomerGatewayID: "cgw-2", VPNGatewayID: "vgw-1", StaticRoutesOnly: true, Slot: 1,
+		LocalCIDR: prefix("172.20.0.0/16"), RemoteCIDR: prefix("10.0.0.0/16"), Routes: []resource.StaticRoute{route("172.20.0.0/16")},
+		Tunnels: [2]resource.TunnelOptions{options("203.0.113.12", "169.254.12.0/30"), options("203.0.113.13", "169.254.13.0/30")}}
+	second.Tunnels[1].StartupAction = "start"
+	second.Tunnels[1].LivenessInterval, second.Tunnels[1].LivenessTimeout = 300*time.Millisecond, 900*time.Millisecond
+	return Snapshot{
+		VPCs: []resource.VPC{{ID: "vpc-1", CIDR: prefix("10.0.0.0/16")}, {ID: "vpc-2", CIDR: prefix("10.1.0.0/16")}},
+		CustomerGateways: []resource.CustomerGateway{{ID: "cgw-1", IPAddress: netip.MustParseAddr("198.51.100.2")},
+			{ID: "cgw-2", IPAddress: netip.MustParseAddr("198.51.100.3")}},
+		Gateways: []resource.VPNGateway{
+			{ID: "vgw-2", State: resource.StatePending, Link: prefix("240.255.0.2/31")},
+			{ID: "vgw-1", State: resource.StateAvailable, Link: prefix("240.255.0.0/31"),
+				Attachment: resource.VPNGatewayAttachment{VPCID: "vpc-1", State: resource.Attached}, Tags: resource.Tags{"Name": "office"}},
+		},
+		Connections: []resource.VPNConnection{second, first},
+		Pools: []resource.OutsidePool{{Name: "edge", Namespace: "edge", Addresses: []netip.Addr{
+			netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("203.0.113.11"), netip.MustParseAddr("203.0.113.12"), netip.MustParseAddr("203.0.113.13")}}},
+	}
+}
+
+// describe prints what workers are told, but for the keys.
+func describe(workers []Worker) string {
+	var b strings.Builder
+	for _, w := range workers {
+		fmt.Fprintf(&b, "worker %s %q in %s, outside in %s\n", w.GatewayID, w.Name, w.Namespace, w.OutsideNamespace)
+		for _, t := range w.Tunnels {
+			fmt.Fprintf(&b, "  %s %s: %v -> %v inside %v initiate %v\n", t.ID, t.Interface, t.Outside, t.Peer, t.Inside, t.Initiate)
+			fmt.Fprintf(&b, "    selectors %v -> %v routes %v\n", t.LocalTS, t.RemoteTS, t.Routes)
+			fmt.Fprintf(&b, "    lifetimes %v %v margin %v fuzz %d%% window %d\n", t.Phase1Lifetime, t.Phase2Lifetime, t.RekeyMargin, t.RekeyFuzz, t.ReplayWindow)
+			fmt.Fprintf(&b, "    liveness %v %v then %s\n", t.LivenessInterval, t.LivenessTimeout, t.DPDTimeoutAction)
+			fmt.Fprintf(&b, "    %v\n", t.Algorithms)
+		}
+	}
+	return b.String()
+}
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
+	}
+}
+
+func TestThePlanOfTwoGateways(t *testing.T) {
+	p := MakePlan(snapshot())
+	if err := p.Spec.Validate(); err != nil {
+		t.Error(err)
+	}
+	golden(t, "plan.txt", p.Spec.String()+describe(p.Workers))
+}
+
+func TestAWorkerHasTheKeysOfItsTunnels(t *testing.T) {
+	var got []string
+	for _, tun := range MakePlan(snapshot()).Workers[0].Tunnels {
+		got = append(got, string(tun.PSK.Reveal()))
+	}
+	if want := "key.of.169.254.10.0_30 key.of.169.254.11.0_30 key.of.169.254.12.0_30 key.of.169.254.13.0_30"; strings.Join(got, " ") != want {
+		t.Errorf("keys: got %v, want %s", got, want)
+	}
+}
+
+func TestThePlanDoesNotDependOnTheOrderOfRows(t *testing.T) {
+	s := snapshot()
+	want := MakePlan(s)
+	s.Gateways[0], s.Gateways[1] = s.Gateways[1], s.Gateways[0]
+	s.Connections[0], s.Connections[1] = s.Connections[1], s.Connections[0]
+	got := MakePlan(s)
+	if got.Spec.String() != want.Spec.String() || describe(got.Workers) != describe(want.Workers) {
+		t.Errorf("got\n%s%s\nwant\n%s%s", got.Spec, describe(got.Workers), want.Spec, describe(want.Workers))
+	}
+}
+
+func TestWhatIsOnItsWayOutIsNotPlanned(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*Snapshot)
+		want string // namespaces with their links, then tunnels
+	}{
+		{"all", func(*Snapshot) {}, "vgw-1:vpc0 vgw-2 vpc-1:vgw tun1 tun2 tun3 tun4"},
+		{"attaching", func(s *Snapshot) { s.Gateways[1].Attachment.State = resource.Attaching }, "vgw-1:vpc0 vgw-2 vpc-1:vgw tun1 tun2 tun3 tun4"},
+		{"detaching", func(s *Snapshot) { s.Gateways[1].Attachment.State = resource.Detaching }, "vgw-1 vgw-2 tun1 tun2 tun3 tun4"},
+		{"the VPC is gone", func(s *Snapshot) { s.VPCs = nil }, "vgw-1 vgw-2 tun1 tun2 tun3 tun4"},
+		{"a connection deleting: the other keeps its names", func(s *Snapshot) { s.Connections[1].State = resource.StateDeleting }, "vgw-1:vpc0 vgw-2 vpc-1:vgw tun3 tun4"},
+		{"both connections deleted", func(s *Snapshot) {
+			s.Connections[0].State, s.Connections[1].State = resource.StateDeleted, resource.StateDeleted
+		}, "vgw-1:vpc0 vgw-2 vpc-1:vgw"},
+		{"a gateway deleting", func(s *Snapshot) { s.Gateways[0].State = resource.StateDeleting }, "vgw-1:vpc0 vpc-1:vgw tun1 tun2 tun3 tun4"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := snapshot()
+			c.edit(&s)
+			p := MakePlan(s)
+			var got []string
+			for _, n := range p.Spec.Namespaces {
+				name := n.Name
+				for _, l := range n.Links {
+					name += ":" + l.Name
+				}
+				got = append(got, name)
+			}
+			for _, w := range p.Workers {
+				for _, tun := range w.Tunnels {
+					got = append(got, tun.Interface)
+				}
+			}
+			if text := strings.Join(got, " "); text != c.want {
+				t.Errorf("got %s, want %s", text, c.want)
+			}
+		})
+	}
+}
