@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"seikan/internal/ipsec/dataplane/udp"
@@ -285,12 +287,16 @@ func (brokenDevice) Close() error                           { return nil }
 func TestBrokenTUNIsCountedAndItsLoopEnds(t *testing.T) {
 	a := newEnd(t, "127.0.0.1", nil)
 	b := newEnd(t, "127.0.0.2", func(c *TunnelConfig) { c.Dev = brokenDevice{} })
+	var log lockedBuffer
+	b.engine.log = slog.New(slog.NewTextHandler(&log, nil))
 	a.run(t)
 	b.run(t)
 	connect(t, a, b, gcm, true)
 	a.send(t, datagram4(left4, right4, 100, 1))
 	waitFor(t, func() bool { return b.tunnel.Counters().Drops.Device == 1 })
-	b.tunnel.loop.Wait() // it gives up reading
+	// Said when it begins and when the reader gives up, not each time.
+	waitFor(t, func() bool { return strings.Count(log.String(), "TUN cannot be read") == 2 })
+	b.tunnel.loop.Wait()
 	if got := b.tunnel.Counters().PacketsIn; got != 0 {
 		t.Errorf("packets in: got %d, want 0", got)
 	}

@@ -90,11 +90,11 @@ type inboundSA struct {
 func newTunnel(e *Engine, cfg TunnelConfig) (*Tunnel, error) {
 	switch {
 	case cfg.ID == "":
-		return nil, errors.New("ID is empty")
+		return nil, errors.New("no ID")
 	case cfg.Dev == nil:
-		return nil, errors.New("Dev is nil")
+		return nil, errors.New("no Dev")
 	case cfg.Outside == nil:
-		return nil, errors.New("Outside is nil")
+		return nil, errors.New("no Outside")
 	case cfg.ReplayWindow != 0 && (cfg.ReplayWindow < esp.MinWindow || cfg.ReplayWindow > esp.MaxWindow):
 		return nil, fmt.Errorf("ReplayWindow %d: want %d to %d", cfg.ReplayWindow, esp.MinWindow, esp.MaxWindow)
 	case cfg.PathMTU != 0 && (cfg.PathMTU < 576 || cfg.PathMTU > 65535):

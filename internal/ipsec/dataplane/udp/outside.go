@@ -30,8 +30,8 @@ const (
 	NATPort = 4500
 )
 
-// protoESP is the IP protocol number of ESP.
-const protoESP = 50
+// rawESP is the network of a raw socket for IP protocol 50.
+const rawESP = "ip4:50"
 
 // defaultBuffer is asked for each socket, in octets: some 20 ms at 10 Gbit/s.
 const defaultBuffer = 16 << 20
@@ -98,7 +98,7 @@ func (o *Outside) listen(p Ports, opt Options) error {
 	if !opt.RawESP {
 		return nil
 	}
-	conn, err := net.ListenIP("ip4:50", &net.IPAddr{IP: o.addr.AsSlice()})
+	conn, err := net.ListenIP(rawESP, &net.IPAddr{IP: o.addr.AsSlice()})
 	if err != nil {
 		return fmt.Errorf("raw ESP: %w", err)
 	}
