@@ -16,9 +16,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"seikan/internal/ipsec/dataplane"
@@ -73,7 +75,7 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		log: opts.Log, opts: opts, want: cfg,
-		host:     netapply.New(netapply.Options{Owner: "gateway"}),
+		host:     netapply.New(netapply.Options{Owner: owner(), Guest: true}),
 		changed:  make(chan struct{}, 1),
 		kick:     make(chan struct{}, 1),
 		cookies:  ikev2.NewCookies(rand.Reader),
@@ -86,6 +88,16 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 	}
 	g.peers.Store(&map[peer]*running{})
 	return g, nil
+}
+
+// owner names the records of what a gateway changed after the namespace that
+// it runs in: gateways of one machine are in different ones.
+func owner() string {
+	info, err := os.Stat("/proc/self/ns/net")
+	if err != nil {
+		return "gateway"
+	}
+	return fmt.Sprintf("gateway-%d", info.Sys().(*syscall.Stat_t).Ino)
 }
 
 // Set changes what the gateway shall be. Tunnels whose configuration is the

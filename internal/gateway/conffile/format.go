@@ -15,7 +15,7 @@ import (
 
 // header stands above every file that Format writes.
 const header = `# Customer gateway of a Site-to-Site VPN connection.
-# Run: seikan gateway --config THIS_FILE
+# Run: seikan gateway run --config THIS_FILE
 # It holds pre-shared keys: keep its mode at 0600.
 `
 

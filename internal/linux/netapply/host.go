@@ -21,6 +21,10 @@
 //   - nftables tables whose name begins with "seikan";
 //   - addresses on loopback and External links, and sysctls, that the record
 //     below StateDir says Apply added or changed.
+//
+// A Guest is a second Owner in a namespace of somebody else's, such as a VPN
+// gateway in a namespace that the lab laid. Its routes and rules have protocol
+// number 87. Owner and Guest do not see each other's.
 package netapply
 
 import (
@@ -32,8 +36,12 @@ import (
 	"sync"
 )
 
-// Protocol marks routes and rules as ours, rtm_protocol and FRA_PROTOCOL.
-const Protocol = 86
+// Protocol and GuestProtocol mark routes and rules as ours, rtm_protocol and
+// FRA_PROTOCOL.
+const (
+	Protocol      = 86
+	GuestProtocol = 87
+)
 
 // Options are the settings of a Host. The zero value is usable.
 type Options struct {
@@ -41,6 +49,7 @@ type Options struct {
 	Dir      string // where namespaces are bound; DefaultDir when empty
 	StateDir string // records of ownership; "seikan-netns/<Owner>" beside Dir when empty
 	Nft      string // path of nft(8); looked up when empty
+	Guest    bool   // work beside the Owner of a namespace
 }
 
 // A Host is the network of this machine as far as one Owner is concerned. Its
@@ -51,6 +60,15 @@ type Host struct {
 	// mu guards what stands below it.
 	mu     sync.Mutex
 	spaces map[string]*space // open namespaces by name
+}
+
+// protocol marks our routes and rules; stranger are marked those of the other
+// kind of Owner.
+func (h *Host) protocol() (ours, stranger int) {
+	if h.opts.Guest {
+		return GuestProtocol, Protocol
+	}
+	return Protocol, GuestProtocol
 }
 
 // A Report says what one Apply did.

@@ -30,7 +30,7 @@ func (h *Host) readNamespace(ctx context.Context, s *space, all []*space) (netsp
 		}
 	}
 	for _, r := range s.have.rules {
-		if ownRule(s, r) && r.plain {
+		if p.ownRule(s, r) && r.plain {
 			n.Rules = append(n.Rules, r.spec)
 		}
 	}

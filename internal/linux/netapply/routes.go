@@ -16,8 +16,8 @@ import (
 // ownRoute reports whether r of s is ours. In a namespace of ours only routes
 // over a device that some process brought along may be that process's.
 func (p *pass) ownRoute(s *space, r kernelRoute) bool {
-	if !s.owned || r.raw.Protocol == Protocol {
-		return r.raw.Protocol == Protocol
+	if ours, _ := p.host.protocol(); !s.owned || int(r.raw.Protocol) == ours {
+		return int(r.raw.Protocol) == ours
 	}
 	k, exists := s.have.links[r.spec.Dev]
 	if !exists || r.spec.Dev == "lo" {
@@ -74,6 +74,8 @@ func (p *pass) addRoutes(ctx context.Context, s *space) error {
 
 func (p *pass) addRoute(ctx context.Context, s *space, r netspec.Route) error {
 	raw := toRoute(r)
+	ours, _ := p.host.protocol()
+	raw.Protocol = netlink.RouteProtocol(ours)
 	if r.Dev != "" {
 		raw.LinkIndex = s.have.links[r.Dev].Attrs().Index
 	}
@@ -92,7 +94,7 @@ func (p *pass) addRoute(ctx context.Context, s *space, r netspec.Route) error {
 	})
 }
 
-// toRoute converts r, without its device.
+// toRoute converts r, without its device and its protocol.
 func toRoute(r netspec.Route) *netlink.Route {
 	types := map[netspec.RouteType]int{
 		netspec.Unicast:     unix.RTN_UNICAST,
@@ -107,7 +109,6 @@ func toRoute(r netspec.Route) *netlink.Route {
 		Gw:       r.Via.AsSlice(),
 		Src:      r.Src.AsSlice(),
 		Priority: r.Metric,
-		Protocol: Protocol,
 	}
 	if r.Type == netspec.Unicast && !r.Via.IsValid() && r.Dst.Addr().Is4() {
 		// A gateway is accepted only where a route of link scope leads to it.
@@ -149,19 +150,25 @@ func (p *pass) deleteRoutes(ctx context.Context, s *space) error {
 }
 
 // ownRule reports whether r of s is ours.
-func ownRule(s *space, r kernelRule) bool { return s.owned || r.raw.Protocol == Protocol }
+func (p *pass) ownRule(s *space, r kernelRule) bool {
+	ours, _ := p.host.protocol()
+	return s.owned || int(r.raw.Protocol) == ours
+}
 
 // addRules adds the policy rules of s that are missing.
 func (p *pass) addRules(ctx context.Context, s *space) error {
 	for _, r := range p.want[s.name].Rules {
 		has := slices.ContainsFunc(s.have.rules, func(k kernelRule) bool {
-			return k.plain && k.spec == r && ownRule(s, k)
+			return k.plain && k.spec == r && p.ownRule(s, k)
 		})
 		if has {
 			continue
 		}
 		err := p.do(ctx, s, "add rule "+r.String(), func() error {
-			err := s.route.RuleAdd(toRule(r))
+			raw := toRule(r)
+			ours, _ := p.host.protocol()
+			raw.Protocol = uint8(ours)
+			err := s.route.RuleAdd(raw)
 			if errors.Is(err, unix.EEXIST) {
 				return fmt.Errorf("the same rule %w: use another priority", errForeign)
 			}
@@ -181,7 +188,7 @@ func toRule(r netspec.Rule) *netlink.Rule {
 	if r.IsIPv6() {
 		raw.Family = unix.AF_INET6
 	}
-	raw.Priority, raw.IifName, raw.Table, raw.Protocol = r.Priority, r.IIF, r.Table, Protocol
+	raw.Priority, raw.IifName, raw.Table = r.Priority, r.IIF, r.Table
 	if r.From.Bits() > 0 {
 		raw.Src = fromPrefix(r.From)
 	}
@@ -198,7 +205,7 @@ func (p *pass) deleteRules(ctx context.Context, s *space) error {
 	}
 	want := p.want[s.name].Rules
 	for _, k := range s.have.rules {
-		if !ownRule(s, k) || k.plain && slices.Contains(want, k.spec) {
+		if !p.ownRule(s, k) || k.plain && slices.Contains(want, k.spec) {
 			continue
 		}
 		err := p.do(ctx, s, "delete rule "+k.spec.String(), func() error {

@@ -60,8 +60,9 @@ func dump[T any](list func() ([]T, error)) ([]T, error) {
 	return out, err
 }
 
-// readSnapshot dumps links, addresses, routes and rules through h.
-func readSnapshot(h *netlink.Handle) (snapshot, error) {
+// readSnapshot dumps links, addresses, routes and rules through h, but for
+// routes and rules of the protocol stranger.
+func readSnapshot(h *netlink.Handle, stranger int) (snapshot, error) {
 	var s snapshot
 	if err := s.readLinks(h); err != nil {
 		return s, err
@@ -74,7 +75,7 @@ func readSnapshot(h *netlink.Handle) (snapshot, error) {
 			return s, fmt.Errorf("list routes: %w", err)
 		}
 		for _, r := range routes {
-			if r.Table != unix.RT_TABLE_LOCAL && !madeByKernel(int(r.Protocol)) {
+			if r.Table != unix.RT_TABLE_LOCAL && !madeByKernel(int(r.Protocol)) && int(r.Protocol) != stranger {
 				s.routes = append(s.routes, s.route(r, family))
 			}
 		}
@@ -83,7 +84,7 @@ func readSnapshot(h *netlink.Handle) (snapshot, error) {
 			return s, fmt.Errorf("list rules: %w", err)
 		}
 		for _, r := range rules {
-			if r.Family == family && !madeByKernel(int(r.Protocol)) {
+			if r.Family == family && !madeByKernel(int(r.Protocol)) && int(r.Protocol) != stranger {
 				s.rules = append(s.rules, readRule(r))
 			}
 		}

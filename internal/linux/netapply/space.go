@@ -25,6 +25,8 @@ type space struct {
 	filter *filterSocket   // nfnetlink socket inside
 	tables tableState
 	have   snapshot // as of the last read
+	// stranger is the protocol of routes and rules that are another Owner's.
+	stranger int
 }
 
 // label is the name of s in errors and reports.
@@ -92,6 +94,7 @@ func (h *Host) openLocked(name string) (*space, error) {
 		return nil, err
 	}
 	s := &space{name: name, file: file, inode: inode}
+	_, s.stranger = h.protocol()
 	if err := s.connect(); err != nil {
 		s.close()
 		return nil, err
@@ -201,6 +204,6 @@ func (s *space) read(ctx context.Context) error {
 		return err
 	}
 	var err error
-	s.have, err = readSnapshot(s.route)
+	s.have, err = readSnapshot(s.route, s.stranger)
 	return err
 }

@@ -1,0 +1,195 @@
+package cloudside
+
+import (
+	"context"
+	"fmt"
+
+	"seikan/internal/cloud/dns"
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+	"seikan/internal/cloud/vpc"
+	"seikan/internal/cloud/vpn"
+	"seikan/internal/lab/topology"
+)
+
+// The rest of the builder: what joins the VPCs to the world.
+
+// vpnGateway makes a VPC's gateway and attaches it.
+func (b *builder) vpnGateway(v topology.VPC) error {
+	if v.VPNGateway == "" {
+		return nil
+	}
+	who := b.owner(v.Name)
+	made, err := vpn.CreateVPNGateway(b.tx, who, vpn.CreateVPNGatewayInput{Type: resource.GatewayType, Tags: named(v.VPNGateway)})
+	if err != nil {
+		return err
+	}
+	b.gateways[v.VPNGateway] = made.ID
+	_, err = vpn.AttachVPNGateway(b.tx, who, b.vpcs[v.Name].ID, made.ID)
+	return err
+}
+
+// zone makes a private hosted zone in its first VPC and associates the others.
+func (b *builder) zone(z topology.Zone) error {
+	who := b.accounts[z.Account]
+	made, err := dns.CreateHostedZone(b.tx, who, dns.CreateHostedZoneInput{
+		Name: z.Name, CallerReference: "lab-" + z.Name, VPCID: b.vpcs[z.VPCs[0]].ID, Tags: named(z.Name),
+	})
+	if err != nil {
+		return err
+	}
+	b.zones[z.Name] = made.ID
+	for _, name := range z.VPCs[1:] {
+		if err := b.associate(who, made.ID, b.vpcs[name]); err != nil {
+			return err
+		}
+	}
+	var changes []dns.Change
+	for _, r := range z.Records {
+		set, err := b.record(z, r)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, dns.Change{Action: dns.Create, RecordSet: set})
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return dns.ChangeResourceRecordSets(b.tx, who, made.ID, changes)
+}
+
+// associate lets a VPC see a zone; one of another account needs the zone
+// owner's leave first (pl §3.3).
+func (b *builder) associate(who resource.Account, id resource.HostedZoneID, v resource.VPC) error {
+	if v.OwnerID == who {
+		return dns.AssociateVPCWithHostedZone(b.tx, who, id, v.ID)
+	}
+	if err := dns.CreateVPCAssociationAuthorization(b.tx, who, id, v.ID); err != nil {
+		return err
+	}
+	if err := dns.AssociateVPCWithHostedZone(b.tx, v.OwnerID, id, v.ID); err != nil {
+		return err
+	}
+	return dns.DeleteVPCAssociationAuthorization(b.tx, who, id, v.ID)
+}
+
+// record turns a record of the topology into a record set.
+func (b *builder) record(z topology.Zone, r topology.Record) (resource.RecordSet, error) {
+	set := resource.RecordSet{Name: r.Name + "." + z.Name, Type: r.Type, TTL: int64(r.TTL.Seconds())}
+	if r.Name == "@" {
+		set.Name = z.Name
+	}
+	if r.Alias == "" {
+		if set.TTL == 0 {
+			set.TTL = defaultTTL
+		}
+		set.Values = []string{recordValue(r)}
+		return set, nil
+	}
+	set.Type, set.TTL = "A", 0
+	if e, ok := b.endpoints[r.Alias]; ok {
+		entry := e.DNSEntries[0]
+		set.Alias = &resource.AliasTarget{HostedZoneID: entry.HostedZoneID, DNSName: entry.Name}
+		return set, nil
+	}
+	if l, ok := b.balancers[r.Alias]; ok {
+		set.Alias = &resource.AliasTarget{HostedZoneID: l.CanonicalHostedZoneID, DNSName: l.DNSName}
+		return set, nil
+	}
+	return set, fmt.Errorf("record %s: alias %q is neither an endpoint nor a load balancer", r.Name, r.Alias)
+}
+
+// defaultTTL is that of records for which the topology names none, in seconds.
+const defaultTTL = 300
+
+// recordValue is the value as Route 53 writes it: texts stand in quotes.
+func recordValue(r topology.Record) string {
+	if r.Type == "TXT" {
+		return fmt.Sprintf("%q", r.Value)
+	}
+	return r.Value
+}
+
+func (b *builder) directory(d topology.Directory) error {
+	made, err := dns.CreateDirectory(b.tx, b.owner(d.VPC), dns.CreateDirectoryInput{
+		Name: d.Domain, Size: "Small", VPCID: b.vpcs[d.VPC].ID, SubnetIDs: b.subnetIDs(d.VPC, d.Subnets), Addresses: d.Addresses, Tags: named(d.Name),
+	})
+	b.directories[d.Name] = made.ID
+	return err
+}
+
+// connection makes a VPN connection as the account that owns its gateway's
+// VPC.
+func (b *builder) connection(c topology.Connection) error {
+	who := b.gatewayOwner(c.VPNGateway)
+	outside, err := b.publicAddress(c.CustomerGateway)
+	if err != nil {
+		return err
+	}
+	device, err := vpn.CreateCustomerGateway(b.tx, who, vpn.CreateCustomerGatewayInput{
+		Type: resource.GatewayType, IPAddress: outside, DeviceName: c.CustomerGateway, Tags: named(c.CustomerGateway),
+	})
+	if err != nil {
+		return err
+	}
+	in := vpn.CreateVPNConnectionInput{
+		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: true, Tags: named(c.Name),
+	}
+	for i, t := range c.Tunnels {
+		in.Tunnels[i] = tunnelOptions(t)
+	}
+	made, err := vpn.CreateVPNConnection(b.tx, who, in)
+	if err != nil {
+		return err
+	}
+	b.connections[c.Name] = made.ID
+	for _, p := range c.Routes {
+		if err := vpn.CreateVPNConnectionRoute(b.tx, who, made.ID, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) gatewayOwner(name string) resource.Account {
+	for _, v := range b.t.Cloud.VPCs {
+		if v.VPNGateway == name {
+			return b.owner(v.Name)
+		}
+	}
+	return ""
+}
+
+func tunnelOptions(t topology.Tunnel) vpn.TunnelOptionsInput {
+	in := vpn.TunnelOptionsInput{
+		InsideCIDR: t.InsideCIDR, PreSharedKey: t.PSK,
+		Phase1Lifetime: t.Phase1Lifetime, Phase2Lifetime: t.Phase2Lifetime, RekeyMargin: t.RekeyMargin, ReplayWindow: t.ReplayWindow,
+		DPDTimeout: t.DPDTimeout, DPDTimeoutAction: t.DPDTimeoutAction, StartupAction: t.StartupAction,
+		Algorithms:       vpn.Algorithms(t.Algorithms),
+		LivenessInterval: t.Liveness.Interval, LivenessTimeout: t.Liveness.Timeout,
+	}
+	if t.RekeyFuzz >= 0 {
+		in.RekeyFuzz = &t.RekeyFuzz
+	}
+	return in
+}
+
+// propagate turns on route propagation. It needs the gateways attached, which
+// they are once the host has built them.
+func (s *Side) propagate(ctx context.Context) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		for _, v := range s.cfg.Topology.Cloud.VPCs {
+			for _, t := range v.RouteTables {
+				if !t.Propagate || v.VPNGateway == "" {
+					continue
+				}
+				row := s.made.vpcs[v.Name]
+				err := vpc.EnableVGWRoutePropagation(tx, row.OwnerID, s.made.routeTables[v.Name+"/"+t.Name], s.made.gateways[v.VPNGateway])
+				if err != nil {
+					return fmt.Errorf("cloud.vpcs %s: route table %s: %w", v.Name, t.Name, err)
+				}
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,156 @@
+// Package cloudside is the AWS side of a lab: a control plane with its store,
+// and the host that makes it true, built from the topology by the operations
+// that an API's calls would run.
+//
+// It lives as long as its Run. It opens no port. Package cli gives it to
+// package lab.
+package cloudside
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"seikan/internal/cloud/host"
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+	"seikan/internal/gateway"
+	"seikan/internal/gateway/conffile"
+	"seikan/internal/lab"
+	"seikan/internal/lab/topology"
+	"seikan/internal/linux/netapply"
+)
+
+// Side is the AWS side. It implements lab.Cloud.
+type Side struct {
+	cfg   lab.CloudConfig
+	store *store.Store
+	host  *host.Host
+	made  *ids
+}
+
+// buildTime bounds the building of the cloud on a busy machine.
+const buildTime = 30 * time.Second
+
+// New returns a side that does nothing until Run.
+func New(cfg lab.CloudConfig) (lab.Cloud, error) { return &Side{cfg: cfg}, nil }
+
+// Run opens the store, makes what the topology names, calls ready when the
+// machine is so, and keeps it until ctx ends.
+func (s *Side) Run(ctx context.Context, ready func()) (err error) {
+	// The lab's rows die with it: they need no fsync.
+	if s.store, err = store.Open(ctx, store.Config{Dir: s.cfg.Dir, NoSync: true, Log: s.cfg.Log}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.store.Close()) }()
+	net := netapply.New(netapply.Options{})
+	defer net.Close()
+	s.host = host.New(host.Config{
+		Log: s.cfg.Log, Store: s.store, Net: net, Gateway: []string{s.cfg.Self, "gateway-worker"}, Stderr: s.cfg.LogFile,
+	})
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var loop sync.WaitGroup
+	loop.Go(func() { cancel(s.host.Run(ctx)) })
+	if err := s.build(ctx); err != nil {
+		cancel(err)
+	} else {
+		ready()
+	}
+	<-ctx.Done()
+	loop.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// build makes the topology's things and waits until the machine has them.
+func (s *Side) build(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, buildTime)
+	defer cancel()
+	if s.made, err = build(ctx, s.store, s.cfg.Topology, s.cfg.Edge); err != nil {
+		return err
+	}
+	s.cfg.Progress("laying the VPCs, the endpoints and the load balancers")
+	if err := s.host.Settle(ctx); err != nil {
+		return fmt.Errorf("the machine did not become what the topology says in %v; the log says why: %w", buildTime, err)
+	}
+	if err := s.propagate(ctx); err != nil {
+		return err
+	}
+	return s.host.Settle(ctx)
+}
+
+// publicAddress is where a customer gateway is seen from outside: the address
+// of its site's router when that masquerades.
+func (b *builder) publicAddress(hostName string) (netip.Addr, error) {
+	_, site, ok := b.t.Host(hostName)
+	if !ok {
+		return netip.Addr{}, fmt.Errorf("customer gateway %q is no host of a site", hostName)
+	}
+	for _, h := range site.Hosts {
+		if h.Role == topology.Router && h.Outside.IsValid() {
+			return h.Outside, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("the site of %q has no router to the internet", hostName)
+}
+
+// CustomerConfig is the file of a connection's customer gateway: the other end
+// of what the cloud's worker is told.
+func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, error) {
+	conn, device, err := s.connection(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var remote []netip.Prefix
+	for _, c := range s.cfg.Topology.VPN {
+		if c.Name == name {
+			remote = s.behind(c.VPNGateway)
+		}
+	}
+	cfg := gateway.Config{Name: name, Forward: true}
+	for i, t := range conn.Tunnels {
+		tunnel, err := host.CustomerTunnel(t, device.IPAddress)
+		if err != nil {
+			return nil, err
+		}
+		tunnel.ID, tunnel.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
+		tunnel.Routes = remote
+		cfg.Tunnels = append(cfg.Tunnels, tunnel)
+	}
+	return conffile.Format(conffile.File{Gateway: cfg})
+}
+
+// behind lists the networks behind a VPN gateway: its VPC's block.
+func (s *Side) behind(gatewayName string) (out []netip.Prefix) {
+	for _, v := range s.cfg.Topology.Cloud.VPCs {
+		if v.VPNGateway == gatewayName {
+			out = append(out, v.CIDR)
+		}
+	}
+	return out
+}
+
+// connection reads the rows of a connection of the topology.
+func (s *Side) connection(ctx context.Context, name string) (conn resource.VPNConnection, device resource.CustomerGateway, err error) {
+	id, ok := s.made.connections[name]
+	if !ok {
+		return conn, device, fmt.Errorf("no VPN connection is called %q", name)
+	}
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		conn, ok = store.VPNConnections.Get(tx, id)
+		if ok {
+			device, ok = store.CustomerGateways.Get(tx, conn.CustomerGatewayID)
+		}
+		if !ok {
+			return fmt.Errorf("VPN connection %s is gone", id)
+		}
+		return nil
+	})
+	return conn, device, err
+}

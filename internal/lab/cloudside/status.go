@@ -1,0 +1,137 @@
+package cloudside
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+
+	"seikan/internal/cloud/lb"
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+	"seikan/internal/gateway"
+	"seikan/internal/lab"
+)
+
+// Status describes the cloud's things as the store and the gateways know them.
+func (s *Side) Status(ctx context.Context) (st lab.CloudStatus, err error) {
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		st = lab.CloudStatus{Resources: s.resources(tx), Instances: s.instances(tx), Endpoints: s.endpoints(tx)}
+		var err error
+		st.Targets, err = s.targets(tx)
+		return err
+	})
+	if err != nil {
+		return lab.CloudStatus{}, err
+	}
+	st.Tunnels = s.tunnels()
+	return st, nil
+}
+
+// resources ties the topology's names to the ids that the cloud made.
+func (s *Side) resources(tx *store.Tx) (out []lab.ResourceStatus) {
+	add := func(kind, name, id string, state resource.State) {
+		out = append(out, lab.ResourceStatus{Kind: kind, Name: name, ID: id, State: string(state)})
+	}
+	for name, v := range s.made.vpcs {
+		row, _ := store.VPCs.Get(tx, v.ID)
+		add("vpc", name, string(v.ID), row.State)
+	}
+	for name, id := range s.made.gateways {
+		row, _ := store.VPNGateways.Get(tx, id)
+		add("vpn-gateway", name, string(id), row.State)
+	}
+	for name, id := range s.made.connections {
+		row, _ := store.VPNConnections.Get(tx, id)
+		add("vpn-connection", name, string(id), row.State)
+	}
+	for name, b := range s.made.balancers {
+		row, _ := store.LoadBalancers.Get(tx, b.ARN)
+		add("load-balancer", name, string(b.ARN), row.State)
+	}
+	for name, v := range s.made.services {
+		row, _ := store.EndpointServices.Get(tx, v.ID)
+		add("vpc-endpoint-service", name, row.Name, row.State)
+	}
+	for name, id := range s.made.zones {
+		add("hosted-zone", name, string(id), resource.StateAvailable)
+	}
+	for name, id := range s.made.directories {
+		row, _ := store.Directories.Get(tx, id)
+		add("directory", name, string(id), row.Stage)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Kind+"/"+out[i].Name < out[j].Kind+"/"+out[j].Name })
+	return out
+}
+
+func (s *Side) instances(tx *store.Tx) (out []lab.HostStatus) {
+	for _, v := range s.cfg.Topology.Cloud.VPCs {
+		for _, i := range v.Instances {
+			row, _ := store.Instances.Get(tx, s.made.instances[i.Name].ID)
+			out = append(out, lab.HostStatus{
+				Name: i.Name, Role: string(i.Service), Where: v.Name, Namespace: row.Namespace,
+				Addresses: []netip.Addr{row.PrivateIP}, ID: string(row.ID), State: string(row.State),
+			})
+		}
+	}
+	return out
+}
+
+// targets reports the health of every listener's targets.
+func (s *Side) targets(tx *store.Tx) (out []lab.TargetStatus, err error) {
+	names := map[string]string{}
+	for name, i := range s.made.instances {
+		names[string(i.ID)] = name
+	}
+	for _, l := range s.made.listeners {
+		owner := s.made.balancers[l.balancer].OwnerID
+		all, err := lb.DescribeTargetHealth(tx, owner, l.group)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range all {
+			out = append(out, lab.TargetStatus{
+				LoadBalancer: l.balancer, Port: l.port, Instance: names[h.Target.ID], Address: h.Target.AddrPort(),
+				Health: string(h.State), Reason: h.Reason,
+			})
+		}
+	}
+	return out, nil
+}
+
+func (s *Side) endpoints(tx *store.Tx) (out []lab.EndpointStatus) {
+	for _, e := range s.cfg.Topology.Cloud.Endpoints {
+		row, ok := store.Endpoints.Get(tx, s.made.endpoints[e.Name].ID)
+		if !ok {
+			continue
+		}
+		st := lab.EndpointStatus{Name: e.Name, ID: string(row.ID), Service: row.ServiceName, State: string(row.State)}
+		for _, a := range row.Attachments {
+			st.Addresses = append(st.Addresses, a.Address)
+		}
+		if len(row.DNSEntries) > 0 {
+			st.DNSName = row.DNSEntries[0].Name
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+// tunnels are the cloud's ends, as their gateways report them.
+func (s *Side) tunnels() (out []lab.TunnelStatus) {
+	reports := s.host.Gateways()
+	for _, c := range s.cfg.Topology.VPN {
+		id := s.made.connections[c.Name]
+		report, ok := reports[string(s.made.gateways[c.VPNGateway])]
+		if !ok {
+			continue
+		}
+		// A gateway may serve several connections: only this one's tunnels.
+		report.Tunnels = slices.DeleteFunc(slices.Clone(report.Tunnels), func(t gateway.TunnelStatus) bool {
+			return !strings.HasPrefix(t.ID, string(id)+"/")
+		})
+		out = append(out, lab.TunnelsOf(c.Name, "cloud", report)...)
+	}
+	return out
+}
