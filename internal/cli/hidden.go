@@ -79,22 +79,18 @@ func newEnter() *cobra.Command {
 
 func newInnerCapture(s *streams) *cobra.Command {
 	var o captureOptions
-	var dir, cwd, link, file string
+	var dir, cwd string
 	c := &cobra.Command{
 		Use:  captureVerb,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var args []string
-			if file != "" {
-				args = []string{file}
-			}
-			return runCapture(c.Context(), s, handleOf(dir), link, o, args)
+			return runCapture(c.Context(), s, handleOf(dir), o)
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "", "state directory")
 	c.Flags().StringVar(&cwd, "cwd", "/", "not used")
-	c.Flags().StringVar(&link, "link", "", "link")
-	c.Flags().StringVar(&file, "topology", "", "topology file")
+	c.Flags().StringVar(&o.link, "link", "", "link")
+	c.Flags().StringVar(&o.file, "topology", "", "topology file")
 	c.Flags().StringVar(&o.write, "write", "", "pcap file")
 	c.Flags().IntVar(&o.count, "count", 0, "packets")
 	c.Flags().DurationVar(&o.duration, "duration", 0, "time")

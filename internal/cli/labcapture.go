@@ -18,6 +18,8 @@ import (
 // A captureOptions says what to capture and where to put it.
 type captureOptions struct {
 	name     string
+	link     string
+	file     string // the lab's topology; empty: the one that is built in
 	write    string
 	count    int
 	duration time.Duration
@@ -75,12 +77,16 @@ func topologyOf(r sandbox.Record) string {
 }
 
 // runCapture is capture's part inside the lab.
-func runCapture(ctx context.Context, s *streams, h sandbox.Handle, link string, o captureOptions, args []string) error {
+func runCapture(ctx context.Context, s *streams, h sandbox.Handle, o captureOptions) error {
+	var args []string
+	if o.file != "" {
+		args = []string{o.file}
+	}
 	t, err := readTopology(args)
 	if err != nil {
 		return err
 	}
-	src, err := lab.OpenLink(t, h, link)
+	src, err := lab.OpenLink(t, h, o.link)
 	if err != nil {
 		return err
 	}

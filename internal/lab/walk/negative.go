@@ -24,16 +24,19 @@ func (p *picture) stepNegative(ctx context.Context, w lab.World, tell *Teller) e
 	return nil
 }
 
-// refused asks and fails when the far end answers.
-func (p *picture) refused(ctx context.Context, w lab.World, tell *Teller, label, host, target string) error {
-	r, err := p.ask(ctx, w, host, probe.Question{Kind: probe.TCP, Target: target, Timeout: shortly})
+// An attempt is a TCP connection that must not come about.
+type attempt struct{ label, host, target string }
+
+// refused tries and fails when the far end answers.
+func (p *picture) refused(ctx context.Context, w lab.World, tell *Teller, a attempt) error {
+	r, err := p.ask(ctx, w, a.host, probe.Question{Kind: probe.TCP, Target: a.target, Timeout: shortly})
 	if err != nil {
 		return err
 	}
 	if r.Outcome == probe.Answered || r.Outcome == probe.Failed {
-		return &Failure{Expected: fmt.Sprintf("no connection from %s to %s", host, target), Seen: r.String(), Look: "seikan lab exec " + host + " -- ip route get " + target}
+		return &Failure{Expected: fmt.Sprintf("no connection from %s to %s", a.host, a.target), Seen: r.String(), Look: "seikan lab exec " + a.host + " -- ip route"}
 	}
-	tell.Show(label, "%s → %s: %s after %s", host, target, r.Outcome, probe.Short(r.Took))
+	tell.Show(a.label, "%s → %s: %s after %s", a.host, a.target, r.Outcome, probe.Short(r.Took))
 	return nil
 }
 
@@ -51,7 +54,7 @@ func (p *picture) oneWay(ctx context.Context, w lab.World, tell *Teller) error {
 		}
 	}
 	for _, a := range targets {
-		if err := p.refused(ctx, w, tell, "one way", p.web[1].Name, netip.AddrPortFrom(a, 443).String()); err != nil {
+		if err := p.refused(ctx, w, tell, attempt{"one way", p.web[1].Name, netip.AddrPortFrom(a, 443).String()}); err != nil {
 			return err
 		}
 	}
@@ -60,7 +63,7 @@ func (p *picture) oneWay(ctx context.Context, w lab.World, tell *Teller) error {
 
 // shutPort: the load balancer listens, the endpoint's security group says no.
 func (p *picture) shutPort(ctx context.Context, w lab.World, tell *Teller) error {
-	return p.refused(ctx, w, tell, "closed port", p.client.Name, fmt.Sprintf("%s:%d", p.zone.Name, p.shut))
+	return p.refused(ctx, w, tell, attempt{"closed port", p.client.Name, fmt.Sprintf("%s:%d", p.zone.Name, p.shut)})
 }
 
 // apart: a host of the provider's VPC asks for an address that is the client's
@@ -70,7 +73,7 @@ func (p *picture) apart(ctx context.Context, w lab.World, tell *Teller) error {
 	if err != nil {
 		return err
 	}
-	err = p.refused(ctx, w, tell, "same range", p.web[1].Name, netip.AddrPortFrom(p.dns.Address, 53).String())
+	err = p.refused(ctx, w, tell, attempt{"same range", p.web[1].Name, netip.AddrPortFrom(p.dns.Address, 53).String()})
 	seen, stopErr := stop()
 	if err = errors.Join(err, stopErr); err != nil {
 		return err
@@ -92,7 +95,7 @@ func (p *picture) noLeak(ctx context.Context, w lab.World, tell *Teller) (err er
 			return err
 		}
 	}
-	err = await(ctx, tell, "the customer gateway to find both tunnels dead", 60*time.Second, 200*time.Millisecond, func() (bool, string, error) {
+	err = await(ctx, tell, wait{what: "the customer gateway to find both tunnels dead", limit: 60 * time.Second, every: 200 * time.Millisecond, look: func() (bool, string, error) {
 		st, err := w.Status(ctx)
 		if err != nil {
 			return false, "", err
@@ -104,7 +107,7 @@ func (p *picture) noLeak(ctx context.Context, w lab.World, tell *Teller) (err er
 			}
 		}
 		return up == 0, fmt.Sprintf("%d still up", up), nil
-	})
+	}})
 	if err != nil {
 		return lookAt(err, "seikan lab status")
 	}

@@ -210,7 +210,7 @@ func (p *picture) stepSite(ctx context.Context, w lab.World, tell *Teller) error
 // stepConsumer waits for the endpoint and shows what the consumer has.
 func (p *picture) stepConsumer(ctx context.Context, w lab.World, tell *Teller) error {
 	var e lab.EndpointStatus
-	err := await(ctx, tell, "the endpoint to be available", 20*time.Second, 250*time.Millisecond, func() (bool, string, error) {
+	err := await(ctx, tell, wait{what: "the endpoint to be available", limit: 20 * time.Second, every: 250 * time.Millisecond, look: func() (bool, string, error) {
 		st, err := w.Status(ctx)
 		if err != nil {
 			return false, "", err
@@ -221,7 +221,7 @@ func (p *picture) stepConsumer(ctx context.Context, w lab.World, tell *Teller) e
 			}
 		}
 		return e.State == "available" && len(e.Addresses) > 0, fmt.Sprintf("state %q", e.State), nil
-	})
+	}})
 	if err != nil {
 		return lookAt(err, "seikan lab status")
 	}
@@ -273,7 +273,7 @@ func (p *picture) stepProvider(ctx context.Context, w lab.World, tell *Teller) e
 
 // awaitTargets waits until all targets of the balancer satisfy ok.
 func (p *picture) awaitTargets(ctx context.Context, w lab.World, tell *Teller, what string, ok func(lab.TargetStatus) bool) (st lab.Status, err error) {
-	err = await(ctx, tell, what, 60*time.Second, 250*time.Millisecond, func() (bool, string, error) {
+	err = await(ctx, tell, wait{what: what, limit: 60 * time.Second, every: 250 * time.Millisecond, look: func() (bool, string, error) {
 		var seen []string
 		n := 0
 		if st, err = w.Status(ctx); err != nil {
@@ -292,7 +292,7 @@ func (p *picture) awaitTargets(ctx context.Context, w lab.World, tell *Teller, w
 			return false, "no targets", nil
 		}
 		return len(seen) == 0, strings.Join(seen, ", "), nil
-	})
+	}})
 	return st, lookAt(err, "seikan lab status; seikan lab exec "+p.web[0].Name+" -- ss -ltn")
 }
 
@@ -332,13 +332,13 @@ func whose(local, remote bool) string {
 
 // awaitTunnels waits until all ends of the connection's tunnels are up.
 func (p *picture) awaitTunnels(ctx context.Context, w lab.World, tell *Teller, limit time.Duration) (st lab.Status, err error) {
-	err = await(ctx, tell, "both tunnels to be up at both ends", limit, 200*time.Millisecond, func() (bool, string, error) {
+	err = await(ctx, tell, wait{what: "both tunnels to be up at both ends", limit: limit, every: 200 * time.Millisecond, look: func() (bool, string, error) {
 		if st, err = w.Status(ctx); err != nil {
 			return false, "", err
 		}
 		up, seen := p.tunnelsUp(st)
 		return up == 2*len(p.vpn.Tunnels), seen, nil
-	})
+	}})
 	return st, lookAt(err, "the log of the lab; seikan lab capture internet")
 }
 

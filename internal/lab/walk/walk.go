@@ -73,20 +73,26 @@ func Run(ctx context.Context, w lab.World, steps []Step, tell *Teller, began tim
 	return verdicts, nil
 }
 
-// A condition is looked at again and again: whether it holds, and what is seen
-// meanwhile. An error ends the waiting.
-type condition func() (holds bool, seen string, err error)
+// A wait is for something that takes its time.
+type wait struct {
+	what  string        // "the endpoint to be available"
+	limit time.Duration // how long it may take
+	every time.Duration // how often to look
+	// look reports whether it holds, and what is seen meanwhile. An error ends
+	// the waiting.
+	look func() (holds bool, seen string, err error)
+}
 
-// await looks at cond every interval until it holds or limit has passed.
-func await(ctx context.Context, tell *Teller, what string, limit, interval time.Duration, cond condition) error {
-	done := tell.Waiting(what)
+// await looks again and again until it holds or took too long.
+func await(ctx context.Context, tell *Teller, w wait) error {
+	done := tell.Waiting(w.what)
 	defer done()
-	deadline := time.NewTimer(limit)
+	deadline := time.NewTimer(w.limit)
 	defer deadline.Stop()
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for {
-		holds, seen, err := cond()
+		holds, seen, err := w.look()
 		if err != nil || holds {
 			return err
 		}
@@ -95,7 +101,7 @@ func await(ctx context.Context, tell *Teller, what string, limit, interval time.
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline.C:
-			return &Failure{Expected: fmt.Sprintf("%s within %v", what, limit), Seen: seen}
+			return &Failure{Expected: fmt.Sprintf("%s within %v", w.what, w.limit), Seen: seen}
 		}
 	}
 }
