@@ -11,8 +11,8 @@ import (
 	"seikan/internal/linux/netspec"
 )
 
-// FilterTable is the name of the router's nftables table.
-const FilterTable = "seikan_vpc"
+// filterTable is the name of the router's nftables table.
+const filterTable = "seikan_vpc"
 
 // filter plans the security groups of a VPC. A packet between two interfaces
 // passes the sender's egress rules and then, by "goto deliver", the receiver's
@@ -21,7 +21,7 @@ const FilterTable = "seikan_vpc"
 //
 //	forward → out_<link> → egress_<group> → deliver → in_<link> → ingress_<group>
 func (p *planner) filter(v resource.VPC, enis []resource.NetworkInterface) netspec.Table {
-	t := netspec.Table{Family: "ip", Name: FilterTable}
+	t := netspec.Table{Family: "ip", Name: filterTable}
 	t.Sets = append(t.Sets, interfaceSets(enis)...)
 	t.Sets = append(t.Sets, p.routerSets(v)...)
 	t.Chains = append(t.Chains, forwardChain(), inputChain(), deliverChain())

@@ -155,9 +155,23 @@ func (p *planner) attach(router *netspec.Namespace, eni resource.NetworkInterfac
 			MAC: eni.MAC, Addrs: []netip.Prefix{netip.PrefixFrom(eni.PrivateIP, subnet.CIDR.Bits())},
 			Comment: string(eni.ID),
 		}},
-		Routes: []netspec.Route{{Dst: everywhere(), Via: resource.RouterAddress(subnet.CIDR), Dev: "eth0"}},
+		Routes: holderRoutes(subnet),
 	}
 	return nil
+}
+
+// holderRoutes lead everything to the subnet's router. The halves of the subnet
+// beat the route that comes with the address, so that members ask for the
+// router's Ethernet address alone, which it gives at once: the kernel delays
+// the answers of proxy ARP by up to 0.8 s.
+func holderRoutes(subnet resource.Subnet) []netspec.Route {
+	router := resource.RouterAddress(subnet.CIDR)
+	bits := subnet.CIDR.Bits() + 1
+	return []netspec.Route{
+		{Dst: everywhere(), Via: router, Dev: "eth0"},
+		{Dst: netip.PrefixFrom(router, bits).Masked(), Via: router, Dev: "eth0"},
+		{Dst: netip.PrefixFrom(resource.LastAddress(subnet.CIDR), bits).Masked(), Via: router, Dev: "eth0"},
+	}
 }
 
 // routes plans a route table. What stays in the VPC never comes here.
