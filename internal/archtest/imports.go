@@ -25,7 +25,7 @@ func (t *tree) checkRows() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.page.rows)) {
 		if !have[name] {
-			t.findings = append(t.findings, Finding{Pos: Page, Rule: "table", Text: "there is no package " + name + "; remove it from the table of layers", Warning: true})
+			t.findings = append(t.findings, Finding{Pos: Page, Rule: "table", Text: "there is no package " + name + "; remove it from the table of layers"})
 		}
 	}
 }
