@@ -152,11 +152,22 @@ func namespaces(g resource.VPNGateway, vpc resource.VPC, attached bool) []netspe
 		Addrs: []netip.Prefix{netip.PrefixFrom(g.GatewayAddress(), g.Link.Bits())},
 	}}
 	own.Routes = []netspec.Route{{Dst: vpc.CIDR, Via: g.RouterAddress(), Dev: here.Link}}
+	own.Tables = []netspec.Table{sourceCheck(vpc.CIDR)}
 	router.Links = []netspec.Link{{
 		Name: there.Link, Kind: netspec.Veth, Peer: here, Sysctls: off, Comment: "to the VPN gateway " + string(g.ID),
 		Addrs: []netip.Prefix{netip.PrefixFrom(g.RouterAddress(), g.Link.Bits())},
 	}}
 	return []netspec.Namespace{own, router}
+}
+
+// sourceCheck drops what comes out of a tunnel as if from the VPC itself: its
+// security groups know their members by address. No answer to it could ever
+// reach the tunnel, since the VPC's own route beats every other (vpn §4.3).
+func sourceCheck(vpc netip.Prefix) netspec.Table {
+	return netspec.Table{Family: "ip", Name: "vgw", Chains: []netspec.Chain{{
+		Name: "forward", Type: "filter", Hook: "forward", Priority: "filter",
+		Rules: []netspec.NftRule{{Text: fmt.Sprintf("iifname != %q ip saddr %v counter drop", vpcLink, vpc), Comment: "source check"}},
+	}}}
 }
 
 // worker is what the process of g is told.
