@@ -123,26 +123,26 @@ func orDuration(d *time.Duration, def time.Duration) {
 func (c Config) check() error {
 	switch {
 	case !c.Local.Addr().IsValid():
-		return errors.New("Local: an address and port are needed")
+		return errors.New("field Local: an address and port are needed")
 	case c.Initiator && (!c.Remote.IsValid() || c.Remote.Port() == 0):
-		return fmt.Errorf("Remote: %v: an initiator needs the peer's address and port", c.Remote)
+		return fmt.Errorf("field Remote: %v: an initiator needs the peer's address and port", c.Remote)
 	case c.PSK.IsZero():
-		return errors.New("PSK: empty; both ends need the same pre-shared key")
+		return errors.New("field PSK: empty; both ends need the same pre-shared key")
 	case len(c.IKE) == 0:
-		return errors.New("IKE: no algorithms; give at least one suite")
+		return errors.New("field IKE: no algorithms; give at least one suite")
 	case len(c.ESP) == 0:
-		return errors.New("ESP: no algorithms; give at least one suite")
+		return errors.New("field ESP: no algorithms; give at least one suite")
 	case c.RekeyFuzz < 0 || c.RekeyFuzz > 100:
-		return fmt.Errorf("RekeyFuzz: %d: want 0 to 100 percent", c.RekeyFuzz)
+		return fmt.Errorf("field RekeyFuzz: %d: want 0 to 100 percent", c.RekeyFuzz)
 	}
 	for i, s := range c.IKE {
 		if err := s.Validate(); err != nil {
-			return fmt.Errorf("IKE[%d]: %w", i, err)
+			return fmt.Errorf("field IKE[%d]: %w", i, err)
 		}
 	}
 	for i, s := range c.ESP {
 		if err := s.Validate(); err != nil {
-			return fmt.Errorf("ESP[%d]: %w", i, err)
+			return fmt.Errorf("field ESP[%d]: %w", i, err)
 		}
 	}
 	return c.checkTimes()
@@ -155,7 +155,7 @@ func (c Config) checkTimes() error {
 		value time.Duration
 	}{{"IKELifetime", c.IKELifetime}, {"ChildLifetime", c.ChildLifetime}} {
 		if l.value <= lead {
-			return fmt.Errorf("%s: %v: must be above RekeyMargin and its fuzz, %v; lower RekeyMargin or RekeyFuzz", l.field, l.value, lead)
+			return fmt.Errorf("field %s: %v: must be above RekeyMargin and its fuzz, %v; lower RekeyMargin or RekeyFuzz", l.field, l.value, lead)
 		}
 	}
 	for _, d := range []struct {
@@ -167,7 +167,7 @@ func (c Config) checkTimes() error {
 		{"RetransmitTimeout", c.Tuning.RetransmitTimeout}, {"RestartMax", c.Tuning.RestartMax},
 	} {
 		if d.value < 0 {
-			return fmt.Errorf("%s: %v: must not be negative", d.field, d.value)
+			return fmt.Errorf("field %s: %v: must not be negative", d.field, d.value)
 		}
 	}
 	return nil

@@ -139,7 +139,9 @@ func lower(a, b []byte) []byte {
 // succeeded puts c in place of the old CHILD SA, unless the peer has rekeyed
 // that too and its exchange wins.
 func (k *createChild) succeeded(m *Machine, t *turn, c *child, lowest []byte) {
-	m.counts.rekeys++
+	if k.old != nil {
+		m.counts.rekeys++
+	}
 	// Both ends have seen both exchanges, so both decide alike, whatever has
 	// become of the peer's CHILD SA since.
 	crossed := k.theirs != nil
