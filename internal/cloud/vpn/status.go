@@ -15,7 +15,8 @@ const keepDeleted = time.Hour
 // MarkRealised notes that a host has made the plan of all rows true: what was
 // pending is available, what was attaching attached, what was on its way out
 // detached, deleted or gone. The host calls it after each success; when nothing
-// was under way it writes nothing.
+// was under way it writes nothing. A row that was written while the host was at
+// work is taken for done, too: that write makes the host look again at once.
 func MarkRealised(tx *store.Tx) {
 	for _, g := range store.VPNGateways.List(tx) {
 		realiseGateway(tx, g)
