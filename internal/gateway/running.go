@@ -72,6 +72,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (_ *running, err error) {
 	r.close = func() { g.engine.RemoveTunnel(data) }
 	r.tunnel = tunnel.New(tunnel.Config{
 		Log: g.log.With("tunnel", t.ID), Machine: machine, DataPlane: data, Send: outside.SendIKE,
+		Sequence: func() uint64 { return data.Counters().Sequence },
 		Initiate: t.Initiate, Changed: func() { r.note(); signal(g.kick) },
 	})
 	r.loop.Go(func() { r.err = r.tunnel.Run(ctx) })

@@ -23,6 +23,16 @@ import (
 // hold memory.
 const inboxSize = 64
 
+const (
+	// renewAt is the ESP sequence number at which new keys are asked for, of
+	// an SA without ESN: three quarters of the 2^32 that it may use (RFC 4303
+	// section 3.3.3). At a million packets a second 18 minutes remain.
+	renewAt = 3 << 30
+	// renewEvery is how often that is looked at, and asked for again until
+	// another SA is in use.
+	renewEvery = 30 * time.Second
+)
+
 // dataPlane is what a tunnel needs of the data plane, for its own TUN.
 type dataPlane interface {
 	InstallInbound(*ike.ChildSA) error
@@ -41,8 +51,11 @@ type Config struct {
 	Machine   ike.Machine
 	DataPlane dataPlane
 	Send      func(ike.Datagram) error // one IKE message or keepalive to the wire
-	Initiate  bool                     // start the negotiation at once
-	Changed   func()                   // called after the state changed; must not block
+	// Sequence is the last ESP sequence number used on the outbound SA.
+	Sequence func() uint64
+	Initiate bool // start the negotiation at once
+	// Changed is called after the state changed. It must not block.
+	Changed func()
 }
 
 // A Tunnel is one running tunnel.
@@ -56,6 +69,11 @@ type Tunnel struct {
 	// Owned by Run.
 	out  ike.Outputs
 	seen time.Time // the LastInbound that the machine was last told
+	// finite says that the outbound SA in use has no ESN.
+	finite bool
+	// refused is the first SA that the data plane did not take: the machine
+	// believes in it and the peer uses it, so the tunnel cannot go on.
+	refused error
 }
 
 // New returns a tunnel that does nothing until Run.
@@ -95,10 +113,22 @@ func (t *Tunnel) Dropped() uint64 { return t.dropped.Load() }
 
 // Run drives the machine until ctx ends, then deletes the SAs at the peer,
 // without waiting for its answer, and in the data plane. An error is a bug in
-// the machine.
+// the machine, or an SA that the data plane refused; the peer has been told
+// goodbye then too, and the owner may start another tunnel.
 func (t *Tunnel) Run(ctx context.Context) error {
+	if err := t.drive(ctx); err != nil {
+		_ = t.step(ike.Close{}) // err tells more
+		return err
+	}
+	return t.step(ike.Close{})
+}
+
+// drive feeds the machine until ctx ends or something is broken.
+func (t *Tunnel) drive(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	renew := time.NewTicker(renewEvery)
+	defer renew.Stop()
 	if t.cfg.Initiate {
 		if err := t.step(ike.Initiate{}); err != nil {
 			return err
@@ -109,12 +139,18 @@ func (t *Tunnel) Run(ctx context.Context) error {
 		var ev ike.Event
 		select {
 		case <-ctx.Done():
-			return t.step(ike.Close{})
+			return nil
 		case d := <-t.inbox:
 			ev = d
 		case ev = <-t.control:
 		case <-timer.C:
 			ev = ike.TimerFired{}
+		case <-renew.C:
+			if !t.finite || t.cfg.Sequence() < renewAt {
+				continue
+			}
+			t.cfg.Log.Info("sequence numbers run low; asking for new keys", "last", t.cfg.Sequence())
+			ev = ike.RekeyChild{}
 		}
 		if err := t.step(ev); err != nil {
 			return err
@@ -146,7 +182,7 @@ func (t *Tunnel) step(ev ike.Event) error {
 		return fmt.Errorf("tunnel: %w", err)
 	}
 	t.carryOut()
-	return nil
+	return t.refused
 }
 
 // carryOut performs the machine's outputs. Inbound SAs go in before anything
@@ -175,7 +211,14 @@ func (t *Tunnel) carryOut() {
 
 func (t *Tunnel) install(in ike.InstallInbound) {
 	if err := t.cfg.DataPlane.InstallInbound(in.SA); err != nil {
-		t.cfg.Log.Error("installing inbound SA", "spi", spi(in.SA.SPIIn), "err", err)
+		t.refuse(err)
+	}
+}
+
+// refuse keeps the first SA that the data plane did not take.
+func (t *Tunnel) refuse(err error) {
+	if t.refused == nil {
+		t.refused = fmt.Errorf("tunnel: %w", err)
 	}
 }
 
@@ -185,9 +228,10 @@ func (t *Tunnel) act(a ike.Action) (changed bool) {
 	case ike.InstallInbound: // done before sending
 	case ike.UseOutbound:
 		if err := t.cfg.DataPlane.UseOutbound(a.SA); err != nil {
-			t.cfg.Log.Error("using outbound SA", "spi", spi(a.SA.SPIOut), "err", err)
+			t.refuse(err)
 			return false
 		}
+		t.finite = !a.SA.Suite.ESN
 		t.cfg.Log.Info("child SA in use", "spi_in", spi(a.SA.SPIIn), "spi_out", spi(a.SA.SPIOut), "suite", a.SA.Suite.String(), "encap", a.SA.Encap)
 		return true
 	case ike.RemoveChild:

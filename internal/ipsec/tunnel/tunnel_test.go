@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // A script is a machine that does what a test says and writes down what it was
@@ -41,6 +42,8 @@ func (s *script) State() ike.Snapshot { return ike.Snapshot{Phase: s.phase} }
 type recorder struct {
 	journal *[]string
 	last    time.Time
+	refuse  error // what InstallInbound or UseOutbound say
+	seq     uint64
 }
 
 func (r *recorder) note(format string, args ...any) {
@@ -48,9 +51,9 @@ func (r *recorder) note(format string, args ...any) {
 }
 func (r *recorder) InstallInbound(sa *ike.ChildSA) error {
 	r.note("install %d", sa.SPIIn)
-	return nil
+	return r.refuse
 }
-func (r *recorder) UseOutbound(sa *ike.ChildSA) error { r.note("use %d", sa.SPIOut); return nil }
+func (r *recorder) UseOutbound(sa *ike.ChildSA) error { r.note("use %d", sa.SPIOut); return r.refuse }
 func (r *recorder) Remove(spi uint32)                 { r.note("remove %d", spi) }
 func (r *recorder) MovePeer(_, to netip.AddrPort)     { r.note("move %v", to) }
 func (r *recorder) LastInbound() time.Time            { return r.last }
@@ -63,6 +66,7 @@ func run(t *testing.T, m *script, d *recorder, initiate bool, act func(*Tunnel))
 		m.journal, d.journal = &journal, &journal
 		tun := New(Config{
 			Log: slog.New(slog.DiscardHandler), Machine: m, DataPlane: d, Initiate: initiate,
+			Sequence: func() uint64 { return d.seq },
 			Send:    func(dg ike.Datagram) error { journal = append(journal, fmt.Sprintf("send %s", dg.Data)); return nil },
 			Changed: func() { journal = append(journal, "changed") },
 		})
@@ -146,4 +150,64 @@ func TestBugInTheMachineEndsTheTunnel(t *testing.T) {
 	if err := tun.Run(t.Context()); !errors.Is(err, bug) {
 		t.Errorf("got %v, want %v", err, bug)
 	}
+}
+
+// negotiated is a script that makes one SA of s out of each datagram.
+func negotiated(s suite.ESP) *script {
+	return &script{answer: func(ev ike.Event, out *ike.Outputs) error {
+		if _, ok := ev.(ike.Datagram); ok {
+			sa := &ike.ChildSA{SPIIn: 1, SPIOut: 2, Suite: s}
+			out.Actions = append(out.Actions, ike.InstallInbound{SA: sa}, ike.UseOutbound{SA: sa})
+		}
+		return nil
+	}}
+}
+
+func TestNewKeysAreAskedForBeforeSequenceNumbersRunOut(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		seq  uint64
+		esn  bool
+		want int // rekeys asked for within two looks
+	}{
+		{"far from the end", renewAt - 1, false, 0},
+		{"at three quarters, until it is done", renewAt, false, 2},
+		{"extended sequence numbers do not run out", 1 << 40, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &recorder{seq: tt.seq}
+			got := run(t, negotiated(suite.ESP{ESN: tt.esn}), d, false, func(tun *Tunnel) {
+				tun.Deliver(ike.Datagram{})
+				<-time.After(2*renewEvery + time.Second) // of the bubble
+			})
+			asked := 0
+			for _, line := range got {
+				if line == "step ike.RekeyChild" {
+					asked++
+				}
+			}
+			if asked != tt.want {
+				t.Errorf("rekeys asked for: got %d, want %d, in %q", asked, tt.want, got)
+			}
+		})
+	}
+}
+
+func TestTunnelEndsWhenItsSAIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := []string{}
+		m, d := negotiated(suite.ESP{}), &recorder{journal: &journal, refuse: errors.New("the SPI is in use")}
+		m.journal = &journal
+		tun := New(Config{
+			Log: slog.New(slog.DiscardHandler), Machine: m, DataPlane: d,
+			Sequence: func() uint64 { return 0 }, Changed: func() {},
+		})
+		tun.Deliver(ike.Datagram{})
+		if err := tun.Run(t.Context()); !errors.Is(err, d.refuse) {
+			t.Errorf("got %v, want %v", err, d.refuse)
+		}
+		if want := []string{"step ike.Datagram", "install 1", "use 2", "step ike.Close"}; !reflect.DeepEqual(journal, want) {
+			t.Errorf("got %q, want %q: the peer is told", journal, want)
+		}
+	})
 }
