@@ -80,6 +80,7 @@ func (m *Machine) use(t *turn, c *child) {
 
 // removeChild forgets c at once.
 func (m *Machine) removeChild(t *turn, c *child) {
+	c.state, c.used = childLingering, false // for tasks that still know it
 	m.children = slices.DeleteFunc(m.children, func(x *child) bool { return x == c })
 	t.act(ike.RemoveChild{SPIIn: c.SA.SPIIn})
 }
@@ -116,6 +117,9 @@ func (m *Machine) expired(t *turn, c *child) {
 	was := c.used
 	if c.state == childUp && c.ike.state == up {
 		c.ike.tasks = append(c.ike.tasks, &deleteChild{spiIn: c.SA.SPIIn, spiOut: c.SA.SPIOut})
+	}
+	if k := m.crossingRekey(c); c.next == nil && k != nil {
+		c.next = k.theirs
 	}
 	if c.next != nil && c.next.state == childUp && was {
 		m.use(t, c.next)

@@ -118,7 +118,10 @@ func (m *Machine) Deadline() time.Time {
 	}
 	at := earliest(m.start.at, m.start.childAt, m.keepaliveAt(), m.probeAt())
 	for _, s := range m.sas {
-		at = earliest(at, s.window.deadline(), s.until, s.soft, s.hard)
+		at = earliest(at, s.window.deadline(), s.until)
+		if s.state == up {
+			at = earliest(at, s.soft, s.hard)
+		}
 	}
 	for _, c := range m.children {
 		at = earliest(at, c.soft, c.hard, c.until)

@@ -59,7 +59,16 @@ func (m *Machine) startRekeyChild() {
 // requestChild asks for a CHILD SA on an IKE SA that has none.
 func (m *Machine) requestChild() {
 	s := m.current
-	if s == nil || m.used() != nil || s.begun(func(k task) bool { _, ok := k.(*createChild); return ok }) {
+	if s == nil || m.used() != nil {
+		return
+	}
+	// A rekey that waits will find nothing to rekey; one under way sees to
+	// what comes after it.
+	begun := s.begun(func(k task) bool {
+		cc, ok := k.(*createChild)
+		return ok && (cc.old == nil || s.underway(func(u task) bool { return u == k }))
+	})
+	if begun {
 		return
 	}
 	s.tasks = append(s.tasks, &createChild{})
@@ -109,6 +118,9 @@ func (k *createChild) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool)
 func spiOctets(spi uint32) []byte { return binary.BigEndian.AppendUint32(nil, spi) }
 
 func (k *createChild) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
+	if s != m.current {
+		return // s was replaced meanwhile, and takes its CHILD SAs along
+	}
 	if n, ok := wire.FindError(list); ok {
 		k.refused(m, t, s, n)
 		return
@@ -237,14 +249,12 @@ func (k *createChild) failed(m *Machine, t *turn, reason string, pause time.Dura
 	switch {
 	case k.theirs != nil && k.theirs.state == childUp:
 		m.replacedBy(t, k.old, k.theirs)
-	case k.old == nil:
-		t.notice(levelWarn, "no CHILD SA", "reason", reason)
-		if m.used() == nil {
-			m.lacksChild(t, reason)
-		}
-	case k.old.state == childUp:
+	case k.old != nil && k.old.state == childUp:
 		t.notice(levelWarn, "CHILD SA could not be rekeyed", "reason", reason, "again_in", pause)
 		k.old.soft = t.now.Add(pause)
+	case m.used() == nil:
+		t.notice(levelWarn, "no CHILD SA", "reason", reason)
+		m.lacksChild(t, reason)
 	}
 }
 

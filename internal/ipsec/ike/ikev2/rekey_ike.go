@@ -120,28 +120,41 @@ func (m *Machine) succeed(t *turn, s, next *sa, in suite.KeyInput) bool {
 // succeeded puts next in place of s, unless the peer has rekeyed s too and its
 // exchange wins.
 func (k *rekeyIKE) succeeded(m *Machine, t *turn, s, next *sa, lowest []byte) {
-	crossed := k.theirs != nil && (k.theirs.state == up || s != m.current)
+	if s != m.current {
+		m.latecomer(t, next)
+		return
+	}
+	crossed := k.theirs != nil && k.theirs.state == up
 	// "[...] the new IKE SA [with] the lowest nonce of the four is [...] closed
 	// by the endpoint that created it, and the surviving one inherits all the
 	// Child SAs."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.2
 	if crossed && bytes.Compare(lowest, k.lowest) < 0 {
 		t.notice(levelDebug, "both ends rekeyed the IKE SA; ours is redundant")
-		if k.theirs.state == up {
-			m.inherit(t, s, k.theirs)
-		}
+		m.inherit(t, s, k.theirs)
 		m.fade(next, t.now)
 		next.tasks = append(next.tasks, &deleteIKE{})
 		m.fade(s, t.now) // the peer deletes it
 		return
 	}
-	if crossed && k.theirs.state == up {
+	if crossed {
 		t.notice(levelDebug, "both ends rekeyed the IKE SA; the peer's is redundant")
 		m.fade(k.theirs, t.now)
 	}
 	m.inherit(t, s, next)
 	m.fade(s, t.now)
 	s.tasks = append(s.tasks, &deleteIKE{})
+}
+
+// latecomer deals with next, the successor of an IKE SA that was replaced by
+// another one while it was being rekeyed.
+func (m *Machine) latecomer(t *turn, next *sa) {
+	if m.current == nil {
+		m.promote(t, next)
+		return
+	}
+	m.fade(next, t.now)
+	next.tasks = append(next.tasks, &deleteIKE{})
 }
 
 // inherit gives next the children of s and the exchanges that wait on it.
@@ -170,6 +183,9 @@ func (m *Machine) inherit(t *turn, s, next *sa) {
 
 // refused takes an error in the response.
 func (k *rekeyIKE) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
+	if s != m.current {
+		return
+	}
 	pause := retryRefused
 	reason := fmt.Sprintf("peer refuses with %v", n.Type)
 	switch {
