@@ -127,6 +127,7 @@ func noVerb(c *cobra.Command, args []string) error {
 		return nil
 	}
 	text := fmt.Sprintf("%s has no verb %q", c.CommandPath(), args[0])
+	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		text += fmt.Sprintf("; did you mean %q?", near[0])
 	}

@@ -56,7 +56,10 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 		if a.Connection != b.Connection {
 			return a.Connection < b.Connection
 		}
-		return a.Number < b.Number
+		if a.Number != b.Number {
+			return a.Number < b.Number
+		}
+		return a.End == "customer" && b.End != "customer"
 	})
 	return st, nil
 }

@@ -54,11 +54,11 @@ type started struct {
 func Run(ctx context.Context, ready func(), parts ...Part) error {
 	failed := make(chan *started, len(parts))
 	var running []*started
-	err := start(ctx, &running, failed, parts)
+	all, err := start(ctx, &running, failed, parts)
+	if all && ready != nil {
+		ready()
+	}
 	if err == nil {
-		if ready != nil {
-			ready()
-		}
 		select {
 		case <-ctx.Done():
 		case s := <-failed:
@@ -68,24 +68,24 @@ func Run(ctx context.Context, ready func(), parts ...Part) error {
 	return errors.Join(err, stop(running))
 }
 
-// start starts the parts one after the other, appending to running. It returns
-// early, without error, when ctx ends.
-func start(ctx context.Context, running *[]*started, failed chan *started, parts []Part) error {
+// start starts the parts one after the other, appending to running, and reports
+// whether all are ready. That ctx ended meanwhile is no error.
+func start(ctx context.Context, running *[]*started, failed chan *started, parts []Part) (all bool, err error) {
 	for _, p := range parts {
 		if ctx.Err() != nil {
-			return nil
+			return false, nil
 		}
 		s := launch(ctx, p, failed)
 		*running = append(*running, s)
 		select {
 		case <-s.ready:
 		case f := <-failed:
-			return f.verdict()
+			return false, f.verdict()
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // launch runs p with a context that ends only when stop says so: the parts end

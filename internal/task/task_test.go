@@ -123,3 +123,17 @@ func TestAPartThatWillNotStopIsNamed(t *testing.T) {
 		}
 	})
 }
+
+func TestAnInterruptedStartIsNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		if err := Run(ctx, func() { j.note("ready") }, j.part("a", time.Second), j.part("b", time.Second), j.part("c", time.Second)); err != nil {
+			t.Errorf("got %v, want no error", err)
+		}
+		if want := []string{"start a", "start b", "stop a"}; !slices.Equal(j.lines, want) {
+			t.Errorf("got %q, want %q", j.lines, want)
+		}
+	})
+}

@@ -259,3 +259,31 @@ func TestLinkedResolvConfIsKept(t *testing.T) {
 		t.Errorf("got %q, want the file outside /run untouched", b)
 	}
 }
+
+func TestWhatIsLeftOfAKilledLabIsWaitedFor(t *testing.T) {
+	h := handle(t)
+	lock, err := h.lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.save(Record{Name: "test", Pid: os.Getpid(), Ticks: 1}); err != nil { // nobody's
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		again, err := h.lockAfterDead(t.Context())
+		if err == nil {
+			again.Close()
+		}
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		t.Fatalf("got %v at once, want it to wait", err)
+	case <-time.After(60 * time.Millisecond):
+	}
+	lock.Close()
+	if err := <-got; err != nil {
+		t.Errorf("got %v, want the lock once the rest is gone", err)
+	}
+}

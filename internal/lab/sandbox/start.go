@@ -47,7 +47,7 @@ type Start struct {
 // the supervisor's exit code when it has ended. When ctx ends it takes the lab
 // down in order. What the lab left on disk is gone when it has ended.
 func (s Start) Run(ctx context.Context) (exit int, err error) {
-	lock, err := s.Handle.lock()
+	lock, err := s.Handle.lockAfterDead(ctx)
 	if err != nil {
 		return 1, fmt.Errorf("lab %s: %w%s", s.Handle.Name, err, hint(err))
 	}
@@ -230,7 +230,7 @@ func (s Start) verdict(ctx context.Context, c *child, lines <-chan string, failu
 	if s.Detach && failure != nil {
 		return code, failure
 	}
-	return code, errors.Join(failure, s.Handle.clear())
+	return code, errors.Join(failure, s.Handle.remove())
 }
 
 // drain yields what is left in a channel that is about to be closed.
@@ -278,7 +278,7 @@ func (h Handle) Down(ctx context.Context) (was Record, cleaned bool, err error) 
 			return was, false, fmt.Errorf("lab %s: %w", h.Name, err)
 		}
 	}
-	lock, err := h.lock()
+	lock, err := h.lockAfterDead(ctx)
 	if errors.Is(err, ErrRunning) {
 		return was, false, fmt.Errorf("lab %s: is being started or ended by another command; try again when that is done", h.Name)
 	}
@@ -286,13 +286,10 @@ func (h Handle) Down(ctx context.Context) (was Record, cleaned bool, err error) 
 		return was, false, err
 	}
 	defer lock.Close()
-	if err := h.clear(); err != nil {
-		return was, false, err
-	}
 	if !running {
 		was = Record{}
 	}
-	return was, true, os.RemoveAll(h.Dir)
+	return was, true, h.remove()
 }
 
 // terminate ends the very process that r names and waits until it is gone.

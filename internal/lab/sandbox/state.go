@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -226,6 +227,35 @@ func (h Handle) lock() (*os.File, error) {
 	}
 }
 
+// dyingTime is how long the kernel may take to end the processes of a lab whose
+// supervisor is dead.
+const dyingTime = 5 * time.Second
+
+// lockAfterDead is lock, but waits a little while the lock is held by what is
+// left of a lab whose supervisor was killed.
+func (h Handle) lockAfterDead(ctx context.Context) (*os.File, error) {
+	end := time.NewTimer(dyingTime)
+	defer end.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		f, err := h.lock()
+		if !errors.Is(err, ErrRunning) {
+			return f, err
+		}
+		if r, recordErr := h.record(); recordErr != nil || r.alive() {
+			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-end.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // private makes a directory that only this user can look into. In a world-
 // writable parent another user could have made it first: then it is refused.
 func private(dir string) error {
@@ -266,6 +296,16 @@ func (h Handle) clear() error {
 		}
 	}
 	return err
+}
+
+// remove removes the directory, of which the caller holds the lock, and the
+// one of all labs when this was the last.
+func (h Handle) remove() error {
+	if err := os.RemoveAll(h.Dir); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Dir(h.Dir)) // refused while it holds another lab
+	return nil
 }
 
 // SocketPath is a path of the control socket that is short enough for any

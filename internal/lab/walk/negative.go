@@ -74,6 +74,14 @@ func (p *picture) apart(ctx context.Context, w lab.World, tell *Teller) error {
 		return err
 	}
 	err = p.refused(ctx, w, tell, attempt{"same range", p.web[1].Name, netip.AddrPortFrom(p.dns.Address, 53).String()})
+	if err == nil {
+		// For a while, so that what is late is seen, too.
+		q := probe.Question{Kind: probe.Ping, Target: p.client.Address.String(), Count: 12, Interval: 50 * time.Millisecond, Timeout: 300 * time.Millisecond}
+		var r probe.Result
+		if r, err = p.ask(ctx, w, p.web[1].Name, q); err == nil && r.Outcome == probe.Answered {
+			err = &Failure{Expected: "no answer to ping from " + p.web[1].Name + " to " + p.client.Address.String(), Seen: r.String()}
+		}
+	}
 	seen, stopErr := stop()
 	if err = errors.Join(err, stopErr); err != nil {
 		return err

@@ -123,6 +123,10 @@ func (p *picture) pings(ctx context.Context, w lab.World, tell *Teller) error {
 // streams measures; how much is not judged.
 func (p *picture) streams(ctx context.Context, w lab.World, tell *Teller) error {
 	q := probe.Question{Kind: probe.HTTPS, Target: fmt.Sprintf("https://%s/bytes?n=%d", p.zone.Name, bulkBytes), Timeout: 60 * time.Second}
+	before, err := p.tunnelled(ctx, w)
+	if err != nil {
+		return err
+	}
 	done := tell.Waiting("measuring the throughput")
 	r, err := p.expect(ctx, w, q, "a large download", "seikan lab status")
 	done()
@@ -132,8 +136,28 @@ func (p *picture) streams(ctx context.Context, w lab.World, tell *Teller) error 
 	if r.Bytes != bulkBytes {
 		return &Failure{Expected: fmt.Sprintf("%d bytes", bulkBytes), Seen: r.String()}
 	}
-	tell.Show("throughput", "%.0f Mbit/s: %d MiB in %s, TLS and NLB and endpoint and tunnel", float64(r.Bytes)*8/1e6/r.Took.Seconds(), r.Bytes>>20, probe.Short(r.Took))
+	after, err := p.tunnelled(ctx, w)
+	if err != nil {
+		return err
+	}
+	if through := after - before; through < bulkBytes {
+		return &Failure{Expected: fmt.Sprintf("at least %d bytes to come through the tunnels", bulkBytes), Seen: fmt.Sprint(through), Look: "seikan lab status"}
+	}
+	tell.Show("throughput", "%.0f Mbit/s: %d MiB in %s through TLS, load balancer, endpoint and tunnel", float64(r.Bytes)*8/1e6/r.Took.Seconds(), r.Bytes>>20, probe.Short(r.Took))
+	tell.Show("", "%.1f MiB came out of the customer gateway's tunnels", float64(after-before)/(1<<20))
 	return nil
+}
+
+// tunnelled is how many inner octets came out of the connection's tunnels at
+// the customer's end.
+func (p *picture) tunnelled(ctx context.Context, w lab.World) (sum uint64, err error) {
+	st, err := w.Status(ctx)
+	for _, t := range st.Tunnels {
+		if t.Connection == p.vpn.Name && t.End == "customer" {
+			sum += t.BytesIn
+		}
+	}
+	return sum, err
 }
 
 // survives: one server stops, the others answer; it comes back.
