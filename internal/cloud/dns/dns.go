@@ -2,7 +2,7 @@
 // operations on the store, and the pure plan of which DNS servers a host runs
 // and what each of them knows (pl §3).
 //
-// Operations change rows and nothing else; Plan reads rows and nothing else. The
+// Operations change rows and nothing else; MakePlan reads rows and nothing else. The
 // servers themselves are package dns/server, the rules of looking up package
 // dns/zone. The addresses of the resolvers are on the VPC's router already (they
 // are part of the VPC's own plan), those of a directory are interfaces, so this

@@ -13,7 +13,7 @@ import (
 	"seikan/internal/cloud/store"
 )
 
-// A Snapshot is every row that Plan needs, of one moment.
+// A Snapshot is every row that MakePlan needs, of one moment.
 type Snapshot struct {
 	VPCs          []resource.VPC
 	Interfaces    []resource.NetworkInterface
@@ -26,8 +26,8 @@ type Snapshot struct {
 	Health        []resource.TargetHealth
 }
 
-// Read reads a Snapshot.
-func Read(tx *store.Tx) Snapshot {
+// Load reads a Snapshot.
+func Load(tx *store.Tx) Snapshot {
 	return Snapshot{
 		VPCs:          store.VPCs.List(tx),
 		Interfaces:    store.NetworkInterfaces.List(tx),
@@ -59,8 +59,8 @@ func (l Listener) String() string {
 	return fmt.Sprintf("resolver %s in %s of %s", l.Address, l.Namespace, l.VPC)
 }
 
-// Planned is what DNS wants of a host.
-type Planned struct {
+// A Plan is what DNS wants of a host.
+type Plan struct {
 	Listeners []Listener // sorted by namespace and address
 	// Views are what the resolver of each VPC knows: one server.Resolver a VPC,
 	// given the new view whenever the rows have changed.
@@ -69,14 +69,14 @@ type Planned struct {
 
 const port = 53
 
-// Plan says which DNS servers a host runs, and what they know. A VPC whose
+// MakePlan says which DNS servers a host runs, and what they know. A VPC whose
 // enableDnsSupport is off has no resolver. AWS wants enableDnsHostnames for
 // private zones too (pl §3.2); here it is not asked for, since no operation
 // sets it. A zone that does not compile, which ChangeResourceRecordSets lets
 // nobody make, is left out and reported in the error; the rest of the plan is
-// good. Plan is pure.
-func Plan(s Snapshot) (Planned, error) {
-	p := Planned{Views: make(map[resource.VPCID]*server.View)}
+// good. MakePlan is pure.
+func MakePlan(s Snapshot) (Plan, error) {
+	p := Plan{Views: make(map[resource.VPCID]*server.View)}
 	public := s.publicNames()
 	var errs []error
 	for _, v := range s.VPCs {

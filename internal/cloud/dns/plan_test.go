@@ -28,7 +28,7 @@ func storedRows(t *testing.T) Snapshot {
 			{Create, aliasSet("service.example", "Z7HUB22UULQXV", "vpce-1.vpce-svc-1.us-east-1.vpce.amazonaws.com")},
 			{Create, aliasSet("nlb.service.example", "Z26RNL4JYFTOTI", "web-1.elb.us-east-1.amazonaws.com")},
 		})
-		s = Read(tx)
+		s = Load(tx)
 		return err
 	})
 	return s
@@ -36,7 +36,7 @@ func storedRows(t *testing.T) Snapshot {
 
 // planned adds to s that endpoint and that load balancer, both of whose nodes
 // work, and plans.
-func planned(t *testing.T, s Snapshot, edit func(*Snapshot)) Planned {
+func planned(t *testing.T, s Snapshot, edit func(*Snapshot)) Plan {
 	t.Helper()
 	addr := netip.MustParseAddr
 	s.LoadBalancers = []resource.LoadBalancer{{ARN: "lb", DNSName: "web-1.elb.us-east-1.amazonaws.com", Nodes: []resource.LoadBalancerNode{
@@ -54,7 +54,7 @@ func planned(t *testing.T, s Snapshot, edit func(*Snapshot)) Planned {
 	if edit != nil {
 		edit(&s)
 	}
-	p, err := Plan(s)
+	p, err := MakePlan(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func planned(t *testing.T, s Snapshot, edit func(*Snapshot)) Planned {
 }
 
 // ask asks the resolver of a VPC, and returns rcode and last fields of answers.
-func ask(t *testing.T, p Planned, vpc resource.VPCID, name string, qtype uint16) string {
+func ask(t *testing.T, p Plan, vpc resource.VPCID, name string, qtype uint16) string {
 	t.Helper()
 	var r server.Resolver
 	r.Set(p.Views[vpc])
@@ -147,7 +147,7 @@ func TestABrokenZoneIsReportedAndTheRestServed(t *testing.T) {
 				set("good.example.", "SOA", 900, "ns. mail. 1 2 3 4 5"), set("good.example.", "A", 60, "10.0.0.1")}},
 		},
 	}
-	p, err := Plan(s)
+	p, err := MakePlan(s)
 	if err == nil || !strings.Contains(err.Error(), "hosted zone ZBAD") {
 		t.Errorf("error: got %v, want one that names ZBAD", err)
 	}

@@ -6,7 +6,7 @@
 // to the namespace of one load balancer node. Addresses are translated on both
 // sides, so neither VPC learns anything of the other's and both may have the
 // same range. There is a path only while the endpoint is available. Operations
-// change rows and nothing else; Plan reads rows and nothing else. Gateway
+// change rows and nothing else; MakePlan reads rows and nothing else. Gateway
 // endpoints, endpoint policies, private DNS names and notifications do not
 // exist here. internal/cloud/host, the API front and the lab call it; it never
 // calls another feature.

@@ -375,7 +375,7 @@ func TestPlanReadsLikeIpAndNft(t *testing.T) {
 			{ID: "vpce-3", State: resource.EndpointPendingAcceptance, Attachments: []resource.EndpointAttachment{attachment("d", "10.0.1.11", "eni-na", 2)}},
 		},
 	}
-	p := Plan(s)
+	p := MakePlan(s)
 	if err := p.Spec.Validate(); err != nil {
 		t.Error(err)
 	}

@@ -62,7 +62,7 @@ func (g *ground) apply() {
 	} else {
 		around.Namespaces = append(around.Namespaces, netspec.Namespace{Name: "nlb-a"})
 	}
-	spec, err := netspec.Merge(Plan(g.snap).Spec, around)
+	spec, err := netspec.Merge(MakePlan(g.snap).Spec, around)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestARejectedEndpointIsSilent(t *testing.T) {
 	defer conn.Close()
 	g.snap.Endpoints[0].State = resource.EndpointRejected
 	g.apply()
-	for _, cut := range Plan(g.snap).Cuts {
+	for _, cut := range MakePlan(g.snap).Cuts {
 		if n, err := g.host.FlushConntrack(t.Context(), cut.Namespace, netapply.Flow{Proto: syscall.IPPROTO_TCP}); err != nil || n == 0 {
 			t.Errorf("FlushConntrack of %s: got %d, %v, want the connection gone", cut.Namespace, n, err)
 		}

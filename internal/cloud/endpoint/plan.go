@@ -13,15 +13,15 @@ import (
 	"seikan/internal/linux/netspec"
 )
 
-// A Snapshot is every row that Plan needs, of one moment.
+// A Snapshot is every row that MakePlan needs, of one moment.
 type Snapshot struct {
 	Endpoints     []resource.Endpoint
 	LoadBalancers []resource.LoadBalancer
 	Listeners     []resource.Listener
 }
 
-// Read reads a Snapshot.
-func Read(tx *store.Tx) Snapshot {
+// Load reads a Snapshot.
+func Load(tx *store.Tx) Snapshot {
 	return Snapshot{
 		Endpoints:     store.Endpoints.List(tx),
 		LoadBalancers: store.LoadBalancers.List(tx),
@@ -33,8 +33,8 @@ func Read(tx *store.Tx) Snapshot {
 // namespace. The host deletes their connection tracking entries.
 type Cut struct{ Namespace string }
 
-// Planned is what endpoints want of a host.
-type Planned struct {
+// A Plan is what endpoints want of a host.
+type Plan struct {
 	Spec netspec.Spec
 	Cuts []Cut // of endpoints that are not available; cutting again does no harm
 }
@@ -48,12 +48,12 @@ const (
 	idleTimeout = "350"
 )
 
-// Plan says what endpoints need: for each interface the packet filter of
+// MakePlan says what endpoints need: for each interface the packet filter of
 // its namespace and, while the endpoint is available, a link of the fabric
 // between there and its load balancer node. What the node does with packets
 // from links called fab… is the load balancer's own plan. It is pure.
-func Plan(s Snapshot) Planned {
-	var p Planned
+func MakePlan(s Snapshot) Plan {
+	var p Plan
 	nodes := make(map[resource.NetworkInterfaceID]resource.LoadBalancerNode)
 	for _, b := range s.LoadBalancers {
 		for _, n := range b.Nodes {

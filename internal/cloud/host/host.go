@@ -137,7 +137,7 @@ type plan struct {
 	workers []vpn.Worker
 	probes  []health.Wanted
 	cuts    []cut
-	names   dns.Planned
+	names   dns.Plan
 }
 
 // converge makes the machine what the store wants: read, decide, apply,
@@ -200,13 +200,13 @@ func makePlan(tx *store.Tx) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	names, err := dns.Plan(dns.Read(tx))
+	names, err := dns.MakePlan(dns.Load(tx))
 	if err != nil {
 		return plan{}, err
 	}
 	gateways := vpn.MakePlan(vpn.Load(tx))
-	balancers := lb.Plan(lb.Read(tx))
-	endpoints := endpoint.Plan(endpoint.Read(tx))
+	balancers := lb.MakePlan(lb.Load(tx))
+	endpoints := endpoint.MakePlan(endpoint.Load(tx))
 	spec, err := netspec.Merge(network.Spec, gateways.Spec, balancers.Spec, endpoints.Spec)
 	if err != nil {
 		return plan{}, err

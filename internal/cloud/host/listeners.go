@@ -38,7 +38,7 @@ func newListeners(log *slog.Logger, net *netapply.Host) *listeners {
 
 // converge makes the running servers those that are wanted, with what they
 // shall know. One that ended by itself is started again.
-func (l *listeners) converge(want dns.Planned) error {
+func (l *listeners) converge(want dns.Plan) error {
 	wanted := map[dns.Listener]bool{}
 	for _, w := range want.Listeners {
 		wanted[w] = true

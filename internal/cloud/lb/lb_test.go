@@ -297,7 +297,7 @@ func TestDeletingEverythingLeavesNothing(t *testing.T) {
 	s := openStore(t)
 	have := build(t, s)
 	do(t, s, func(tx *store.Tx) error {
-		RecordHealth(tx, Plan(Read(tx)).Probes[0].Key, health.Status{State: resource.HealthHealthy})
+		RecordHealth(tx, MakePlan(Load(tx)).Probes[0].Key, health.Status{State: resource.HealthHealthy})
 		for range 2 { // the second time nothing is there, and that is no error
 			if err := DeleteLoadBalancer(tx, bob, have.lb.ARN); err != nil {
 				return err
@@ -306,7 +306,7 @@ func TestDeletingEverythingLeavesNothing(t *testing.T) {
 				return err
 			}
 		}
-		left := Read(tx)
+		left := Load(tx)
 		if n := len(left.LoadBalancers) + len(left.Listeners) + len(left.TargetGroups) + len(left.Health) + len(store.NetworkInterfaces.List(tx)); n != 0 {
 			t.Errorf("left over: got %+v, want nothing", left)
 		}
@@ -334,7 +334,7 @@ func TestHealthGoesFromProbeToDescription(t *testing.T) {
 		if got := states(tx); !slices.Equal(got, want) {
 			t.Errorf("at first: got %q, want %q", got, want)
 		}
-		probes := Plan(Read(tx)).Probes
+		probes := MakePlan(Load(tx)).Probes
 		if len(probes) != 3 {
 			t.Fatalf("probes: got %d, want 3", len(probes))
 		}

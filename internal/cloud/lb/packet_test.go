@@ -56,7 +56,7 @@ func (g *ground) apply() {
 			{Dst: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("192.168.1.10"), Dev: "eth0"}}},
 		{Name: "client", Links: []netspec.Link{link("fab0", "nlb-a", "fab0", "240.0.0.2/30")}},
 	}}
-	spec, err := netspec.Merge(Plan(g.snap).Spec, around)
+	spec, err := netspec.Merge(MakePlan(g.snap).Spec, around)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestConnectionsOfAFailedTargetAreReset(t *testing.T) {
 
 	g.snap.Health[0].State, g.snap.Health[1].State = resource.HealthUnhealthy, resource.HealthHealthy
 	g.apply()
-	cuts := Plan(g.snap).Cuts
+	cuts := MakePlan(g.snap).Cuts
 	if len(cuts) != 1 {
 		t.Fatalf("cuts: got %v, want one", cuts)
 	}

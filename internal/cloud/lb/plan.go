@@ -4,7 +4,7 @@
 // A node is a network namespace whose packet filter sends each new connection
 // to one of the healthy targets, chosen by a hash, with the node's address as
 // its source; client addresses are never preserved. Operations change rows and
-// nothing else; Plan reads rows and nothing else; the host makes the plan
+// nothing else; MakePlan reads rows and nothing else; the host makes the plan
 // true, runs the probes and hands what they find to RecordHealth. TCP only.
 // internal/cloud/host, the API front and the lab call it; it never calls
 // another feature.
@@ -22,7 +22,7 @@ import (
 	"seikan/internal/linux/netspec"
 )
 
-// A Snapshot is every row that Plan needs, of one moment.
+// A Snapshot is every row that MakePlan needs, of one moment.
 type Snapshot struct {
 	LoadBalancers []resource.LoadBalancer
 	Listeners     []resource.Listener
@@ -30,8 +30,8 @@ type Snapshot struct {
 	Health        []resource.TargetHealth
 }
 
-// Read reads a Snapshot.
-func Read(tx *store.Tx) Snapshot {
+// Load reads a Snapshot.
+func Load(tx *store.Tx) Snapshot {
 	return Snapshot{
 		LoadBalancers: store.LoadBalancers.List(tx),
 		Listeners:     store.Listeners.List(tx),
@@ -48,8 +48,8 @@ type Cut struct {
 	Target    netip.AddrPort
 }
 
-// Planned is what load balancing wants of a host.
-type Planned struct {
+// A Plan is what load balancing wants of a host.
+type Plan struct {
 	Spec   netspec.Spec
 	Probes []health.Wanted // the Key of each is what RecordHealth takes
 	// Cuts are the failed targets that no node sends anything to. Cutting again
@@ -57,9 +57,9 @@ type Planned struct {
 	Cuts []Cut
 }
 
-// Plan says what the nodes of all load balancers need. It is pure.
-func Plan(s Snapshot) Planned {
-	var p Planned
+// MakePlan says what the nodes of all load balancers need. It is pure.
+func MakePlan(s Snapshot) Plan {
+	var p Plan
 	rows := index(s)
 	for _, b := range s.LoadBalancers {
 		if b.State != resource.StateActive {
@@ -81,7 +81,7 @@ type planner struct {
 }
 
 // plan adds the node to p: its namespace's packet filter, its probes, its cuts.
-func (pl planner) plan(p *Planned) {
+func (pl planner) plan(p *Plan) {
 	var balance []netspec.NftRule
 	var ports, backends []string
 	probed := make(map[string]bool)

@@ -45,14 +45,14 @@ func healthOf(group resource.TargetGroupARN, id string, port uint16, node resour
 }
 
 func TestPlanReadsLikeNft(t *testing.T) {
-	p := Plan(snapshot())
+	p := MakePlan(snapshot())
 	if err := p.Spec.Validate(); err != nil {
 		t.Error(err)
 	}
 	golden(t, "plan.txt", p.Spec.String()+probes(p))
 }
 
-func probes(p Planned) string {
+func probes(p Plan) string {
 	var b strings.Builder
 	for _, w := range p.Probes {
 		fmt.Fprintf(&b, "probe %s: %s %s -> %s every %v, timeout %v, now %s\n", w.Namespace, w.Protocol, w.Source, w.Target, w.Interval, w.Timeout, w.Last.State)
@@ -61,7 +61,7 @@ func probes(p Planned) string {
 }
 
 // rules are those of chain balance in one namespace.
-func rules(p Planned, namespace string) string {
+func rules(p Plan, namespace string) string {
 	for _, n := range p.Spec.Namespaces {
 		if n.Name != namespace {
 			continue
@@ -111,7 +111,7 @@ func TestOnlyHealthyTargetsOfTheZoneAreChosen(t *testing.T) {
 			s := snapshot()
 			s.Listeners = s.Listeners[:1]
 			c.edit(&s)
-			p := Plan(s)
+			p := MakePlan(s)
 			if got := rules(p, "nlb-a"); got != c.want {
 				t.Errorf("rules: got %q, want %q", got, c.want)
 			}
@@ -129,7 +129,7 @@ func TestOnlyHealthyTargetsOfTheZoneAreChosen(t *testing.T) {
 func TestAGroupOfSeveralListenersIsProbedOnce(t *testing.T) {
 	s := snapshot()
 	s.Listeners = append(s.Listeners[:1], resource.Listener{ARN: "l80", LoadBalancerARN: "lb", Port: 80, TargetGroupARN: "web"})
-	if got := len(Plan(s).Probes); got != 3 {
+	if got := len(MakePlan(s).Probes); got != 3 {
 		t.Errorf("probes: got %d, want 3", got)
 	}
 }

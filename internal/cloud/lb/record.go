@@ -9,7 +9,7 @@ import (
 	"seikan/internal/cloud/store"
 )
 
-// RecordHealth writes what a probe of Plan found out; key is the probe's.
+// RecordHealth writes what a probe of a Plan found out; key is the probe's.
 // When the target has just failed it returns which connections the host must
 // cut now, even if the node has no other target left and fails open. A target
 // that nobody has any more, or a key that no plan gave, is ignored: the result

@@ -1,7 +1,7 @@
 // Package vpc is the private networks of the cloud: VPCs, subnets, route
 // tables, security groups, interfaces and instances (pl §4.1 to §4.3).
 //
-// Its operations check a request and change rows of a store transaction; Plan
+// Its operations check a request and change rows of a store transaction; MakePlan
 // turns rows into what a host's network shall be. Nothing here touches a
 // kernel, waits or starts anything, and no other feature is called: gateways
 // and services are seen as rows. Network ACLs are named but not enforced. The
