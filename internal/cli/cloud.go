@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"errors"
-
 	"seikan/internal/lab"
+	"seikan/internal/lab/cloudside"
 )
 
 // newCloud makes the AWS side of a lab.
-func newCloud(lab.CloudConfig) (lab.Cloud, error) {
-	return nil, errors.New("the cloud is not joined to the lab yet; `seikan lab up --only-sites` builds the rest")
-}
+func newCloud(cfg lab.CloudConfig) (lab.Cloud, error) { return cloudside.New(cfg) }

@@ -26,11 +26,11 @@ func newGateway(s *streams) *cobra.Command {
 		Long: `Runs the customer's end of Site-to-Site VPN connections, behind NAT or not, in the
 network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
 ` + exitHelp,
-		Example: "  seikan gateway check --config gateway.yaml\n  seikan gateway run --config gateway.yaml\n  seikan gateway status",
+		Example: "  seikan gateway example > gateway.yaml\n  seikan gateway check --config gateway.yaml\n  seikan gateway run --config gateway.yaml\n  seikan gateway status",
 		Args:    noVerb,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newGatewayRun(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s))
+	c.AddCommand(newGatewayRun(s), newGatewayExample(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s))
 	return c
 }
 
