@@ -28,7 +28,8 @@ import (
 
 // Config is what an Engine needs.
 type Config struct {
-	// Log is told of sockets and devices that fail; it may be nil.
+	// Log is told of sockets and devices that fail for a while; it may be nil.
+	// What fails for good ends Run, or is told to TunnelConfig.Gone.
 	Log *slog.Logger
 	// OnIKE is called with each datagram that is not ESP, from the goroutine
 	// that reads the socket: it must not block. The datagram, without marker,
@@ -53,6 +54,8 @@ type Engine struct {
 	running  bool
 	ended    bool
 	loops    sync.WaitGroup
+
+	broken chan error // why Run must end; room for one
 }
 
 // New returns an Engine without tunnels. It starts nothing.
@@ -62,6 +65,7 @@ func New(cfg Config) *Engine {
 		onIKE:    cfg.OnIKE,
 		tunnels:  map[string]*Tunnel{},
 		outsides: map[*udp.Outside]*outside{},
+		broken:   make(chan error, 1),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -75,7 +79,8 @@ func New(cfg Config) *Engine {
 // ErrEnded is returned by what is asked of an Engine whose Run has returned.
 var ErrEnded = errors.New("data plane has ended")
 
-// Run carries packets until ctx ends, and returns its cause. By then every
+// Run carries packets until ctx ends, and returns its cause, or until an
+// outside socket cannot be read any more, and returns why. By then every
 // goroutine has returned and every TUN is closed; the sockets are as they
 // were. It can be called once.
 func (e *Engine) Run(ctx context.Context) error {
@@ -93,7 +98,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.mu.Unlock()
 
-	<-ctx.Done()
+	var cause error
+	select {
+	case <-ctx.Done():
+		cause = context.Cause(ctx)
+	case cause = <-e.broken:
+	}
 
 	e.mu.Lock()
 	e.running, e.ended = false, true
@@ -110,7 +120,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, o := range e.outsides {
 		o.resume()
 	}
-	return context.Cause(ctx)
+	return cause
+}
+
+// fail ends Run with err unless something else has.
+func (e *Engine) fail(err error) {
+	select {
+	case e.broken <- err:
+	default:
+	}
 }
 
 // AddTunnel makes a tunnel and, when the Engine runs, begins to carry its

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -401,7 +402,8 @@ func TestRemovedTunnelIsReadNoLonger(t *testing.T) {
 
 func TestTUNThatGoesAwayIsReported(t *testing.T) {
 	var log lockedBuffer
-	a := newEnd(t, "127.0.0.1", nil)
+	gone := make(chan error, 2)
+	a := newEnd(t, "127.0.0.1", func(c *TunnelConfig) { c.Gone = func(err error) { gone <- err } })
 	a.engine.log = slog.New(slog.NewTextHandler(&log, nil))
 	a.run(t)
 	a.send(t, datagram4(left4, right4, 100, 1))
@@ -411,6 +413,41 @@ func TestTUNThatGoesAwayIsReported(t *testing.T) {
 	if got := log.String(); !strings.Contains(got, "TUN is gone") || !strings.Contains(got, "tunnel=t1") {
 		t.Errorf("log: got %q, want the tunnel's TUN to be gone", got)
 	}
+	if len(gone) != 1 || !errors.Is(<-gone, os.ErrClosed) {
+		t.Errorf("the owner was not told once that the TUN is closed")
+	}
+}
+
+func TestOwnRemovalOfATunnelIsNotReported(t *testing.T) {
+	gone := make(chan error, 1)
+	a := newEnd(t, "127.0.0.1", func(c *TunnelConfig) { c.Gone = func(err error) { gone <- err } })
+	a.run(t)
+	a.engine.RemoveTunnel(a.tunnel)
+	if len(gone) != 0 {
+		t.Errorf("got %v, want nothing", <-gone)
+	}
+}
+
+func TestSocketThatCannotBeReadEndsRun(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	a := newEnd(t, "127.0.0.1", nil)
+	result := make(chan error, 1)
+	go func() { result <- a.engine.Run(context.Background()) }()
+	a.send(t, datagram4(left4, right4, 100, 1))
+	waitFor(t, func() bool { return a.tunnel.Counters().Drops.NoSA == 1 })
+	a.out.Close() // under the engine
+	select {
+	case err := <-result:
+		if !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), "127.0.0.1") {
+			t.Errorf("got %v, want one that names the address", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Run goes on though nothing can be received")
+	}
+	if err := a.dev.Send(nil); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the TUN: got %v, want %v", err, os.ErrClosed)
+	}
+	a.engine.RemoveTunnel(a.tunnel) // as the owner does
 }
 
 // A lockedBuffer is a bytes.Buffer that goroutines may share.

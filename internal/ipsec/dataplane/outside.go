@@ -3,6 +3,7 @@ package dataplane
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -141,13 +142,17 @@ func (r *receiver) loop() {
 		case err == nil:
 			failed = 0
 			continue
-		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded) && r.o.stop.Load():
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+			if !r.o.stop.Load() {
+				r.o.engine.fail(fmt.Errorf("outside %v: %v socket: closed under us: %w", r.o.sock, r.s.Kind(), err))
+			}
 			return
 		}
-		if failed++; failed == 1 || failed == maxReadErrors {
+		if failed++; failed == 1 {
 			r.o.engine.log.Error("outside socket cannot be read", "outside", r.o.sock.String(), "socket", r.s.Kind().String(), "err", err)
 		}
 		if failed == maxReadErrors {
+			r.o.engine.fail(fmt.Errorf("outside %v: %w", r.o.sock, err))
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -70,17 +71,27 @@ func (t *Tunnel) readTUN() {
 			failed = 0
 			continue
 		case errors.Is(err, os.ErrClosed):
-			if !t.closing.Load() {
-				t.engine.log.Error("TUN is gone", "tunnel", t.id, "err", err)
-			}
+			t.lost(err)
 			return
 		}
-		if failed++; failed == 1 || failed == maxReadErrors {
+		if failed++; failed == 1 {
 			t.engine.log.Error("TUN cannot be read", "tunnel", t.id, "err", err)
 		}
 		if failed == maxReadErrors {
+			t.lost(err)
 			return
 		}
+	}
+}
+
+// lost tells the owner that the TUN is of no use any more, unless we closed it.
+func (t *Tunnel) lost(err error) {
+	if t.closing.Load() {
+		return
+	}
+	t.engine.log.Error("TUN is gone", "tunnel", t.id, "err", err)
+	if t.cfg.Gone != nil {
+		t.cfg.Gone(fmt.Errorf("TUN is gone: %w", err))
 	}
 }
 

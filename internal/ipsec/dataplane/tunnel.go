@@ -38,6 +38,10 @@ type TunnelConfig struct {
 	// address is a good one. When it is unset, or not of the packet's version,
 	// the packet's destination is used.
 	ICMPSource netip.Addr
+	// Gone is called once when the TUN cannot be read any more though nobody
+	// closed it: somebody deleted the link. It must not block, nor call
+	// RemoveTunnel, which is what the owner does next. It may be nil.
+	Gone func(error)
 }
 
 // A Tunnel is one pair of IPsec SAs, and its successors, over one TUN. All

@@ -67,8 +67,8 @@ func run(t *testing.T, m *script, d *recorder, initiate bool, act func(*Tunnel))
 		tun := New(Config{
 			Log: slog.New(slog.DiscardHandler), Machine: m, DataPlane: d, Initiate: initiate,
 			Sequence: func() uint64 { return d.seq },
-			Send:    func(dg ike.Datagram) error { journal = append(journal, fmt.Sprintf("send %s", dg.Data)); return nil },
-			Changed: func() { journal = append(journal, "changed") },
+			Send:     func(dg ike.Datagram) error { journal = append(journal, fmt.Sprintf("send %s", dg.Data)); return nil },
+			Changed:  func() { journal = append(journal, "changed") },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
