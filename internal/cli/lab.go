@@ -196,17 +196,17 @@ a running lab it cleans away what a killed one left on disk.
 				return err
 			}
 			for _, h := range handles {
-				was, _, err := h.Down(c.Context())
-				if err != nil {
-					return err
-				}
-				if was.Pid != 0 {
+				was, _, e := h.Down(c.Context())
+				switch {
+				case e != nil:
+					err = errors.Join(err, e) // the others go down all the same
+				case was.Pid != 0:
 					fmt.Fprintf(s.out, "lab %s is down after %v\n", h.Name, time.Since(was.Started).Round(time.Second))
-				} else {
+				default:
 					fmt.Fprintf(s.out, "lab %s was not running; what it had left is gone\n", h.Name)
 				}
 			}
-			return nil
+			return err
 		},
 	}
 	c.Flags().StringVar(&name, "name", "", "name of the lab (default: the only one)")
@@ -215,26 +215,28 @@ a running lab it cleans away what a killed one left on disk.
 	return c
 }
 
-// downTargets are the labs to take down: the one that is named, the only one,
-// or all.
+// downTargets are the labs to take down: the one that is named, or all, or the
+// only one that runs; with the latter also what dead ones left on disk.
 func downTargets(name string, all bool) ([]sandbox.Handle, error) {
 	if name != "" {
 		h, err := sandbox.Open(base(), name)
 		return []sandbox.Handle{h}, err
 	}
 	handles, err := sandbox.List(base())
-	if err != nil {
-		return nil, err
+	if err != nil || all {
+		return handles, err
 	}
-	if len(handles) == 0 && !all {
+	if len(handles) == 0 {
 		return nil, sandbox.ErrNotRunning
 	}
-	if len(handles) > 1 && !all {
-		names := make([]string, len(handles))
-		for i, h := range handles {
-			names[i] = h.Name
+	var running []string
+	for _, h := range handles {
+		if _, err := h.Running(); err == nil {
+			running = append(running, h.Name)
 		}
-		return nil, usageError{fmt.Errorf("several labs are there (%s): choose one with --name, or --all", strings.Join(names, ", "))}
+	}
+	if len(running) > 1 {
+		return nil, usageError{fmt.Errorf("several labs are running (%s): choose one with --name, or --all", strings.Join(running, ", "))}
 	}
 	return handles, nil
 }

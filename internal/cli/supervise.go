@@ -34,6 +34,9 @@ func newSupervise(s *streams) *cobra.Command {
 				return err
 			}
 			err = o.run(c.Context(), s, in)
+			if errors.Is(err, context.Canceled) {
+				return exitError(exitFailed) // the starter knows that it was interrupted
+			}
 			if err != nil && !errors.Is(err, walk.ErrNotHeld) {
 				in.Fail(err)
 				return exitError(exitFailed)

@@ -280,7 +280,7 @@ func (h Handle) Down(ctx context.Context) (was Record, cleaned bool, err error) 
 	}
 	lock, err := h.lockAfterDead(ctx)
 	if errors.Is(err, ErrRunning) {
-		return was, false, fmt.Errorf("lab %s: is being started or ended by another command; try again when that is done", h.Name)
+		return was, false, fmt.Errorf("lab %s: %w: it is being started or ended by another command; try again when that is done", h.Name, err)
 	}
 	if err != nil {
 		return was, false, err
