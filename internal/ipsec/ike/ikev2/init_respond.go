@@ -111,8 +111,8 @@ func groupWanted(g suite.Group) *wire.Notify {
 // rejected reports why an attempt of the peer came to nothing. Its message
 // proves nothing, so an SA that is up or being made is not touched.
 func (m *Machine) rejected(t *turn, d ike.Datagram, reason string) {
-	m.stranger(t, "negotiation failed", "remote", d.Remote, "reason", reason)
-	if m.status.phase == ike.Idle || m.status.phase == ike.Failed {
+	told := m.stranger(t, "negotiation failed", "remote", d.Remote, "reason", reason)
+	if told && (m.status.phase == ike.Idle || m.status.phase == ike.Failed) {
 		m.setPhase(t, m.status.phase, reason)
 	}
 }

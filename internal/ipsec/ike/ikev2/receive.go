@@ -13,12 +13,14 @@ import (
 const strangerQuiet = 5 * time.Second
 
 // stranger is a notice about a message that proves nothing about its sender.
-func (m *Machine) stranger(t *turn, text string, attrs ...any) {
+// It reports whether it was given.
+func (m *Machine) stranger(t *turn, text string, attrs ...any) bool {
 	if t.now.Before(m.quiet) {
-		return
+		return false
 	}
 	m.quiet = t.now.Add(strangerQuiet)
 	t.notice(levelWarn, text, attrs...)
+	return true
 }
 
 // receive takes one datagram. What is not authentic changes nothing but a

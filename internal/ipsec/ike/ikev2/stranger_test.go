@@ -158,3 +158,20 @@ func TestReplayFromElsewhereDoesNotMoveThePeer(t *testing.T) {
 		t.Errorf("got %v, want %v", got, before)
 	}
 }
+
+func TestStrangersCannotFloodTheStatus(t *testing.T) {
+	d := newDuo(t, nil)
+	d.Step(0, ike.Initiate{})
+	msg, err := wire.Parse(d.Sent[0].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		msg.Header.SPIi = uint64(i + 1)
+		msg.Payloads[0] = &wire.SA{Proposals: []wire.Proposal{{Protocol: wire.ProtoIKE, Transforms: []wire.Transform{{Type: wire.TypeEncr, ID: uint16(100 + i)}}}}}
+		d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: msg.Append(nil)})
+	}
+	if got := len(d.Ends[1].Phases); got != 1 {
+		t.Errorf("got %d changes of state, want 1 within %v", got, strangerQuiet)
+	}
+}
