@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"seikan/internal/ipsec/ike/suite"
@@ -117,7 +118,7 @@ func orDuration(d *time.Duration, def time.Duration) {
 // Validate checks what would make the gateway fail later. The error names the
 // tunnel, the field, the value and the rule.
 func (c Config) Validate() error {
-	ids, links := map[string]bool{}, map[string]bool{}
+	ids, links, peers := map[string]bool{}, map[string]bool{}, map[peer]string{}
 	for i, t := range c.Tunnels {
 		if t.ID == "" {
 			return fmt.Errorf("gateway %q: tunnel %d: ID is empty; every tunnel needs a name of its own", c.Name, i+1)
@@ -128,7 +129,11 @@ func (c Config) Validate() error {
 		if links[t.Interface] {
 			return fmt.Errorf("gateway %q: tunnel %s: Interface %q is used twice; each tunnel has its own TUN", c.Name, t.ID, t.Interface)
 		}
-		ids[t.ID], links[t.Interface] = true, true
+		between := peer{t.Outside.Local, t.Outside.Remote}
+		if other, ok := peers[between]; ok {
+			return fmt.Errorf("gateway %q: tunnel %s: Outside.Local and Remote are those of tunnel %s; IKE tells tunnels apart by them: give each a peer address of its own", c.Name, t.ID, other)
+		}
+		ids[t.ID], links[t.Interface], peers[between] = true, true, t.ID
 		if err := t.withDefaults().validate(); err != nil {
 			return fmt.Errorf("gateway %q: tunnel %s: %w", c.Name, t.ID, err)
 		}
@@ -138,8 +143,8 @@ func (c Config) Validate() error {
 
 func (t Tunnel) validate() error {
 	switch {
-	case t.Interface == "" || len(t.Interface) > 15:
-		return fmt.Errorf("Interface %q: a link name has 1 to 15 bytes", t.Interface)
+	case t.Interface == "" || len(t.Interface) > 15 || strings.ContainsAny(t.Interface, "/%: \t\n") || t.Interface == "." || t.Interface == "..":
+		return fmt.Errorf("Interface %q: a link name has 1 to 15 bytes, without spaces, slash, colon or percent sign", t.Interface)
 	case !t.Outside.Remote.Is4():
 		return fmt.Errorf("Outside.Remote %v: the peer's IPv4 address is required", t.Outside.Remote)
 	case t.PSK.Len() < 8 || t.PSK.Len() > 64:

@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,14 +28,14 @@ import (
 	"seikan/internal/ipsec/ike/ikev2"
 	"seikan/internal/linux/netapply"
 	"seikan/internal/linux/netspec"
-	"seikan/internal/secret"
 )
 
 // Options are how a gateway reaches the world.
 type Options struct {
 	Log *slog.Logger
-	// Outsides are sockets opened by somebody else. For any other local
-	// address the gateway opens its own, in its own namespace.
+	// Outsides are sockets opened by somebody else; Run closes them when it
+	// ends. For any other local address the gateway opens its own, in its own
+	// namespace.
 	Outsides []*udp.Outside
 }
 
@@ -59,10 +58,17 @@ type Gateway struct {
 	outsides map[netip.Addr]*udp.Outside
 	chosen   map[netip.Prefix]string
 	applied  *netspec.Spec
+	failed   map[string]failure // tunnels that do not run, by ID
 }
 
-// retryAfter is the pause after the kernel refused what we asked.
-const retryAfter = time.Second
+const (
+	// retryAfter is the pause after the kernel refused what we asked, and
+	// before a tunnel that broke is started again.
+	retryAfter = time.Second
+	// lookEvery is how often addresses and routes are compared with what they
+	// should be though nothing happened: others change them too.
+	lookEvery = 15 * time.Second
+)
 
 // A peer is the pair of addresses that tells which tunnel an IKE message is
 // for, as AWS tells them apart (vpn §3.2).
@@ -81,6 +87,7 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 		cookies:  ikev2.NewCookies(rand.Reader),
 		tunnels:  map[string]*running{},
 		outsides: map[netip.Addr]*udp.Outside{},
+		failed:   map[string]failure{},
 	}
 	g.engine = dataplane.New(dataplane.Config{Log: opts.Log, OnIKE: g.deliver})
 	for _, o := range opts.Outsides {
@@ -142,21 +149,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.converge(ctx); err != nil {
 		cancel(err) // what cannot start at all is said at once
 	}
-	retry := time.NewTimer(time.Hour)
-	defer retry.Stop()
-	for ctx.Err() == nil {
-		select {
-		case <-g.kick:
-		case <-retry.C:
-		case <-ctx.Done():
-			continue
-		}
-		retry.Reset(time.Hour)
-		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
-			g.log.Error("routes or tunnels are not as wanted; trying again", "err", err)
-			retry.Reset(retryAfter)
-		}
-	}
+	g.follow(ctx)
 	// Tunnels end first: they still have a word to send to their peers.
 	err := g.stopAll()
 	stopEngine()
@@ -167,72 +160,29 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return err
 }
 
-// converge makes the running tunnels those that are wanted, and the routes
-// those that the live tunnels call for.
-func (g *Gateway) converge(ctx context.Context) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !reflect.DeepEqual(g.want, g.have) {
-		if err := g.convergeTunnelsLocked(ctx); err != nil {
-			return err
-		}
-		g.have = g.want
-	}
-	up, mtu := map[string]bool{}, map[string]int{}
-	for id, r := range g.tunnels {
-		up[id], mtu[id] = r.up(), r.data.MTU()
-	}
-	g.chosen = choose(g.have.Tunnels, up, g.chosen)
-	want := spec(g.have, g.chosen, mtu)
-	if g.applied == nil || !reflect.DeepEqual(*g.applied, want) {
-		if _, err := g.host.Apply(ctx, want); err != nil {
-			return err
-		}
-		g.applied = &want
-	}
-	signal(g.changed)
-	return nil
-}
-
-// convergeTunnelsLocked stops tunnels that are unwanted or changed and starts
-// those that are missing. The caller holds g.mu.
-func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
-	wanted := map[string]Tunnel{}
-	for _, t := range g.want.Tunnels {
-		wanted[t.ID] = t
-	}
-	for id, r := range g.tunnels {
-		if t, ok := wanted[id]; !ok || !t.sameSession(r.cfg) {
-			r.stop()
-			delete(g.tunnels, id)
-		}
-	}
-	for _, t := range g.want.Tunnels {
-		if g.tunnels[t.ID] != nil {
+// follow converges whenever something happened, until ctx ends.
+func (g *Gateway) follow(ctx context.Context) {
+	timer := time.NewTimer(lookEvery)
+	defer timer.Stop()
+	said := ""
+	for ctx.Err() == nil {
+		select {
+		case <-g.kick:
+		case <-timer.C:
+			g.forgetApplied()
+		case <-ctx.Done():
 			continue
 		}
-		r, err := g.start(ctx, t.withDefaults())
-		if err != nil {
-			return fmt.Errorf("tunnel %s: %w", t.ID, err)
+		wait, text := lookEvery, ""
+		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
+			wait, text = retryAfter, err.Error()
 		}
-		r.cfg = t
-		g.tunnels[t.ID] = r
+		if text != "" && text != said { // said once, not every second
+			g.log.Error("routes or tunnels are not as wanted; trying until they are", "err", text)
+		}
+		said = text
+		timer.Reset(wait)
 	}
-	peers := map[peer]*running{}
-	for _, r := range g.tunnels {
-		peers[r.peer] = r
-	}
-	g.peers.Store(&peers)
-	return nil
-}
-
-// sameSession reports whether t and u differ at most in their routes, so that
-// the SAs of one serve the other.
-func (t Tunnel) sameSession(u Tunnel) bool {
-	samePSK := t.PSK.Equal(u.PSK)
-	t.Routes, u.Routes = nil, nil
-	t.PSK, u.PSK = secret.Secret{}, secret.Secret{} // compared in constant time above
-	return samePSK && reflect.DeepEqual(t, u)
 }
 
 // stopAll ends every tunnel and takes back what Apply made.
@@ -271,6 +221,8 @@ func (g *Gateway) Status() Status {
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
 			s.Tunnels = append(s.Tunnels, r.status())
+		} else {
+			s.Tunnels = append(s.Tunnels, g.failed[t.ID].status(t))
 		}
 		for _, p := range t.Routes {
 			if p = p.Masked(); !seen[p] {
@@ -298,7 +250,7 @@ func (g *Gateway) ask(ctx context.Context, id string, ev ike.Event) error {
 	r := g.tunnels[id]
 	g.mu.Unlock()
 	if r == nil {
-		return fmt.Errorf("no tunnel is called %q", id)
+		return fmt.Errorf("no tunnel that runs is called %q", id)
 	}
 	if !r.up() {
 		return fmt.Errorf("tunnel %s is %v, not up; there is nothing to rekey", id, r.tunnel.State().Phase)

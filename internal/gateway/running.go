@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
+	"io/fs"
+	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -33,27 +36,31 @@ type running struct {
 	cancel context.CancelFunc
 	close  func() // removes data from the engine
 	loop   sync.WaitGroup
-	err    error // how Run ended; read after loop
 
 	mu    sync.Mutex
 	wasUp bool
 	since time.Time
+	err   error // why it must be started again
 }
 
 // start opens the TUN of t, joins it to its outside socket and begins to talk
-// to the peer, or to wait for it.
-func (g *Gateway) start(ctx context.Context, t Tunnel) (_ *running, err error) {
-	local := t.Outside.Local
-	if !local.IsValid() {
-		if local, err = routeSource(t.Outside.Remote); err != nil {
-			return nil, err
-		}
-	}
-	outside, err := g.outsideLocked(local)
+// to the peer, or to wait for it. The caller holds g.mu.
+func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
+	path, err := pathOf(t.Outside)
 	if err != nil {
 		return nil, err
 	}
-	machine, err := ikev2.New(g.machineConfig(t, local))
+	between := peer{path.Local, t.Outside.Remote}
+	for id, other := range g.tunnels {
+		if other.peer == between {
+			return nil, fmt.Errorf("from %v to %v there is tunnel %s already; IKE could not tell them apart", path.Local, t.Outside.Remote, id)
+		}
+	}
+	outside, err := g.outsideLocked(path.Local)
+	if err != nil {
+		return nil, err
+	}
+	machine, err := ikev2.New(g.machineConfig(t, path.Local))
 	if err != nil {
 		return nil, err
 	}
@@ -61,22 +68,62 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := g.engine.AddTunnel(dataplane.TunnelConfig{
-		ID: t.ID, Dev: dev, Outside: outside, ReplayWindow: t.ReplayWindow, ICMPSource: insidePeer(t.Inside),
+	if !t.LocalTS.Addr().Is6() {
+		quietIPv6(t.Interface, g.log)
+	}
+	r := &running{since: time.Now(), peer: between}
+	r.data, err = g.engine.AddTunnel(dataplane.TunnelConfig{
+		ID: t.ID, Dev: dev, Outside: outside, ReplayWindow: t.ReplayWindow, PathMTU: path.MTU, ICMPSource: insidePeer(t.Inside),
+		Gone: func(err error) { r.fail(err); signal(g.kick) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &running{data: data, cancel: cancel, since: time.Now(), peer: peer{local, t.Outside.Remote}}
-	r.close = func() { g.engine.RemoveTunnel(data) }
+	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.close = func() { g.engine.RemoveTunnel(r.data) }
 	r.tunnel = tunnel.New(tunnel.Config{
-		Log: g.log.With("tunnel", t.ID), Machine: machine, DataPlane: data, Send: outside.SendIKE,
-		Sequence: func() uint64 { return data.Counters().Sequence },
+		Log: g.log.With("tunnel", t.ID), Machine: machine, DataPlane: r.data, Send: outside.SendIKE,
+		Sequence: func() uint64 { return r.data.Counters().Sequence },
 		Initiate: t.Initiate, Changed: func() { r.note(); signal(g.kick) },
 	})
-	r.loop.Go(func() { r.err = r.tunnel.Run(ctx) })
+	r.loop.Go(func() {
+		if err := r.tunnel.Run(ctx); err != nil {
+			r.fail(err)
+			signal(g.kick)
+		}
+	})
 	return r, nil
+}
+
+// maxPath is the MTU that no path between gateways is believed to exceed: the
+// Internet's. Our own link may well be larger.
+const maxPath = 1500
+
+// pathOf is the outside path of a tunnel. When our address is given, the
+// sockets may be another namespace's, whose routes we do not see: then the
+// path is the Internet's.
+func pathOf(o Outside) (udp.Path, error) {
+	path, err := udp.PathTo(o.Remote)
+	if o.Local.IsValid() {
+		if err != nil || path.Local != o.Local {
+			path.MTU = maxPath
+		}
+		path.Local, err = o.Local, nil
+	}
+	path.MTU = max(minPath, min(path.MTU, maxPath))
+	return path, err
+}
+
+// minPath is the least MTU that the data plane takes.
+const minPath = 576
+
+// quietIPv6 keeps the kernel from speaking IPv6 of its own accord on a TUN that
+// carries IPv4 only: its router solicitations would count as dropped packets.
+func quietIPv6(link string, log *slog.Logger) {
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link+"/disable_ipv6", []byte("1"), 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it does not exist without IPv6
+		log.Debug("IPv6 stays on", "interface", link, "err", err)
+	}
 }
 
 // outsideLocked returns the sockets of local, opening them if nobody did. The
@@ -91,16 +138,6 @@ func (g *Gateway) outsideLocked(local netip.Addr) (*udp.Outside, error) {
 	}
 	g.outsides[local] = o
 	return o, nil
-}
-
-// routeSource is the local address from which packets to remote would go.
-func routeSource(remote netip.Addr) (netip.Addr, error) {
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, udp.IKEPort)))
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("no route to the peer %v: %w", remote, err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 
 // machineConfig says to the protocol what t says to us. Its identities were
@@ -152,13 +189,29 @@ func (r *running) stop() {
 }
 
 // up reports whether the tunnel carries traffic.
-func (r *running) up() bool { return r.tunnel.State().Phase == ike.Established }
+func (r *running) up() bool { return r.tunnel.State().Phase == ike.Established && r.broken() == nil }
+
+// fail says why r must be started again; the first reason stays.
+func (r *running) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// broken is why r must be started again; nil when it need not.
+func (r *running) broken() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
 
 // note remembers when the tunnel last went up or down.
 func (r *running) note() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if up := r.up(); up != r.wasUp {
+	if up := r.tunnel.State().Phase == ike.Established; up != r.wasUp {
 		r.wasUp, r.since = up, time.Now()
 	}
 }

@@ -250,21 +250,6 @@ func (o *Outside) SendIKE(d ike.Datagram) error {
 // IsKeepalive reports whether b is a NAT keepalive (RFC 3948 section 2.3).
 func IsKeepalive(b []byte) bool { return len(b) == 1 && b[0] == 0xff }
 
-// LocalFor is the address that packets to remote leave from: o's own or, when
-// o is bound to 0.0.0.0, that of the route in the namespace of the calling
-// thread. Nothing is sent.
-func (o *Outside) LocalFor(remote netip.Addr) (netip.Addr, error) {
-	if !o.addr.IsUnspecified() {
-		return o.addr, nil
-	}
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, IKEPort)))
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("local address towards %v: %w", remote, err)
-	}
-	defer conn.Close()
-	return localOf(conn).Addr(), nil
-}
-
 // Close closes the sockets; readers and writers get net.ErrClosed.
 func (o *Outside) Close() error {
 	var errs []error

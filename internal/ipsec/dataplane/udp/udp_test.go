@@ -289,11 +289,19 @@ func TestUnspecifiedAddressTellsWhereADatagramWasSentTo(t *testing.T) {
 	if got, _ := collect(t, b.ike.NewReader(), 1); got[0].from.Addr() != local {
 		t.Errorf("IKE: got from %v, want %v", got[0].from, local)
 	}
-	if got, err := all.LocalFor(addrB); err != nil || got != addrA {
-		t.Errorf("local address by route: got %v, %v, want %v", got, err, addrA)
+}
+
+func TestPathIsThatOfTheRoute(t *testing.T) {
+	link, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got, err := b.LocalFor(addrA); err != nil || got != addrB {
-		t.Errorf("local address when bound: got %v, %v, want %v", got, err, addrB)
+	mtu := min(link.Attrs().MTU, 65535) // no IPv4 packet is larger
+	if got, err := PathTo(addrB); err != nil || got != (Path{Local: addrA, MTU: mtu}) {
+		t.Errorf("got %+v, %v, want from %v with the MTU of lo, %d", got, err, addrA, mtu)
+	}
+	if got, err := PathTo(netip.MustParseAddr("192.0.2.1")); err == nil {
+		t.Errorf("without a route: got %+v, want an error", got)
 	}
 }
 

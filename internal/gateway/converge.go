@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"seikan/internal/ipsec/dataplane/udp"
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/secret"
+)
+
+// A failure is why a tunnel does not run.
+type failure struct {
+	at  time.Time
+	err error
+}
+
+// converge makes the running tunnels those that are wanted, and the routes
+// those that the live tunnels call for. What fails keeps nothing else from
+// being done; the error joins it all.
+func (g *Gateway) converge(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeRoutesLocked(ctx))
+	signal(g.changed)
+	return err
+}
+
+// convergeTunnelsLocked stops tunnels that are unwanted, changed or broken and
+// starts those that are missing. The caller holds g.mu.
+func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
+	wanted := map[string]Tunnel{}
+	for _, t := range g.want.Tunnels {
+		wanted[t.ID] = t
+	}
+	g.endTunnelsLocked(wanted)
+	var errs []error
+	for _, t := range g.want.Tunnels {
+		if g.tunnels[t.ID] != nil {
+			continue
+		}
+		if f, ok := g.failed[t.ID]; !ok || time.Since(f.at) >= retryAfter {
+			g.startLocked(ctx, t)
+		}
+		if f, ok := g.failed[t.ID]; ok {
+			errs = append(errs, fmt.Errorf("tunnel %s: %w", t.ID, f.err))
+		}
+	}
+	g.have = g.want
+	peers := map[peer]*running{}
+	for _, r := range g.tunnels {
+		peers[r.peer] = r
+	}
+	g.peers.Store(&peers)
+	g.closeUnusedLocked()
+	return errors.Join(errs...)
+}
+
+// endTunnelsLocked stops the tunnels that must not go on as they are, and
+// forgets failures of tunnels that nobody wants. The caller holds g.mu.
+func (g *Gateway) endTunnelsLocked(wanted map[string]Tunnel) {
+	for id := range g.failed {
+		if _, ok := wanted[id]; !ok {
+			delete(g.failed, id)
+		}
+	}
+	for id, r := range g.tunnels {
+		t, ok := wanted[id]
+		broken := r.broken()
+		if ok && broken == nil && t.sameSession(r.cfg) && !r.moved() {
+			continue
+		}
+		r.stop()
+		delete(g.tunnels, id)
+		g.applied = nil // routes and addresses went with the TUN
+		if ok && broken != nil {
+			g.log.Error("tunnel broke; it is started again", "tunnel", id, "err", broken)
+			g.failed[id] = failure{time.Now(), broken}
+		}
+	}
+}
+
+// startLocked starts t, or remembers why that failed. The caller holds g.mu.
+func (g *Gateway) startLocked(ctx context.Context, t Tunnel) {
+	r, err := g.start(ctx, t.withDefaults())
+	if err != nil {
+		g.failed[t.ID] = failure{time.Now(), err}
+		return
+	}
+	r.cfg = t
+	g.tunnels[t.ID] = r
+	g.applied = nil // the TUN is new
+	delete(g.failed, t.ID)
+}
+
+// closeUnusedLocked closes the sockets that we opened for an address that no
+// tunnel uses any more. The caller holds g.mu.
+func (g *Gateway) closeUnusedLocked() {
+	used := map[netip.Addr]bool{}
+	for _, r := range g.tunnels {
+		used[r.peer.local] = true
+	}
+	for a, o := range g.outsides {
+		if used[a] || slices.Contains(g.opts.Outsides, o) {
+			continue
+		}
+		delete(g.outsides, a)
+		if err := o.Close(); err != nil {
+			g.log.Warn("closing outside sockets", "outside", o.String(), "err", err)
+		}
+	}
+}
+
+// convergeRoutesLocked lays the routes. The caller holds g.mu.
+func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
+	up, mtu := map[string]bool{}, map[string]int{}
+	for id, r := range g.tunnels {
+		up[id], mtu[id] = r.up(), r.data.MTU()
+	}
+	g.chosen = choose(g.have.Tunnels, up, g.chosen)
+	want := spec(g.have, g.chosen, mtu)
+	if g.applied != nil && reflect.DeepEqual(*g.applied, want) {
+		return nil
+	}
+	if _, err := g.host.Apply(ctx, want); err != nil {
+		g.applied = nil // who knows how much of it
+		return err
+	}
+	g.applied = &want
+	return nil
+}
+
+// forgetApplied makes the next converge look at the kernel again.
+func (g *Gateway) forgetApplied() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.applied = nil
+}
+
+// sameSession reports whether t and u differ at most in their routes, so that
+// the SAs of one serve the other.
+func (t Tunnel) sameSession(u Tunnel) bool {
+	samePSK := t.PSK.Equal(u.PSK)
+	t.Routes, u.Routes = nil, nil
+	t.PSK, u.PSK = secret.Secret{}, secret.Secret{} // compared in constant time above
+	return samePSK && reflect.DeepEqual(t, u)
+}
+
+// status is that of t, which does not run because of f.
+func (f failure) status(t Tunnel) TunnelStatus {
+	s := TunnelStatus{ID: t.ID, Interface: t.Interface, Inside: t.Inside, Phase: ike.Failed.String(), Since: f.at}
+	if f.err != nil {
+		s.Reason = f.err.Error()
+	}
+	return s
+}
+
+// moved reports whether our own address towards the peer is another than when
+// r was started, as after a new DHCP lease. Without a route it is not known
+// to be.
+func (r *running) moved() bool {
+	if r.cfg.Outside.Local.IsValid() {
+		return false
+	}
+	path, err := udp.PathTo(r.cfg.Outside.Remote)
+	return err == nil && path.Local != r.peer.local
+}
