@@ -6,29 +6,22 @@ import (
 	"strings"
 	"testing"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
 
 const (
-	alice = resource.Account("111111111111")
-	bob   = resource.Account("222222222222")
+	alice = cloudtest.Alice
+	bob   = cloudtest.Bob
 )
 
 // openStore opens a store in which alice has VPC vpc-a with subnets in two
 // zones and vpc-a2, and bob has vpc-b.
 func openStore(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	do(t, s, func(tx *store.Tx) error {
+	s := cloudtest.Open(t, store.Config{})
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		for id, owner := range map[resource.VPCID]resource.Account{"vpc-a": alice, "vpc-a2": alice, "vpc-b": bob} {
 			store.VPCs.Put(tx, id, resource.VPC{ID: id, OwnerID: owner, Region: "us-east-1", CIDR: netip.MustParsePrefix("10.0.0.0/16"), EnableDNSSupport: id != "vpc-a2"})
 		}
@@ -40,35 +33,10 @@ func openStore(t *testing.T) *store.Store {
 	return s
 }
 
-func do(t *testing.T, s *store.Store, fn func(*store.Tx) error) {
-	t.Helper()
-	if err := s.Update(t.Context(), fn); err != nil {
-		t.Fatal(err)
-	}
-}
-
-type rollBack struct{}
-
-func (rollBack) Error() string { return "roll back" }
-
-// refusal runs fn and returns its error; nothing is written.
-func refusal(t *testing.T, s *store.Store, fn func(*store.Tx) error) error {
-	t.Helper()
-	var got error
-	err := s.Update(t.Context(), func(tx *store.Tx) error {
-		got = fn(tx)
-		return rollBack{}
-	})
-	if err != (rollBack{}) {
-		t.Fatal(err)
-	}
-	return got
-}
-
 func createZone(t *testing.T, s *store.Store) resource.HostedZone {
 	t.Helper()
 	var z resource.HostedZone
-	do(t, s, func(tx *store.Tx) (err error) {
+	cloudtest.Do(t, s, func(tx *store.Tx) (err error) {
 		z, err = CreateHostedZone(tx, alice, CreateHostedZoneInput{Name: "Service.Example", CallerReference: "1", VPCID: "vpc-a"})
 		return err
 	})
@@ -138,7 +106,7 @@ func TestZoneOperationsRefuse(t *testing.T) {
 		}, "VPCAssociationAuthorizationNotFound"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := resource.CodeOf(refusal(t, s, c.fn)); got != c.want {
+			if got := resource.CodeOf(cloudtest.Refusal(t, s, c.fn)); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -148,7 +116,7 @@ func TestZoneOperationsRefuse(t *testing.T) {
 func TestAnotherAccountAssociatesAfterAuthorization(t *testing.T) {
 	s := openStore(t)
 	z := createZone(t, s)
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		if err := CreateVPCAssociationAuthorization(tx, alice, z.ID, "vpc-b"); err != nil {
 			return err
 		}
@@ -170,14 +138,14 @@ func TestChangesAreMadeTogetherOrNotAtAll(t *testing.T) {
 	s := openStore(t)
 	z := createZone(t, s)
 	a := set("WWW.service.example", "A", 60, "10.0.0.1", "10.0.0.2")
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		return ChangeResourceRecordSets(tx, alice, z.ID, []Change{
 			{Create, a},
 			{Create, set("*.service.example", "CNAME", 60, "www.service.example")},
 			{Upsert, aliasSet("service.example", "Z7HUB22UULQXV", "VPCE-1.vpce-svc-1.us-east-1.vpce.amazonaws.com")},
 		})
 	})
-	err := refusal(t, s, func(tx *store.Tx) error {
+	err := cloudtest.Refusal(t, s, func(tx *store.Tx) error {
 		err := ChangeResourceRecordSets(tx, alice, z.ID, []Change{{Create, set("x.service.example", "A", 60, "10.0.0.3")}, {Create, a}})
 		records, _ := ListResourceRecordSets(tx, alice, z.ID)
 		if slices.ContainsFunc(records, func(r resource.RecordSet) bool { return r.Name == "x.service.example." }) {
@@ -189,7 +157,7 @@ func TestChangesAreMadeTogetherOrNotAtAll(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		records, err := ListResourceRecordSets(tx, alice, z.ID)
 		if err != nil {
 			return err
@@ -237,7 +205,7 @@ func TestBadBatchesAreRefused(t *testing.T) {
 		{"UPSERT counts twice", many, "Number of records limit of 1000 exceeded."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := refusal(t, s, func(tx *store.Tx) error { return ChangeResourceRecordSets(tx, alice, z.ID, c.changes) })
+			err := cloudtest.Refusal(t, s, func(tx *store.Tx) error { return ChangeResourceRecordSets(tx, alice, z.ID, c.changes) })
 			if resource.CodeOf(err) != "InvalidChangeBatch" || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want InvalidChangeBatch with %q", err, c.want)
 			}
@@ -252,7 +220,7 @@ func directoryInput() CreateDirectoryInput {
 
 func TestADirectoryHasTwoForwarders(t *testing.T) {
 	s := openStore(t)
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		d, err := CreateDirectory(tx, alice, directoryInput())
 		if err != nil {
 			return err
@@ -297,7 +265,7 @@ func TestBadDirectoriesAreRefused(t *testing.T) {
 		"another VPC's subnets": func(in *CreateDirectoryInput) { in.VPCID = "vpc-a2" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := refusal(t, s, func(tx *store.Tx) error {
+			err := cloudtest.Refusal(t, s, func(tx *store.Tx) error {
 				in := directoryInput()
 				if edit != nil {
 					edit(&in)

@@ -8,6 +8,7 @@ import (
 
 	mdns "github.com/miekg/dns"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/dns/server"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
@@ -20,7 +21,7 @@ func storedRows(t *testing.T) Snapshot {
 	st := openStore(t)
 	z := createZone(t, st)
 	var s Snapshot
-	do(t, st, func(tx *store.Tx) error {
+	cloudtest.Do(t, st, func(tx *store.Tx) error {
 		if _, err := CreateDirectory(tx, alice, directoryInput()); err != nil {
 			return err
 		}

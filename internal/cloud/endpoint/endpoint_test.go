@@ -1,24 +1,20 @@
 package endpoint
 
 import (
-	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 const (
-	alice = resource.Account("111111111111") // consumer
-	bob   = resource.Account("222222222222") // provider
-	carol = resource.Account("333333333333")
+	alice = cloudtest.Alice
+	bob   = cloudtest.Bob
+	carol = cloudtest.Carol
 
 	balancer = resource.LoadBalancerARN("arn:aws:elasticloadbalancing:us-east-1:222222222222:loadbalancer/net/web/0123456789abcdef")
 )
@@ -27,16 +23,8 @@ const (
 // b and (twice) c, and bob a load balancer with nodes in zones a and b.
 func openStore(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	do(t, s, func(tx *store.Tx) error {
+	s := cloudtest.Open(t, store.Config{})
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		store.VPCs.Put(tx, "vpc-a", resource.VPC{ID: "vpc-a", OwnerID: alice, Region: "us-east-1",
 			CIDR: netip.MustParsePrefix("10.0.0.0/16"), DefaultGroup: "sg-a"})
 		store.SecurityGroups.Put(tx, "sg-a", resource.SecurityGroup{ID: "sg-a", OwnerID: alice, VPCID: "vpc-a", Name: "default"})
@@ -56,36 +44,11 @@ func openStore(t *testing.T) *store.Store {
 	return s
 }
 
-func do(t *testing.T, s *store.Store, fn func(*store.Tx) error) {
-	t.Helper()
-	if err := s.Update(t.Context(), fn); err != nil {
-		t.Fatal(err)
-	}
-}
-
-type rollBack struct{}
-
-func (rollBack) Error() string { return "roll back" }
-
-// code runs fn and returns the code of its error; nothing is written.
-func code(t *testing.T, s *store.Store, fn func(*store.Tx) error) string {
-	t.Helper()
-	var got error
-	err := s.Update(t.Context(), func(tx *store.Tx) error {
-		got = fn(tx)
-		return rollBack{}
-	})
-	if err != (rollBack{}) {
-		t.Fatal(err)
-	}
-	return resource.CodeOf(got)
-}
-
 // offer makes bob's service, which alice may use.
 func offer(t *testing.T, s *store.Store) resource.EndpointService {
 	t.Helper()
 	var svc resource.EndpointService
-	do(t, s, func(tx *store.Tx) (err error) {
+	cloudtest.Do(t, s, func(tx *store.Tx) (err error) {
 		svc, err = CreateVpcEndpointServiceConfiguration(tx, bob, CreateServiceInput{LoadBalancerARNs: []resource.LoadBalancerARN{balancer}})
 		if err != nil {
 			return err
@@ -103,7 +66,7 @@ func input(svc resource.EndpointService) CreateVpcEndpointInput {
 func connect(t *testing.T, s *store.Store, svc resource.EndpointService) resource.Endpoint {
 	t.Helper()
 	var ep resource.Endpoint
-	do(t, s, func(tx *store.Tx) (err error) {
+	cloudtest.Do(t, s, func(tx *store.Tx) (err error) {
 		ep, err = CreateVpcEndpoint(tx, alice, input(svc))
 		return err
 	})
@@ -134,7 +97,7 @@ func TestAnEndpointHasInterfacesNodesAndNames(t *testing.T) {
 	if want := "com.amazonaws.vpce.us-east-1." + string(svc.ID); svc.Name != want {
 		t.Errorf("service name: got %s, want %s", svc.Name, want)
 	}
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		eni, _ := store.NetworkInterfaces.Get(tx, a.NetworkInterfaceID)
 		if want := "VPC Endpoint Interface " + string(ep.ID); eni.Description != want || !eni.RequesterManaged || eni.Namespace != a.Namespace ||
 			!slices.Equal(eni.Groups, []resource.SecurityGroupID{"sg-a"}) {
@@ -147,7 +110,7 @@ func TestAnEndpointHasInterfacesNodesAndNames(t *testing.T) {
 func TestAZoneWithoutANodeFallsBackToAnother(t *testing.T) {
 	s := openStore(t)
 	svc := offer(t, s)
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		in := input(svc)
 		in.SubnetIDs = []resource.SubnetID{"c"}
 		ep, err := CreateVpcEndpoint(tx, alice, in)
@@ -241,7 +204,7 @@ func TestOperationsRefuse(t *testing.T) {
 		}, "InvalidVpcEndpointId.NotFound"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := code(t, s, c.fn); got != c.want {
+			if got := cloudtest.Code(t, s, c.fn); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -263,7 +226,7 @@ func TestPermissionsDecideWhoSeesAService(t *testing.T) {
 		}
 		return len(list) == 1
 	}
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		if !sees(tx, alice) || !sees(tx, bob) || sees(tx, carol) {
 			t.Error("with alice permitted: want alice and bob to see it, and carol not")
 		}
@@ -295,7 +258,7 @@ func TestProviderDecisionsMoveStates(t *testing.T) {
 		{true, true, "available"},
 		{false, true, "rejected"},
 	} {
-		do(t, s, func(tx *store.Tx) error {
+		cloudtest.Do(t, s, func(tx *store.Tx) error {
 			decide := RejectVpcEndpointConnections
 			if step.accept {
 				decide = AcceptVpcEndpointConnections
@@ -314,7 +277,7 @@ func TestProviderDecisionsMoveStates(t *testing.T) {
 			return nil
 		})
 	}
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		if failed := DeleteVpcEndpoints(tx, bob, ep.ID); len(failed) != 1 || resource.CodeOf(failed[0].Err) != "InvalidVpcEndpoint.NotFound" {
 			t.Errorf("the provider deletes it: got %v, want InvalidVpcEndpoint.NotFound", failed)
 		}
@@ -334,7 +297,7 @@ func TestProviderDecisionsMoveStates(t *testing.T) {
 func TestServicesWithoutAcceptanceConnectAtOnce(t *testing.T) {
 	s := openStore(t)
 	svc := offer(t, s)
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		_, err := ModifyVpcEndpointServiceConfiguration(tx, bob, svc.ID, false)
 		return err
 	})
@@ -347,7 +310,7 @@ func TestTheSameTokenMakesOneEndpoint(t *testing.T) {
 	s := openStore(t)
 	in := input(offer(t, s))
 	in.ClientToken = "once"
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		first, err := CreateVpcEndpoint(tx, alice, in)
 		if err != nil {
 			return err
@@ -382,18 +345,5 @@ func TestPlanReadsLikeIpAndNft(t *testing.T) {
 	if want := []Cut{{"vpce-c"}, {"vpce-d"}}; !slices.Equal(p.Cuts, want) {
 		t.Errorf("Cuts: got %v, want %v", p.Cuts, want)
 	}
-	path := filepath.Join("testdata", "plan.txt")
-	got := p.Spec.String()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs, got:\n%s", path, got)
-	}
+	cloudtest.Golden(t, "plan.txt", p.Spec.String())
 }

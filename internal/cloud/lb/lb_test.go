@@ -1,42 +1,29 @@
 package lb
 
 import (
-	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/lb/health"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 const (
-	alice = resource.Account("111111111111")
-	bob   = resource.Account("222222222222")
+	alice = cloudtest.Alice
+	bob   = cloudtest.Bob
 )
 
 // openStore opens a store in which bob has VPC vpc-b with subnets in zones a and
 // b, a group and an instance in each zone.
 func openStore(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), NoSync: true,
-		Now: func() time.Time { return time.Unix(1700000000, 0) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	do(t, s, func(tx *store.Tx) error {
+	s := cloudtest.Open(t, store.Config{Now: func() time.Time { return time.Unix(1700000000, 0) }})
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		store.VPCs.Put(tx, "vpc-b", resource.VPC{ID: "vpc-b", OwnerID: bob, Region: "us-east-1",
 			CIDR: netip.MustParsePrefix("192.168.1.0/24"), DefaultGroup: "sg-b"})
 		store.SecurityGroups.Put(tx, "sg-b", resource.SecurityGroup{ID: "sg-b", OwnerID: bob, VPCID: "vpc-b", Name: "default"})
@@ -56,33 +43,6 @@ func openStore(t *testing.T) *store.Store {
 	})
 	return s
 }
-
-func do(t *testing.T, s *store.Store, fn func(*store.Tx) error) {
-	t.Helper()
-	if err := s.Update(t.Context(), fn); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// code runs fn and returns the code of its error; nothing is written.
-func code(t *testing.T, s *store.Store, fn func(*store.Tx) error) string {
-	t.Helper()
-	var got error
-	err := s.Update(t.Context(), func(tx *store.Tx) error {
-		got = fn(tx)
-		return errRollBack
-	})
-	if err != errRollBack {
-		t.Fatal(err)
-	}
-	return resource.CodeOf(got)
-}
-
-type rollBack struct{}
-
-func (rollBack) Error() string { return "roll back" }
-
-var errRollBack error = rollBack{}
 
 func lbInput() CreateLoadBalancerInput {
 	return CreateLoadBalancerInput{Name: "web", Type: "network", Scheme: resource.SchemeInternal,
@@ -104,7 +64,7 @@ type built struct {
 func build(t *testing.T, s *store.Store) built {
 	t.Helper()
 	var out built
-	do(t, s, func(tx *store.Tx) (err error) {
+	cloudtest.Do(t, s, func(tx *store.Tx) (err error) {
 		if out.lb, err = CreateLoadBalancer(tx, bob, lbInput()); err != nil {
 			return err
 		}
@@ -132,7 +92,7 @@ func TestCreateLoadBalancerMakesANodeInEachZone(t *testing.T) {
 	if len(b.Nodes) != 2 || b.Nodes[0].Zone != "us-east-1a" || b.Nodes[1].Zone != "us-east-1b" {
 		t.Fatalf("Nodes: got %+v, want one in each zone", b.Nodes)
 	}
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		eni, _ := store.NetworkInterfaces.Get(tx, b.Nodes[0].NetworkInterfaceID)
 		if want := "ELB net/web/" + b.Hex; eni.Description != want || !eni.RequesterManaged || eni.Type != resource.InterfaceLoadBalancer {
 			t.Errorf("interface: got %+v, want a requester-managed one, description %q", eni, want)
@@ -256,7 +216,7 @@ func TestOperationsRefuse(t *testing.T) {
 		{"delete another account's listener", func(tx *store.Tx) error { return DeleteListener(tx, alice, have.listener.ARN) }, "ListenerNotFound"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := code(t, s, c.fn); got != c.want {
+			if got := cloudtest.Code(t, s, c.fn); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -266,7 +226,7 @@ func TestOperationsRefuse(t *testing.T) {
 func TestUnknownAttributesFailWithTheTextThatClientsMatch(t *testing.T) {
 	s := openStore(t)
 	have := build(t, s)
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		_, err := ModifyLoadBalancerAttributes(tx, bob, have.lb.ARN, map[string]string{"zonal_shift.config.enabled": "true"})
 		if want := "attribute key 'zonal_shift.config.enabled' is not supported"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
@@ -278,7 +238,7 @@ func TestUnknownAttributesFailWithTheTextThatClientsMatch(t *testing.T) {
 func TestALoadBalancerHasAtMostFiftyListeners(t *testing.T) {
 	s := openStore(t)
 	have := build(t, s)
-	got := code(t, s, func(tx *store.Tx) error {
+	got := cloudtest.Code(t, s, func(tx *store.Tx) error {
 		for port := 1; port <= 49; port++ {
 			in := CreateListenerInput{LoadBalancerARN: have.lb.ARN, Protocol: "TCP", Port: port, TargetGroupARN: have.group.ARN}
 			if _, err := CreateListener(tx, bob, in); err != nil {
@@ -296,7 +256,7 @@ func TestALoadBalancerHasAtMostFiftyListeners(t *testing.T) {
 func TestDeletingEverythingLeavesNothing(t *testing.T) {
 	s := openStore(t)
 	have := build(t, s)
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		RecordHealth(tx, MakePlan(Load(tx)).Probes[0].Key, health.Status{State: resource.HealthHealthy})
 		for range 2 { // the second time nothing is there, and that is no error
 			if err := DeleteLoadBalancer(tx, bob, have.lb.ARN); err != nil {
@@ -328,7 +288,7 @@ func TestHealthGoesFromProbeToDescription(t *testing.T) {
 		}
 		return out
 	}
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		want := []string{"192.168.1.20:443 initial Elb.RegistrationInProgress", "192.168.1.20:8443 initial Elb.RegistrationInProgress",
 			"192.168.1.150:443 initial Elb.RegistrationInProgress"}
 		if got := states(tx); !slices.Equal(got, want) {
@@ -355,7 +315,7 @@ func TestHealthGoesFromProbeToDescription(t *testing.T) {
 		}
 		return nil
 	})
-	do(t, s, func(tx *store.Tx) error {
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		if err := DeregisterTargets(tx, bob, have.group.ARN, []TargetDescription{{ID: "i-1", Port: 8443}}); err != nil {
 			return err
 		}
@@ -365,22 +325,4 @@ func TestHealthGoesFromProbeToDescription(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-// golden compares got with a file of testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs, got:\n%s", path, got)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 )
 
@@ -49,7 +50,7 @@ func TestPlanReadsLikeNft(t *testing.T) {
 	if err := p.Spec.Validate(); err != nil {
 		t.Error(err)
 	}
-	golden(t, "plan.txt", p.Spec.String()+probes(p))
+	cloudtest.Golden(t, "plan.txt", p.Spec.String()+probes(p))
 }
 
 func probes(p Plan) string {

@@ -1,25 +1,22 @@
 package vpc_test
 
 import (
-	"context"
-	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpc"
-	"seikan/internal/linux/netapply"
 	"seikan/internal/linux/netspec"
 )
 
 // wantPing tries echo requests from a namespace. An answer that must come has
 // seconds, since a new link loses what is sent before it is quite up; one that
 // must not come has one.
-func wantPing(t *testing.T, what string, h *netapply.Host, from string, to netip.Addr, want bool) {
+func wantPing(t *testing.T, what string, h *cloudtest.Ground, from string, to netip.Addr, want bool) {
 	t.Helper()
 	args := []string{"-c1", "-W1", to.String()}
 	if want {
@@ -32,14 +29,8 @@ func wantPing(t *testing.T, what string, h *netapply.Host, from string, to netip
 }
 
 // connects reports whether a TCP connection from a namespace to addr opens.
-func connects(t *testing.T, h *netapply.Host, from string, to netip.AddrPort) bool {
-	t.Helper()
-	var conn net.Conn
-	err := h.In(from, func() (err error) {
-		d := net.Dialer{Timeout: time.Second}
-		conn, err = d.DialContext(t.Context(), "tcp4", to.String())
-		return err
-	})
+func connects(g *cloudtest.Ground, from string, to netip.AddrPort) bool {
+	conn, err := g.Dial(from, to.String(), time.Second)
 	if err != nil {
 		return false
 	}
@@ -47,47 +38,15 @@ func connects(t *testing.T, h *netapply.Host, from string, to netip.AddrPort) bo
 	return true
 }
 
-// listen serves TCP on port in a namespace until the test ends.
-func listen(t *testing.T, h *netapply.Host, ns string, port int) {
-	t.Helper()
-	var ln net.Listener
-	check(t, h.In(ns, func() (err error) {
-		ln, err = net.Listen("tcp4", fmt.Sprintf(":%d", port))
-		return err
-	}))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			conn.Close()
-		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-done })
-}
-
 // A machine is a store and a network whose namespaces follow it.
 type machine struct {
 	*store.Store
-	*netapply.Host
+	*cloudtest.Ground
 }
 
 func newMachine(t *testing.T) machine {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), NoSync: true})
-	check(t, err)
-	h := netapply.New(netapply.Options{})
-	t.Cleanup(func() {
-		if _, err := h.Apply(context.Background(), netspec.Spec{}); err != nil {
-			t.Errorf("Apply of nothing: %v", err)
-		}
-		h.Close()
-		s.Close()
-	})
-	return machine{s, h}
+	return machine{cloudtest.Open(t, store.Config{}), cloudtest.NewGround(t)}
 }
 
 // apply makes the plan of the store, and more besides, true.
@@ -95,10 +54,7 @@ func (m machine) apply(t *testing.T, more ...netspec.Spec) {
 	t.Helper()
 	var plan vpc.Plan
 	in(t, m.Store, func(tx *store.Tx) { plan = must[vpc.Plan](t)(vpc.MakePlan(vpc.Load(tx))) })
-	spec := must[netspec.Spec](t)(netspec.Merge(append(more, plan.Spec)...))
-	if _, err := m.Apply(t.Context(), spec); err != nil {
-		t.Fatalf("Apply: %v", err)
-	}
+	m.Lay(append(more, plan.Spec)...)
 }
 
 func want(t *testing.T, what string, got, want bool) {
@@ -122,14 +78,14 @@ func TestGroupsHoldInTheKernel(t *testing.T) {
 		client = must[resource.Instance](t)(vpc.RunInstance(tx, alice, vpc.RunInstanceInput{SubnetID: n.subnet.ID, Namespace: "client"}))
 	})
 	m.apply(t)
-	listen(t, m.Host, "server", 80)
-	listen(t, m.Host, "server", 81)
+	m.Listen("server", ":80")
+	m.Listen("server", ":81")
 	port := func(p uint16) netip.AddrPort { return netip.AddrPortFrom(server.PrivateIP, p) }
-	wantPing(t, "the subnet's router", m.Host, "client", resource.RouterAddress(n.subnet.CIDR), true)
-	wantPing(t, "the resolver", m.Host, "client", resource.ResolverAddress(n.vpc.CIDR), false)
-	wantPing(t, "the server, which allows TCP 80", m.Host, "client", server.PrivateIP, false)
-	want(t, "connect to port 80", connects(t, m.Host, "client", port(80)), true)
-	want(t, "connect to port 81", connects(t, m.Host, "client", port(81)), false)
+	wantPing(t, "the subnet's router", m.Ground, "client", resource.RouterAddress(n.subnet.CIDR), true)
+	wantPing(t, "the resolver", m.Ground, "client", resource.ResolverAddress(n.vpc.CIDR), false)
+	wantPing(t, "the server, which allows TCP 80", m.Ground, "client", server.PrivateIP, false)
+	want(t, "connect to port 80", connects(m.Ground, "client", port(80)), true)
+	want(t, "connect to port 81", connects(m.Ground, "client", port(81)), false)
 
 	// The client spoke to its neighbour and never asked for it.
 	neighbours, err := m.CommandIn(t.Context(), "client", "ip", "-4", "neigh", "show", "dev", "eth0")
@@ -142,8 +98,8 @@ func TestGroupsHoldInTheKernel(t *testing.T) {
 		check(t, vpc.RevokeSecurityGroupEgress(tx, alice, web.ID, resource.Permission{Protocol: resource.AllProtocols, CIDR: block("0.0.0.0/0")}))
 	})
 	m.apply(t)
-	wantPing(t, "the server once it allows it", m.Host, "client", server.PrivateIP, true)
-	wantPing(t, "from a group without egress", m.Host, "server", client.PrivateIP, false)
+	wantPing(t, "the server once it allows it", m.Ground, "client", server.PrivateIP, true)
+	wantPing(t, "from a group without egress", m.Ground, "server", client.PrivateIP, false)
 
 	const stolen = "10.0.1.77"
 	if out, err := m.CommandIn(t.Context(), "client", "ip", "addr", "replace", stolen+"/24", "dev", "eth0"); err != nil {
@@ -182,15 +138,15 @@ func TestTheGatewaysLinkHoldsInTheKernel(t *testing.T) {
 		},
 	}}}
 	m.apply(t, gateway)
-	wantPing(t, "the server from the site, no rule", m.Host, "gateway", server.PrivateIP, false)
-	wantPing(t, "the site from the server", m.Host, "server", site, true)
-	wantPing(t, "the router from the site", m.Host, "gateway", resource.RouterAddress(n.subnet.CIDR), false)
+	wantPing(t, "the server from the site, no rule", m.Ground, "gateway", server.PrivateIP, false)
+	wantPing(t, "the site from the server", m.Ground, "server", site, true)
+	wantPing(t, "the router from the site", m.Ground, "gateway", resource.RouterAddress(n.subnet.CIDR), false)
 
 	in(t, m.Store, func(tx *store.Tx) {
 		check(t, vpc.AuthorizeSecurityGroupIngress(tx, alice, n.vpc.DefaultGroup, resource.Permission{Protocol: resource.ICMP, FromPort: 8, ToPort: -1, CIDR: block("192.168.1.0/24")}))
 	})
 	m.apply(t, gateway)
-	wantPing(t, "the server from the site once it allows it", m.Host, "gateway", server.PrivateIP, true)
+	wantPing(t, "the server from the site once it allows it", m.Ground, "gateway", server.PrivateIP, true)
 
 	in(t, m.Store, func(tx *store.Tx) {
 		for _, c := range store.VPNConnections.List(tx) {
@@ -199,5 +155,5 @@ func TestTheGatewaysLinkHoldsInTheKernel(t *testing.T) {
 		}
 	})
 	m.apply(t, gateway)
-	wantPing(t, "the site with all tunnels down", m.Host, "server", site, false)
+	wantPing(t, "the site with all tunnels down", m.Ground, "server", site, false)
 }

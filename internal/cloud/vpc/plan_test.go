@@ -1,22 +1,17 @@
 package vpc_test
 
 import (
-	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/ipam"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpc"
 	"seikan/internal/nettest"
 )
-
-// update rewrites the golden files.
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { nettest.Main(m) }
 
@@ -30,15 +25,7 @@ func golden(t *testing.T, tx *store.Tx, name string) {
 	if err := plan.Spec.Validate(); err != nil && !strings.Contains(err.Error(), resource.VPNGatewayLink) {
 		t.Errorf("Validate: %v", err) // the gateway's link is in cloud/vpn's plan
 	}
-	got := plan.Spec.String()
-	path := filepath.Join("testdata", name+".txt")
-	if *update {
-		check(t, os.WriteFile(path, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(path)
-	if err != nil || got != string(want) {
-		t.Errorf("%s (%v): got\n%s", path, err, got)
-	}
+	cloudtest.Golden(t, name+".txt", plan.Spec.String())
 }
 
 func TestPlanOfAnEmptyVPC(t *testing.T) {

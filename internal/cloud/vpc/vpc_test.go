@@ -5,14 +5,15 @@ import (
 	"net/netip"
 	"testing"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpc"
 )
 
 const (
-	alice = resource.Account("111111111111")
-	bob   = resource.Account("222222222222")
+	alice = cloudtest.Alice
+	bob   = cloudtest.Bob
 )
 
 // A counting reader makes ids that differ from one another and are the same in
@@ -32,20 +33,13 @@ func (c *counting) Read(b []byte) (int, error) {
 
 func open(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), NoSync: true, Rand: &counting{}})
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
+	return cloudtest.Open(t, store.Config{Rand: &counting{}})
 }
 
 // in runs fn in one transaction, which must succeed.
 func in(t *testing.T, s *store.Store, fn func(*store.Tx)) {
 	t.Helper()
-	if err := s.Update(t.Context(), func(tx *store.Tx) error { fn(tx); return nil }); err != nil {
-		t.Fatalf("Update: %v", err)
-	}
+	cloudtest.Do(t, s, func(tx *store.Tx) error { fn(tx); return nil })
 }
 
 // must ends the test at an error and returns the value.

@@ -1,13 +1,12 @@
 package vpn
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
 
-	"seikan/internal/linux/netapply"
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/linux/netspec"
 	"seikan/internal/nettest"
 )
@@ -43,22 +42,12 @@ func around() netspec.Spec {
 // the router to the instance and is answered; one that pretends to come from
 // the VPC, sent before it, never arrives.
 func TestAGatewayCarriesBothWaysAndChecksSources(t *testing.T) {
-	h := netapply.New(netapply.Options{})
-	t.Cleanup(func() {
-		if _, err := h.Apply(context.Background(), netspec.Spec{}); err != nil {
-			t.Error(err)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	h := cloudtest.NewGround(t)
 	spec, err := netspec.Merge(MakePlan(snapshot()).Spec, around())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Apply(t.Context(), spec); err != nil {
-		t.Fatal(err)
-	}
+	h.Lay(spec)
 	if again, err := h.Apply(t.Context(), spec); err != nil || len(again.Changes) > 0 {
 		t.Errorf("applied again: got changes %v and %v, want none", again.Changes, err)
 	}
@@ -90,7 +79,7 @@ func TestAGatewayCarriesBothWaysAndChecksSources(t *testing.T) {
 }
 
 // socket opens a UDP socket in a namespace until the test ends.
-func socket(t *testing.T, h *netapply.Host, namespace, addr string) *net.UDPConn {
+func socket(t *testing.T, h *cloudtest.Ground, namespace, addr string) *net.UDPConn {
 	t.Helper()
 	var conn *net.UDPConn
 	err := h.In(namespace, func() (err error) {

@@ -3,12 +3,11 @@ package vpn
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/secret"
 )
@@ -67,30 +66,12 @@ func describe(workers []Worker) string {
 	return b.String()
 }
 
-// golden compares text with a file of testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
-	}
-}
-
 func TestThePlanOfTwoGateways(t *testing.T) {
 	p := MakePlan(snapshot())
 	if err := p.Spec.Validate(); err != nil {
 		t.Error(err)
 	}
-	golden(t, "plan.txt", p.Spec.String()+describe(p.Workers))
+	cloudtest.Golden(t, "plan.txt", p.Spec.String()+describe(p.Workers))
 }
 
 func TestAWorkerHasTheKeysOfItsTunnels(t *testing.T) {

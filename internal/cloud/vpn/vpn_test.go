@@ -1,23 +1,20 @@
 package vpn
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 const (
-	alice = resource.Account("111111111111")
-	bob   = resource.Account("222222222222")
+	alice = cloudtest.Alice
+	bob   = cloudtest.Bob
 )
 
 // A cloud is a store in which alice has the VPCs vpc-1 and vpc-2 and bob has
@@ -31,16 +28,7 @@ type cloud struct {
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	c := &cloud{T: t, now: time.Unix(1700000000, 500)}
-	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), NoSync: true, Now: func() time.Time { return c.now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	c.store = s
+	c.store = cloudtest.Open(t, store.Config{Now: func() time.Time { return c.now }})
 	c.do(func(tx *store.Tx) error {
 		putVPC(tx, "vpc-1", alice, "10.0.0.0/16")
 		putVPC(tx, "vpc-2", alice, "10.1.0.0/16")
@@ -65,9 +53,7 @@ func putPool(tx *store.Tx, name string, addrs ...string) {
 
 func (c *cloud) do(fn func(*store.Tx) error) {
 	c.Helper()
-	if err := c.store.Update(c.Context(), fn); err != nil {
-		c.Fatal(err)
-	}
+	cloudtest.Do(c, c.store, fn)
 }
 
 func (c *cloud) realise() {
@@ -82,23 +68,7 @@ func (c *cloud) realise() {
 // writes nothing.
 func (c *cloud) refused(code string, fn func(*store.Tx) error, words ...string) {
 	c.Helper()
-	rollBack := errors.New("roll back")
-	var got error
-	err := c.store.Update(c.Context(), func(tx *store.Tx) error {
-		got = fn(tx)
-		return rollBack
-	})
-	if !errors.Is(err, rollBack) {
-		c.Fatal(err)
-	}
-	if resource.CodeOf(got) != code {
-		c.Errorf("code: got %q (%v), want %q", resource.CodeOf(got), got, code)
-	}
-	for _, w := range words {
-		if !strings.Contains(text(got), w) {
-			c.Errorf("error %q does not name %q", text(got), w)
-		}
-	}
+	cloudtest.WantRefusal(c, c.store, code, fn, words...)
 }
 
 // connection reads one connection back.
