@@ -316,7 +316,11 @@ func (m *Machine) respondChild(t *turn, s *sa, r received, old *child, nonce *wi
 	nr := m.random(t, nonceLen)
 	c, answer, reason := m.childRequested(t, s, suite.KeyInput{Ni: nonce.Data, Nr: nr}, r.list, childTerms{pfs: true})
 	if c == nil {
-		t.notice(levelWarn, "peer's CREATE_CHILD_SA is refused", "reason", reason)
+		level := levelWarn
+		if _, again := wire.FindNotify(answer, wire.InvalidKEPayload); again {
+			level = levelDebug // it will come again with that group
+		}
+		t.notice(level, "peer's CREATE_CHILD_SA is refused", "reason", reason)
 		m.reply(t, s, r, answer...)
 		return
 	}
