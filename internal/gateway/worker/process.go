@@ -31,6 +31,10 @@ import (
 // clean up before it is killed.
 const stopGrace = 3 * time.Second
 
+// writeGrace is how long a worker may leave an order unread: its main loop
+// reads at once unless it is stuck.
+const writeGrace = 5 * time.Second
+
 // Options are what Start needs.
 type Options struct {
 	Command []string              // program and arguments, such as "/proc/self/exe", "gateway-worker"
@@ -47,7 +51,7 @@ type Options struct {
 // A Process is a running worker.
 type Process struct {
 	cmd    *exec.Cmd
-	stdin  io.WriteCloser
+	stdin  *os.File
 	status atomic.Pointer[gateway.Status]
 	loops  sync.WaitGroup
 	done   chan struct{} // closed when the process has ended
@@ -72,36 +76,41 @@ func Start(opts Options) (*Process, error) {
 		return nil, err
 	}
 	defer statusW.Close()
-	cmd := exec.Command(opts.Command[0], opts.Command[1:]...)
-	cmd.Stderr = opts.Stderr
-	cmd.ExtraFiles = append([]*os.File{statusW}, opts.Files...)
-	// The worker outlives a control plane that crashes and is adopted by
-	// nobody: it goes when its standard input closes and it is told to.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	stdin, err := cmd.StdinPipe()
+	ordersR, ordersW, err := os.Pipe()
 	if err != nil {
 		statusR.Close()
 		return nil, err
 	}
+	defer ordersR.Close()
+	cmd := exec.Command(opts.Command[0], opts.Command[1:]...)
+	cmd.Stdin, cmd.Stderr = ordersR, opts.Stderr
+	cmd.ExtraFiles = append([]*os.File{statusW}, opts.Files...)
+	// The worker outlives a control plane that crashes and is adopted by
+	// nobody: it goes when its standard input closes and it is told to.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := opts.Start(cmd); err != nil {
 		statusR.Close()
+		ordersW.Close()
 		return nil, err
 	}
-	p := &Process{cmd: cmd, stdin: stdin, done: make(chan struct{})}
+	p := &Process{cmd: cmd, stdin: ordersW, done: make(chan struct{})}
 	p.loops.Go(func() { p.readStatus(statusR, opts.Changed) })
 	go func() {
 		p.err = cmd.Wait()
 		p.loops.Wait()
+		ordersW.Close()
 		close(p.done)
 	}()
 	if err := p.write(first); err != nil {
 		p.Stop()
-		return nil, fmt.Errorf("configuring the worker: %w", err)
+		return nil, err
 	}
 	return p, nil
 }
 
-// Set gives the worker a new configuration.
+// Set gives the worker a new configuration. It fails when the worker has ended
+// or does not read for five seconds; such a one must be stopped, for it may
+// have half an order.
 func (p *Process) Set(cfg gateway.Config) error {
 	b, err := encodeOrder(cfg, 0)
 	if err != nil {
@@ -113,8 +122,13 @@ func (p *Process) Set(cfg gateway.Config) error {
 func (p *Process) write(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, err := p.stdin.Write(b)
-	return err
+	if err := p.stdin.SetWriteDeadline(time.Now().Add(writeGrace)); err != nil {
+		return fmt.Errorf("configuring the worker: %w", err)
+	}
+	if _, err := p.stdin.Write(b); err != nil {
+		return fmt.Errorf("configuring the worker: %w", err)
+	}
+	return nil
 }
 
 // Status is the worker's latest report; nil before the first.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"seikan/internal/gateway"
@@ -21,8 +23,10 @@ const statusEvery = time.Second
 // sockets that were handed over, runs the gateway until ctx ends and writes its
 // status to out. When in ends, the supervisor has died: the gateway goes on
 // forwarding. The goroutine that reads in ends with in, at the latest with the
-// process.
+// process. It makes the process ignore SIGPIPE, which the log would raise when
+// its reader has died too.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, log *slog.Logger) error {
+	signal.Ignore(syscall.SIGPIPE)
 	orders := make(chan order)
 	go readOrders(ctx, in, orders, log)
 	first, err := firstOrder(ctx, orders)
