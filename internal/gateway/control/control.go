@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"seikan/internal/gateway"
@@ -55,12 +56,8 @@ func Serve(ctx context.Context, path string, g *gateway.Gateway) error {
 	if err := clearStale(path); err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	listener, err := (&net.ListenConfig{Control: forOwner}).Listen(ctx, "unix", path)
 	if err != nil {
-		return fmt.Errorf("control socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		listener.Close()
 		return fmt.Errorf("control socket: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
@@ -73,16 +70,40 @@ func Serve(ctx context.Context, path string, g *gateway.Gateway) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			// Not a reason to end the gateway. It passes; until then do not spin.
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("control socket: %w", err)
 		}
-		free <- struct{}{} // the seventeenth waits in the kernel's queue
+		select {
+		case free <- struct{}{}: // the seventeenth waits in the kernel's queue
+		case <-ctx.Done():
+			conn.Close()
+			return nil
+		}
 		clients.Go(func() {
 			defer func() { conn.Close(); <-free }()
 			conn.SetDeadline(time.Now().Add(patience))
+			stop := context.AfterFunc(ctx, func() { conn.Close() }) // an idle client does not hold us up
+			defer stop()
 			answer(ctx, conn, g)
 		})
 	}
+}
+
+// forOwner gives the socket mode 0600 before it has a name: Linux makes the
+// file with the mode of the socket, so that at no moment anybody else can open
+// it, as between listen(2) and chmod(2).
+func forOwner(_, _ string, c syscall.RawConn) error {
+	var chmodErr error
+	err := c.Control(func(fd uintptr) { chmodErr = syscall.Fchmod(int(fd), 0o600) })
+	return errors.Join(err, chmodErr)
 }
 
 // clearStale removes a socket file that no process listens at.
