@@ -3,10 +3,6 @@ package esp
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"fmt"
 	"hash"
 
@@ -38,18 +34,6 @@ type dims struct {
 	integKeyLen    int
 }
 
-// integs are the integrity algorithms and their sizes: RFC 2404 section 5, RFC
-// 4868 section 2.6.
-var integs = map[suite.Integ]struct {
-	new      func() hash.Hash
-	key, icv int
-}{
-	suite.IntegSHA1:   {sha1.New, 20, 12},
-	suite.IntegSHA256: {sha256.New, 32, 16},
-	suite.IntegSHA384: {sha512.New384, 48, 24},
-	suite.IntegSHA512: {sha512.New, 64, 32},
-}
-
 // dimsOf returns the sizes of s, or an error that names what is wrong with it.
 func dimsOf(s suite.ESP) (dims, error) {
 	if s.KeyBits != 128 && s.KeyBits != 256 {
@@ -62,11 +46,10 @@ func dimsOf(s suite.ESP) (dims, error) {
 		}
 		return dims{iv: gcmIV, icv: gcmICV, block: gcmBlock, keyLen: s.KeyBits / 8}, nil
 	case suite.AESCBC:
-		in, ok := integs[s.Integ]
-		if !ok {
+		if !s.Integ.Known() {
 			return dims{}, fmt.Errorf("esp: Integ %d with AES-CBC: want HMAC-SHA1-96 or an HMAC-SHA2", s.Integ)
 		}
-		return dims{iv: aes.BlockSize, icv: in.icv, block: aes.BlockSize, keyLen: s.KeyBits / 8, integKeyLen: in.key}, nil
+		return dims{iv: aes.BlockSize, icv: s.Integ.ICVLen(), block: aes.BlockSize, keyLen: s.KeyBits / 8, integKeyLen: s.Integ.KeyLen()}, nil
 	default:
 		return dims{}, fmt.Errorf("esp: Encr %d: want AES-CBC (12) or AES-GCM-16 (20)", s.Encr)
 	}
@@ -110,7 +93,7 @@ func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
 		return nil, fmt.Errorf("esp: %w", err)
 	}
 	if s.Encr == suite.AESCBC {
-		t.mac = hmac.New(integs[s.Integ].new, keys.Integ.Reveal())
+		t.mac = s.Integ.New(keys.Integ)
 		return t, nil
 	}
 	copy(t.nonce[:], key[d.keyLen:])
