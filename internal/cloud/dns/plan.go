@@ -78,7 +78,7 @@ const port = 53
 func MakePlan(s Snapshot) (Plan, error) {
 	p := Plan{Views: make(map[resource.VPCID]*server.View)}
 	public := s.publicNames()
-	var errs []error
+	zones, errs := s.compileZones()
 	for _, v := range s.VPCs {
 		if !v.EnableDNSSupport {
 			continue
@@ -86,7 +86,7 @@ func MakePlan(s Snapshot) (Plan, error) {
 		for _, addr := range []netip.Addr{resource.ResolverAddress(v.CIDR), resource.LinkLocalResolver()} {
 			p.Listeners = append(p.Listeners, Listener{Namespace: string(v.ID), Address: netip.AddrPortFrom(addr, port), VPC: v.ID})
 		}
-		view, err := s.view(v, public)
+		view, err := s.view(v, public, zones)
 		errs = append(errs, err)
 		p.Views[v.ID] = view
 		for _, d := range s.Directories {
@@ -105,24 +105,33 @@ func MakePlan(s Snapshot) (Plan, error) {
 	return p, errors.Join(errs...)
 }
 
-// view is what the resolver of v knows.
-func (s Snapshot) view(v resource.VPC, public map[zone.Name][]netip.Addr) (*server.View, error) {
+// compileZones compiles the zones, each once however many VPCs see it, and says
+// which cannot be.
+func (s Snapshot) compileZones() (map[resource.HostedZoneID]*zone.Zone, []error) {
+	out := make(map[resource.HostedZoneID]*zone.Zone, len(s.Zones))
 	var errs []error
-	var zones []*zone.Zone
 	for _, row := range s.Zones {
-		if !slices.Contains(row.VPCs, v.ID) {
-			continue
-		}
 		z, err := compile(row)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("hosted zone %s: %w", row.ID, err))
 			continue
 		}
-		zones = append(zones, z)
+		out[row.ID] = z
+	}
+	return out, errs
+}
+
+// view is what the resolver of v knows.
+func (s Snapshot) view(v resource.VPC, public map[zone.Name][]netip.Addr, compiled map[resource.HostedZoneID]*zone.Zone) (*server.View, error) {
+	var zones []*zone.Zone
+	for _, row := range s.Zones {
+		if z := compiled[row.ID]; z != nil && slices.Contains(row.VPCs, v.ID) {
+			zones = append(zones, z)
+		}
 	}
 	set, err := zone.NewSet(zones...)
 	if err != nil {
-		errs = append(errs, fmt.Errorf("hosted zones of %s: %w", v.ID, err))
+		err = fmt.Errorf("hosted zones of %s: %w", v.ID, err)
 		set = nil
 	}
 	view := &server.View{
@@ -145,5 +154,5 @@ func (s Snapshot) view(v resource.VPC, public map[zone.Name][]netip.Addr) (*serv
 			}
 		}
 	}
-	return view, errors.Join(errs...)
+	return view, err
 }

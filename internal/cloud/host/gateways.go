@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -46,34 +45,39 @@ type runningGateway struct {
 	died     time.Time // zero while it lives
 }
 
-// converge makes the running workers those of want. Errors of one do not keep
-// the others from running. Again is when to look again, 0 for not.
-func (g *gateways) converge(want []vpn.Worker) (again time.Duration, err error) {
-	wanted := map[string]bool{}
-	for _, w := range want {
-		wanted[string(w.GatewayID)] = true
-	}
+// converge makes the running workers those of want. Again is when to look
+// again, 0 for not; broken says by id which gateways do not run as wanted.
+func (g *gateways) converge(want []vpn.Worker) (again time.Duration, broken map[string]error) {
+	g.stopOthers(want)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for id, r := range g.running {
-		if !wanted[id] {
-			g.log.Info("stopping VPN gateway", "gateway", id)
-			r.process.Stop()
-			delete(g.running, id)
-		}
-	}
-	var errs []error
+	broken = map[string]error{}
 	for _, w := range want {
 		wait, err := g.convergeOneLocked(w)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("gateway %s: %w", w.GatewayID, err))
-			wait = restartAfter
+			broken[string(w.GatewayID)] = err
 		}
 		if wait > 0 && (again == 0 || wait < again) {
 			again = wait
 		}
 	}
-	return again, errors.Join(errs...)
+	return again, broken
+}
+
+// stopOthers stops the workers that are not of want, all at once, and waits.
+// Meanwhile the others' statuses can be read.
+func (g *gateways) stopOthers(want []vpn.Worker) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, r := range g.running {
+		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return string(w.GatewayID) == id }) {
+			g.log.Info("stopping VPN gateway", "gateway", id)
+			delete(g.running, id)
+			all.Go(r.process.Stop)
+		}
+	}
 }
 
 // convergeOneLocked starts, restarts or reconfigures one worker. The caller

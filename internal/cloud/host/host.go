@@ -5,8 +5,10 @@
 // netspec, applies it, and keeps the services that packets alone cannot be:
 // a worker process for each VPN gateway, DNS listeners, health probes. What
 // these find out goes back into the store as status. It takes no decision of
-// its own about any resource; if it ends, the kernel's state and the gateways
-// go on forwarding. The cloud role and the lab run it, one for a machine.
+// its own about any resource. A fault of one resource is reported with that
+// resource's id and does not stop the others. When it ends, what it made in the
+// kernel goes on forwarding, and the next host takes that over as it is. The
+// cloud role and the lab run it, one for a machine.
 package host
 
 import (
@@ -15,22 +17,22 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
-	"seikan/internal/cloud/dns"
 	"seikan/internal/cloud/endpoint"
 	"seikan/internal/cloud/lb"
 	"seikan/internal/cloud/lb/health"
 	"seikan/internal/cloud/reconcile"
+	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
-	"seikan/internal/cloud/vpc"
 	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
 	"seikan/internal/linux/netapply"
-	"seikan/internal/linux/netspec"
 )
 
 // A Config is what New needs. Every field is required.
@@ -53,22 +55,24 @@ type Host struct {
 	queue     *reconcile.Queue[string]
 	telemetry *telemetry
 
-	// mu guards waiting.
+	// mu guards the fields below it.
 	mu      sync.Mutex
-	waiting []chan struct{} // closed when a look that began after they came has succeeded
+	waiting []chan struct{}          // closed when a look that began after they came has succeeded
+	found   map[string]health.Status // what probes found out and the store does not know yet, by key
 }
 
 // The keys of the queue.
 const (
 	keyMachine   = "machine"   // make the machine what the store wants
 	keyTelemetry = "telemetry" // tell the store what the gateways see
+	keyHealth    = "health"    // tell the store what the probes found out
 )
 
 // New returns a host that does nothing until Run.
 func New(cfg Config) *Host {
-	h := &Host{cfg: cfg}
+	h := &Host{cfg: cfg, found: map[string]health.Status{}}
 	h.queue = reconcile.New(h.reconcile, reconcile.Options[string]{
-		Workers: 2, MaxDelay: 5 * time.Second,
+		Workers: 3, MaxDelay: 5 * time.Second,
 		OnError: func(key string, err error, retry time.Duration) {
 			cfg.Log.Error("the machine is not as wanted; trying again", "part", key, "in", retry, "err", err)
 		},
@@ -77,10 +81,10 @@ func New(cfg Config) *Host {
 	h.gateways = &gateways{
 		log: cfg.Log, net: cfg.Net, command: cfg.Gateway, stderr: cfg.Stderr, running: map[string]*runningGateway{},
 		changed: func() { h.queue.Add(keyTelemetry) },
-		died:    func() { h.queue.Add(keyMachine) },
+		died:    func() { h.queue.Add(keyMachine); h.queue.Add(keyTelemetry) },
 	}
 	h.listeners = newListeners(cfg.Log, cfg.Net)
-	h.probes = health.NewRunner(h.dial, h.recordHealth)
+	h.probes = health.NewRunner(h.dial, h.noteHealth)
 	return h
 }
 
@@ -109,8 +113,11 @@ func (h *Host) watch(ctx context.Context) error {
 }
 
 func (h *Host) reconcile(ctx context.Context, key string) (again time.Duration, err error) {
-	if key == keyTelemetry {
+	switch key {
+	case keyTelemetry:
 		return 0, h.telemetry.record(ctx, h.gateways.statuses())
+	case keyHealth:
+		return 0, h.recordHealth(ctx)
 	}
 	return h.converge(ctx)
 }
@@ -131,17 +138,8 @@ func (h *Host) Settle(ctx context.Context) error {
 	}
 }
 
-// A plan is what all features together want of the machine.
-type plan struct {
-	spec    netspec.Spec
-	workers []vpn.Worker
-	probes  []health.Wanted
-	cuts    []cut
-	names   dns.Plan
-}
-
 // converge makes the machine what the store wants: read, decide, apply,
-// report.
+// report. What fails is left for the next look; everything else goes on.
 func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 	h.mu.Lock()
 	waiting := h.waiting
@@ -152,20 +150,27 @@ func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	report, err := h.cfg.Net.Apply(ctx, p.spec)
+	report, applyErr := h.cfg.Net.Apply(ctx, p.spec)
 	for _, c := range report.Changes {
 		h.cfg.Log.Debug("applied", "change", c)
 	}
-	if err != nil {
-		return 0, err
+	if leftOut := h.probes.Set(p.probes); leftOut > 0 {
+		p.faults = append(p.faults, fmt.Errorf("health checks: %d are left out: this machine runs %d", leftOut, health.MaxProbes))
 	}
-	h.probes.Set(p.probes)
-	again, gatewayErr := h.gateways.converge(p.workers)
-	err = errors.Join(gatewayErr, h.listeners.converge(p.names), h.cut(ctx, p.cuts))
-	if err != nil {
-		return 0, err
+	again, broken := h.gateways.converge(p.workers)
+	h.queue.Add(keyTelemetry) // a gateway that could not be started has no other way to say so
+	missing := missingSpaces(p.spec, applyErr)
+	markErr := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
+		vpn.MarkRealised(tx, func(g resource.VPNGateway) bool {
+			return broken[string(g.ID)] != nil || missing[string(g.ID)] || missing[string(g.Attachment.VPCID)]
+		})
+		return nil
+	})
+	errs := append(p.faults, applyErr, h.cut(ctx, p.cuts), h.listeners.converge(p.names), markErr)
+	for _, id := range slices.Sorted(maps.Keys(broken)) {
+		errs = append(errs, fmt.Errorf("VPN gateway %s: %w", id, broken[id]))
 	}
-	return again, h.cfg.Store.Update(ctx, markRealised)
+	return again, errors.Join(errs...)
 }
 
 // settled lets those go that waited for this look, or keeps them for the next.
@@ -181,48 +186,6 @@ func (h *Host) settled(waiting []chan struct{}, err error) {
 	}
 }
 
-// plan reads one moment of the store and asks each feature what it wants.
-func (h *Host) plan(ctx context.Context) (plan, error) {
-	var p plan
-	err := h.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
-		p, err = makePlan(tx)
-		return err
-	})
-	if err != nil {
-		return plan{}, fmt.Errorf("planning: %w", err)
-	}
-	return p, nil
-}
-
-// makePlan merges the features' plans.
-func makePlan(tx *store.Tx) (plan, error) {
-	network, err := vpc.MakePlan(vpc.Load(tx))
-	if err != nil {
-		return plan{}, err
-	}
-	names, err := dns.MakePlan(dns.Load(tx))
-	if err != nil {
-		return plan{}, err
-	}
-	gateways := vpn.MakePlan(vpn.Load(tx))
-	balancers := lb.MakePlan(lb.Load(tx))
-	endpoints := endpoint.MakePlan(endpoint.Load(tx))
-	spec, err := netspec.Merge(network.Spec, gateways.Spec, balancers.Spec, endpoints.Spec)
-	if err != nil {
-		return plan{}, err
-	}
-	cuts := cutsOf(balancers.Cuts, endpoints.Cuts)
-	return plan{
-		spec: spec, workers: gateways.Workers, probes: balancers.Probes, cuts: cuts, names: names,
-	}, nil
-}
-
-// markRealised turns what was pending and now is true into available.
-func markRealised(tx *store.Tx) error {
-	vpn.MarkRealised(tx)
-	return nil
-}
-
 // Gateways are the latest reports of the VPN gateways, by id.
 func (h *Host) Gateways() map[string]gateway.Status { return h.gateways.statuses() }
 
@@ -236,24 +199,43 @@ func (h *Host) dial(ctx context.Context, p health.Probe) (conn net.Conn, err err
 	return conn, err
 }
 
-// recordHealth writes what a probe found and cuts the flows of a target that
-// has just failed. The runner calls it; an error is logged, since the next
-// change writes again.
-func (h *Host) recordHealth(p health.Probe, s health.Status) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+// noteHealth takes what a probe found out. The runner calls it from many
+// goroutines; the store hears of it as soon as it can, however often that
+// fails.
+func (h *Host) noteHealth(p health.Probe, s health.Status) {
+	h.cfg.Log.Info("target "+string(s.State), "target", p.Target, "node", p.Source, "reason", s.Reason)
+	h.mu.Lock()
+	h.found[p.Key] = s
+	h.mu.Unlock()
+	h.queue.Add(keyHealth)
+}
+
+// recordHealth writes what probes have found out, all in one, and cuts the
+// flows of targets that have just failed.
+func (h *Host) recordHealth(ctx context.Context) error {
+	h.mu.Lock()
+	found := h.found
+	h.found = map[string]health.Status{}
+	h.mu.Unlock()
 	var cuts []lb.Cut
 	err := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
-		cuts = lb.RecordHealth(tx, p.Key, s)
+		cuts = nil // an earlier attempt's
+		for key, s := range found {
+			cuts = append(cuts, lb.RecordHealth(tx, key, s)...)
+		}
 		return nil
 	})
-	h.cfg.Log.Info("target "+string(s.State), "target", p.Target, "node", p.Source, "reason", s.Reason)
 	if err == nil {
-		err = h.cut(ctx, cutsOf(cuts, nil))
+		return h.cut(ctx, cutsOf(cuts, nil))
 	}
-	if err != nil {
-		h.cfg.Log.Error("recording a target's health", "target", p.Target, "err", err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, s := range found {
+		if _, newer := h.found[key]; !newer {
+			h.found[key] = s
+		}
 	}
+	return fmt.Errorf("recording the health of %d targets: %w", len(found), err)
 }
 
 // A cut names the TCP connections of a namespace that must end; a Target that

@@ -15,15 +15,17 @@ import (
 // every second; only what changed is written.
 type telemetry struct {
 	store *store.Store
-	last  map[string]vpn.Report // by tunnel id; used by one goroutine at a time
+	last  map[string]vpn.Report // by tunnel id; nil before the first record; used by one goroutine at a time
 }
 
-func newTelemetry(s *store.Store) *telemetry {
-	return &telemetry{store: s, last: map[string]vpn.Report{}}
-}
+func newTelemetry(s *store.Store) *telemetry { return &telemetry{store: s} }
+
+// silent is the report of a tunnel whose gateway has none.
+func silent() vpn.Report { return vpn.Report{Reason: "the gateway does not answer"} }
 
 // record writes the changes since the last call. Tunnels of a gateway that
-// reports nothing are down.
+// reports nothing are down, and so are, at first, those that another host left
+// up in the store.
 func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status) error {
 	now := map[string]vpn.Report{}
 	for _, g := range all {
@@ -31,21 +33,25 @@ func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status) e
 			now[s.ID] = report(s)
 		}
 	}
-	for id := range t.last {
-		if _, ok := now[id]; !ok {
-			now[id] = vpn.Report{Reason: "the gateway does not answer"}
-		}
-	}
 	changed := map[string]vpn.Report{}
 	for id, r := range now {
-		if t.last[id] != r {
+		if old, known := t.last[id]; !known || old != r {
 			changed[id] = r
 		}
 	}
-	if len(changed) == 0 {
+	for id := range t.last {
+		if _, ok := now[id]; !ok {
+			changed[id] = silent() // said once: the id may never come back
+		}
+	}
+	first := t.last == nil
+	if !first && len(changed) == 0 {
 		return nil
 	}
 	err := t.store.Update(ctx, func(tx *store.Tx) error {
+		if first {
+			silenceOthers(tx, now)
+		}
 		for id, r := range changed {
 			if conn, index, ok := tunnelOf(id); ok {
 				vpn.SetTelemetry(tx, conn, index, r)
@@ -57,6 +63,17 @@ func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status) e
 		t.last = now
 	}
 	return err
+}
+
+// silenceOthers notes of the tunnels that nobody reports that nobody does.
+func silenceOthers(tx *store.Tx, reported map[string]vpn.Report) {
+	for _, c := range store.VPNConnections.List(tx) {
+		for i := range c.Tunnels {
+			if _, ok := reported[vpn.TunnelID(c.ID, i)]; !ok {
+				vpn.SetTelemetry(tx, c.ID, i, silent())
+			}
+		}
+	}
 }
 
 // report is what the store keeps of s. Counters are not among it: they change

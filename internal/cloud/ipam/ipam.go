@@ -22,10 +22,12 @@ const maxGroups = 5
 // A Request says what interface is wanted. Owner, SubnetID and, for an
 // interface that the host shall build, Namespace are needed.
 type Request struct {
-	Owner       resource.Account
-	SubnetID    resource.SubnetID
-	PrivateIP   netip.Addr                 // zero: the lowest free one
-	Groups      []resource.SecurityGroupID // none: the VPC's default group
+	Owner     resource.Account
+	SubnetID  resource.SubnetID
+	PrivateIP netip.Addr                 // zero: the lowest free one
+	Groups    []resource.SecurityGroupID // none: the VPC's default group
+	// Unguarded makes no groups mean none, as for a load balancer (pl §1.9).
+	Unguarded   bool
 	Description string
 	Type        resource.InterfaceType // zero: InterfacePlain
 	// RequesterID names the service that asks, "amazon-elb" or "amazon-aws";
@@ -49,9 +51,12 @@ func Create(tx *store.Tx, req Request) (resource.NetworkInterface, error) {
 	if !ok || subnet.OwnerID != req.Owner {
 		return resource.NetworkInterface{}, resource.Errorf(resource.CodeSubnetNotFound, "the subnet %s does not exist", req.SubnetID)
 	}
-	groups, err := Groups(tx, subnet.VPCID, req.Groups)
-	if err != nil {
-		return resource.NetworkInterface{}, err
+	var groups []resource.SecurityGroupID
+	if len(req.Groups) > 0 || !req.Unguarded {
+		var err error
+		if groups, err = Groups(tx, subnet.VPCID, req.Groups); err != nil {
+			return resource.NetworkInterface{}, err
+		}
 	}
 	addr, err := choose(tx, subnet, req.PrivateIP)
 	if err != nil {

@@ -22,7 +22,8 @@ type CreateListenerInput struct {
 // CreateListener forwards one port of a load balancer to a target group, whose
 // targets are probed from then on. Codes: LoadBalancerNotFound,
 // TargetGroupNotFound, UnsupportedProtocol, ValidationError, DuplicateListener,
-// TooManyListeners, InvalidConfigurationRequest, TargetGroupAssociationLimit.
+// TooManyListeners, TooManyTargets, InvalidConfigurationRequest,
+// TargetGroupAssociationLimit.
 func CreateListener(tx *store.Tx, who resource.Account, in CreateListenerInput) (resource.Listener, error) {
 	b, err := mine(tx, who, in.LoadBalancerARN)
 	if err != nil {
@@ -54,6 +55,9 @@ func CreateListener(tx *store.Tx, who resource.Account, in CreateListenerInput) 
 	}
 	if count >= maxListeners {
 		return resource.Listener{}, resource.Errorf(codeTooManyListeners, "load balancer %s has %d listeners, the most it can have", b.ARN, count)
+	}
+	if err := checkTargets(tx, b.ARN, g); err != nil {
+		return resource.Listener{}, err
 	}
 	l := resource.Listener{
 		ARN:     resource.ListenerARN(arn(b.Region, who, "listener/net/"+b.Name+"/"+b.Hex+"/"+hex16(tx))),

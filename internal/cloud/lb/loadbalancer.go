@@ -27,6 +27,7 @@ const (
 	codeDuplicateListener   = "DuplicateListener"
 	codeTooManyListeners    = "TooManyListeners"
 	codeTooManyTargets      = "TooManyTargets"
+	codeTooManyGroups       = "TooManyTargetGroups"
 	codeAssociationLimit    = "TargetGroupAssociationLimit"
 	codeUnsupportedProtocol = "UnsupportedProtocol"
 	codeNotPermitted        = "OperationNotPermitted"
@@ -49,8 +50,10 @@ type CreateLoadBalancerInput struct {
 	Type           string // must be "network": the API's default is "application" (pl §2.1)
 	Scheme         resource.LoadBalancerScheme
 	SubnetMappings []SubnetMapping // one a zone, all of one VPC
-	// SecurityGroups guard the nodes' interfaces; none is the VPC's default
-	// group, where AWS would let everything pass.
+	// SecurityGroups guard the nodes' interfaces; with none, everything passes
+	// to the listeners (pl §1.9). What comes from an endpoint meets the groups
+	// of the endpoint and of the targets but not these: AWS's
+	// EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic is always "off".
 	SecurityGroups []resource.SecurityGroupID
 	Tags           resource.Tags
 }
@@ -178,6 +181,7 @@ func createNode(tx *store.Tx, b resource.LoadBalancer, s resource.Subnet, m Subn
 		SubnetID:    s.ID,
 		PrivateIP:   m.PrivateIPv4Address,
 		Groups:      b.Groups,
+		Unguarded:   true,
 		Description: "ELB net/" + b.Name + "/" + b.Hex,
 		Type:        resource.InterfaceLoadBalancer,
 		RequesterID: "amazon-elb",

@@ -10,8 +10,12 @@ import (
 	"seikan/internal/cloud/store"
 )
 
-// maxTargets is the quota of a target group (pl §2.4).
-const maxTargets = 1000
+// Quotas (pl §2.4).
+const (
+	maxTargets         = 1000 // of a target group
+	maxBalancerTargets = 3000 // of a load balancer, over its groups
+	maxTargetGroups    = 3000 // of an account
+)
 
 // A TargetDescription names a target: an instance id or an address, as the
 // group's type says.
@@ -41,10 +45,30 @@ func RegisterTargets(tx *store.Tx, who resource.Account, id resource.TargetGroup
 	if len(g.Targets) > maxTargets {
 		return resource.Errorf(codeTooManyTargets, "target group %s would have %d targets, at most %d", id, len(g.Targets), maxTargets)
 	}
+	if g.LoadBalancer != "" {
+		if err := checkTargets(tx, g.LoadBalancer, g); err != nil {
+			return err
+		}
+	}
 	slices.SortFunc(g.Targets, func(a, b resource.Target) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Port, b.Port))
 	})
 	store.TargetGroups.Put(tx, id, g)
+	return nil
+}
+
+// checkTargets holds the quota of a load balancer's targets, g among its
+// groups. Of g, and of no other, the row may be older than g.
+func checkTargets(tx *store.Tx, id resource.LoadBalancerARN, g resource.TargetGroup) error {
+	n := len(g.Targets)
+	for _, other := range store.TargetGroups.List(tx) {
+		if other.LoadBalancer == id && other.ARN != g.ARN {
+			n += len(other.Targets)
+		}
+	}
+	if n > maxBalancerTargets {
+		return resource.Errorf(codeTooManyTargets, "load balancer %s would have %d targets, at most %d", id, n, maxBalancerTargets)
+	}
 	return nil
 }
 
@@ -69,6 +93,32 @@ func DeregisterTargets(tx *store.Tx, who resource.Account, id resource.TargetGro
 	}
 	store.TargetGroups.Put(tx, id, g)
 	return nil
+}
+
+// Tidy deregisters targets whose instance is gone: its address may soon be
+// another's. The host calls it before each look; when there is none it writes
+// nothing.
+func Tidy(tx *store.Tx) {
+	for _, g := range store.TargetGroups.List(tx) {
+		if g.TargetType != resource.TargetInstance {
+			continue
+		}
+		gone := func(t resource.Target) bool {
+			i, ok := store.Instances.Get(tx, resource.InstanceID(t.ID))
+			return !ok || i.PrivateIP != t.Address
+		}
+		for _, t := range g.Targets {
+			if gone(t) {
+				forget(tx, func(h resource.TargetHealth) bool {
+					return h.TargetGroupARN == g.ARN && h.TargetID == t.ID && h.Port == t.Port
+				})
+			}
+		}
+		if kept := slices.DeleteFunc(slices.Clone(g.Targets), gone); len(kept) < len(g.Targets) {
+			g.Targets = kept
+			store.TargetGroups.Put(tx, g.ARN, g)
+		}
+	}
 }
 
 // names reports whether d, its port given, means t.

@@ -37,7 +37,7 @@ type HealthCheckInput struct {
 
 // CreateTargetGroup makes a target group. The same name with the same settings
 // returns the one that exists. Codes: ValidationError, UnsupportedProtocol,
-// DuplicateTargetGroupName.
+// DuplicateTargetGroupName, TooManyTargetGroups.
 func CreateTargetGroup(tx *store.Tx, who resource.Account, in CreateTargetGroupInput) (resource.TargetGroup, error) {
 	in.TargetType = cmp.Or(in.TargetType, resource.TargetInstance)
 	vpc, ok := store.VPCs.Get(tx, in.VPCID)
@@ -61,14 +61,22 @@ func CreateTargetGroup(tx *store.Tx, who resource.Account, in CreateTargetGroupI
 		OwnerID: who, Name: in.Name, Protocol: in.Protocol, Port: uint16(in.Port), VPCID: in.VPCID,
 		TargetType: in.TargetType, HealthCheck: check, TerminateUnhealthy: true, Tags: in.Tags,
 	}
+	count := 0
 	for _, old := range store.TargetGroups.List(tx) {
-		if old.OwnerID != who || old.Name != in.Name {
+		if old.OwnerID != who {
+			continue
+		}
+		count++
+		if old.Name != in.Name {
 			continue
 		}
 		if old.Protocol == g.Protocol && old.Port == g.Port && old.VPCID == g.VPCID && old.TargetType == g.TargetType && old.HealthCheck == g.HealthCheck {
 			return old, nil
 		}
 		return resource.TargetGroup{}, resource.Errorf(codeDuplicateGroupName, "a target group with the name %q exists with other settings", in.Name)
+	}
+	if count >= maxTargetGroups {
+		return resource.TargetGroup{}, resource.Errorf(codeTooManyGroups, "the account has %d target groups, the most it can have", count)
 	}
 	g.ARN = resource.TargetGroupARN(arn(vpc.Region, who, "targetgroup/"+in.Name+"/"+hex16(tx)))
 	store.TargetGroups.Put(tx, g.ARN, g)

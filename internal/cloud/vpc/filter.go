@@ -149,13 +149,19 @@ func memberSet(id resource.SecurityGroupID, enis []resource.NetworkInterface) ne
 	return set
 }
 
-// interfaceChains try each group of an interface and drop what none allows.
+// interfaceChains try each group of an interface and drop what none allows. A
+// load balancer that was made without groups has none: everything passes to
+// its node, which lets in what it listens for (pl §1.9).
 func interfaceChains(eni resource.NetworkInterface) []netspec.Chain {
 	in := netspec.Chain{Name: "in_" + LinkName(eni.ID)}
 	out := netspec.Chain{Name: "out_" + LinkName(eni.ID)}
 	for _, id := range eni.Groups {
 		in.Rules = append(in.Rules, rule("jump ingress_%s", digits(id)))
 		out.Rules = append(out.Rules, rule("jump egress_%s", digits(id)))
+	}
+	if eni.Type == resource.InterfaceLoadBalancer && len(eni.Groups) == 0 {
+		in.Rules, out.Rules = []netspec.NftRule{rule("accept")}, []netspec.NftRule{rule("goto deliver")}
+		return []netspec.Chain{in, out}
 	}
 	in.Rules = append(in.Rules, rule("counter drop"))
 	out.Rules = append(out.Rules, rule("counter drop"))

@@ -3,10 +3,12 @@ package vpc
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"seikan/internal/cloud/ipam"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
+	"seikan/internal/linux/netspec"
 )
 
 // RunInstanceInput is the request of RunInstance.
@@ -14,8 +16,9 @@ type RunInstanceInput struct {
 	SubnetID         resource.SubnetID
 	PrivateIPAddress netip.Addr                 // zero: the lowest free one
 	SecurityGroupIDs []resource.SecurityGroupID // none: the default group
-	// Namespace is the network namespace that stands for the machine; empty
-	// names it by the instance's id.
+	// Namespace is the network namespace that stands for the machine, such as
+	// one that the lab made; empty names it by the instance's id. No API lets
+	// its callers choose it.
 	Namespace string
 	// NoSourceDestCheck lets the instance forward what is not its own.
 	NoSourceDestCheck bool
@@ -23,11 +26,14 @@ type RunInstanceInput struct {
 }
 
 // RunInstance makes one instance with one interface, eth0, which goes when the
-// instance does. It answers as ipam.Create.
+// instance does. It answers as ipam.Create, and InvalidParameterValue for a
+// Namespace that is no name, is taken, or is one of the cloud's own.
 func RunInstance(tx *store.Tx, who resource.Account, in RunInstanceInput) (resource.Instance, error) {
 	id := resource.InstanceID(tx.NewID("i"))
 	if in.Namespace == "" {
 		in.Namespace = string(id)
+	} else if err := checkNamespace(tx, in.Namespace); err != nil {
+		return resource.Instance{}, err
 	}
 	eni, err := ipam.Create(tx, ipam.Request{
 		Owner: who, SubnetID: in.SubnetID, PrivateIP: in.PrivateIPAddress, Groups: in.SecurityGroupIDs,
@@ -45,6 +51,34 @@ func RunInstance(tx *store.Tx, who resource.Account, in RunInstanceInput) (resou
 	}
 	store.Instances.Put(tx, id, i)
 	return i, nil
+}
+
+// checkNamespace keeps an instance out of the namespaces that the cloud makes,
+// and of those that other interfaces or the outside addresses have: it would
+// be root there.
+func checkNamespace(tx *store.Tx, name string) error {
+	refuse := func(rule string) error {
+		return resource.Errorf(resource.CodeInvalidParameterValue, "Namespace: %q %s", name, rule)
+	}
+	if err := (netspec.Spec{Namespaces: []netspec.Namespace{{Name: name}}}).Validate(); err != nil {
+		return refuse("is no name of a namespace")
+	}
+	for _, prefix := range []string{"vpc-", "vgw-", "nlb-", "vpce-", "ds-", "i-"} {
+		if strings.HasPrefix(name, prefix) {
+			return refuse("begins with " + prefix + " like the cloud's own")
+		}
+	}
+	for _, eni := range store.NetworkInterfaces.List(tx) {
+		if eni.Namespace == name {
+			return refuse("is that of " + string(eni.ID))
+		}
+	}
+	for _, pool := range store.OutsidePools.List(tx) {
+		if pool.Namespace == name {
+			return refuse("is that of the outside addresses")
+		}
+	}
+	return nil
 }
 
 // DescribeInstances returns the instances of ids, or all of who;

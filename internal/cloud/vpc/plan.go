@@ -1,12 +1,14 @@
 package vpc
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"seikan/internal/cloud/onlyv4"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/linux/netspec"
 )
@@ -30,31 +32,37 @@ func LinkName(id resource.NetworkInterfaceID) string {
 type Plan struct{ Spec netspec.Spec }
 
 // MakePlan says what the networks of s need: a router namespace for each VPC,
-// both ends of each held interface, routes and security groups. It is pure. It
-// fails when rows contradict each other: two interfaces in one namespace or of
-// one link name, an interface without its subnet.
+// both ends of each held interface, routes and security groups. It is pure.
+//
+// Where rows contradict each other, which no operation lets happen, the
+// interface concerned is left out and the error says why: two interfaces in
+// one namespace or of one link name, an interface without its subnet. The rest
+// of the plan is good.
 func MakePlan(s Snapshot) (Plan, error) {
 	p := planner{Snapshot: s, spaces: make(map[string]netspec.Namespace)}
 	for _, v := range s.VPCs {
-		if err := p.router(v); err != nil {
-			return Plan{}, fmt.Errorf("plan of %s: %w", v.ID, err)
-		}
+		// Before any interface, so that none can take a router's place.
+		p.spaces[string(v.ID)] = netspec.Namespace{}
+	}
+	for _, v := range s.VPCs {
+		p.router(v)
 	}
 	var plan Plan
 	for _, ns := range p.spaces {
 		plan.Spec.Namespaces = append(plan.Spec.Namespaces, ns)
 	}
 	plan.Spec = plan.Spec.Normalize()
-	return plan, nil
+	return plan, errors.Join(p.errs...)
 }
 
 type planner struct {
 	Snapshot
 	spaces map[string]netspec.Namespace
+	errs   []error
 }
 
 // router plans one VPC.
-func (p *planner) router(v resource.VPC) error {
+func (p *planner) router(v resource.VPC) {
 	ns := netspec.Namespace{
 		Name: string(v.ID),
 		Sysctls: map[string]string{
@@ -63,37 +71,34 @@ func (p *planner) router(v resource.VPC) error {
 			// checked per interface in the forward chain.
 			"net.ipv4.conf.all.rp_filter":     "0",
 			"net.ipv4.conf.default.rp_filter": "0",
+			// No neighbour tells the router its routes, or learns of another's.
+			"net.ipv4.conf.all.accept_redirects":     "0",
+			"net.ipv4.conf.default.accept_redirects": "0",
+			"net.ipv4.conf.all.send_redirects":       "0",
+			"net.ipv4.conf.default.send_redirects":   "0",
+			"net.ipv4.conf.all.accept_source_route":  "0",
 		},
 		Links:  []netspec.Link{p.loopback(v)},
 		Routes: []netspec.Route{{Table: localTable, Type: netspec.Unreachable, Dst: v.CIDR}},
 		Rules:  []netspec.Rule{{Priority: localPriority, To: v.CIDR, Table: localTable}},
 	}
-	enis := p.held(v.ID)
+	var enis []resource.NetworkInterface
 	tables := make(map[int]resource.RouteTable)
-	for _, eni := range enis {
-		subnet, ok := p.subnet(eni.SubnetID)
-		if !ok {
-			return fmt.Errorf("interface %s: its subnet %s does not exist", eni.ID, eni.SubnetID)
+	for _, eni := range p.held(v.ID) {
+		table, err := p.attach(&ns, v, eni)
+		if err != nil {
+			p.errs = append(p.errs, fmt.Errorf("plan of %s: interface %s: %w", v.ID, eni.ID, err))
+			continue
 		}
-		table, ok := p.tableOf(v, subnet.ID)
-		if !ok {
-			return fmt.Errorf("subnet %s: it has no route table", subnet.ID)
-		}
-		if err := p.attach(&ns, eni, subnet); err != nil {
-			return err
-		}
+		enis = append(enis, eni)
 		tables[table.Number] = table
 		ns.Rules = append(ns.Rules, netspec.Rule{Priority: linkPriority, IIF: LinkName(eni.ID), Table: table.Number})
 	}
 	for _, number := range slices.Sorted(maps.Keys(tables)) {
 		ns.Routes = append(ns.Routes, p.routes(tables[number])...)
 	}
-	ns.Tables = []netspec.Table{p.filter(v, enis)}
-	if _, taken := p.spaces[ns.Name]; taken {
-		return fmt.Errorf("namespace %s: it is the router's, an interface claims it", ns.Name)
-	}
+	ns.Tables = []netspec.Table{p.filter(v, enis), onlyv4.Table()}
 	p.spaces[ns.Name] = ns
-	return nil
 }
 
 // held returns the interfaces of a VPC that somebody holds.
@@ -133,14 +138,22 @@ func resolvers(v resource.VPC) []netip.Addr {
 
 // attach plans both ends of an interface: the router's with a host route and
 // proxy ARP, by which the subnet looks like one Ethernet to its members, and
-// eth0 of the holder.
-func (p *planner) attach(router *netspec.Namespace, eni resource.NetworkInterface, subnet resource.Subnet) error {
+// eth0 of the holder. It returns the route table that guides what comes in.
+func (p *planner) attach(router *netspec.Namespace, v resource.VPC, eni resource.NetworkInterface) (resource.RouteTable, error) {
 	link := LinkName(eni.ID)
+	subnet, ok := p.subnet(eni.SubnetID)
+	if !ok {
+		return resource.RouteTable{}, fmt.Errorf("its subnet %s does not exist", eni.SubnetID)
+	}
+	table, ok := p.tableOf(v, subnet.ID)
+	if !ok {
+		return resource.RouteTable{}, fmt.Errorf("its subnet %s has no route table", subnet.ID)
+	}
 	if slices.ContainsFunc(router.Links, func(l netspec.Link) bool { return l.Name == link }) {
-		return fmt.Errorf("interface %s: its link name %s is another interface's too", eni.ID, link)
+		return resource.RouteTable{}, fmt.Errorf("its link name %s is another interface's too", link)
 	}
 	if _, taken := p.spaces[eni.Namespace]; taken {
-		return fmt.Errorf("interface %s: the namespace %s has an eth0 already", eni.ID, eni.Namespace)
+		return resource.RouteTable{}, fmt.Errorf("the namespace %s is a router's or has an eth0 already", eni.Namespace)
 	}
 	router.Links = append(router.Links, netspec.Link{
 		Name: link, Kind: netspec.Veth, Peer: netspec.Peer{Namespace: eni.Namespace, Link: "eth0"},
@@ -156,8 +169,18 @@ func (p *planner) attach(router *netspec.Namespace, eni resource.NetworkInterfac
 			Comment: string(eni.ID),
 		}},
 		Routes: holderRoutes(subnet),
+		Tables: serviceTables(eni),
 	}
-	return nil
+	return table, nil
+}
+
+// serviceTables keep IPv6 out of a namespace that is the cloud's own. What an
+// instance does at its end of the link is its owner's business.
+func serviceTables(eni resource.NetworkInterface) []netspec.Table {
+	if !eni.RequesterManaged {
+		return nil
+	}
+	return []netspec.Table{onlyv4.Table()}
 }
 
 // holderRoutes lead everything to the subnet's router. The halves of the subnet

@@ -211,3 +211,18 @@ func TestWhatIsUsedCannotBeDeleted(t *testing.T) {
 		}
 	})
 }
+
+func TestAnInstanceTakesNobodysNamespace(t *testing.T) {
+	in(t, open(t), func(tx *store.Tx) {
+		n := newNetwork(t, tx, "10.0.0.0/16", "10.0.1.0/24")
+		store.OutsidePools.Put(tx, "edge", resource.OutsidePool{Name: "edge", Namespace: "edge"})
+		runIn := func(name string) error {
+			_, err := vpc.RunInstance(tx, alice, vpc.RunInstanceInput{SubnetID: n.subnet.ID, Namespace: name})
+			return err
+		}
+		check(t, runIn("web"))
+		for _, name := range []string{"web", "edge", string(n.vpc.ID), "vgw-1", "nlb-1", "vpce-1", "ds-1", "a/b", ".."} {
+			wantCode(t, "in namespace "+name, runIn(name), resource.CodeInvalidParameterValue)
+		}
+	})
+}

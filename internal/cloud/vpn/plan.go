@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"seikan/internal/cloud/onlyv4"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/linux/netspec"
@@ -141,6 +142,7 @@ func namespaces(g resource.VPNGateway, vpc resource.VPC, attached bool) []netspe
 			"net.ipv4.conf.default.rp_filter": "0",
 		},
 	}
+	own.Tables = []netspec.Table{onlyv4.Table()}
 	if !attached {
 		return []netspec.Namespace{own}
 	}
@@ -152,7 +154,7 @@ func namespaces(g resource.VPNGateway, vpc resource.VPC, attached bool) []netspe
 		Addrs: []netip.Prefix{netip.PrefixFrom(g.GatewayAddress(), g.Link.Bits())},
 	}}
 	own.Routes = []netspec.Route{{Dst: vpc.CIDR, Via: g.RouterAddress(), Dev: here.Link}}
-	own.Tables = []netspec.Table{sourceCheck(vpc.CIDR)}
+	own.Tables = append(own.Tables, guard(vpc.CIDR))
 	router.Links = []netspec.Link{{
 		Name: there.Link, Kind: netspec.Veth, Peer: here, Sysctls: off, Comment: "to the VPN gateway " + string(g.ID),
 		Addrs: []netip.Prefix{netip.PrefixFrom(g.RouterAddress(), g.Link.Bits())},
@@ -160,13 +162,18 @@ func namespaces(g resource.VPNGateway, vpc resource.VPC, attached bool) []netspe
 	return []netspec.Namespace{own, router}
 }
 
-// sourceCheck drops what comes out of a tunnel as if from the VPC itself: its
+// guard drops what comes out of a tunnel as if from the VPC itself: its
 // security groups know their members by address. No answer to it could ever
-// reach the tunnel, since the VPC's own route beats every other (vpn §4.3).
-func sourceCheck(vpc netip.Prefix) netspec.Table {
+// reach the tunnel, since the VPC's own route beats every other (vpn §4.3). It
+// also drops what the VPC sends to the gateway's own addresses, to which a
+// route of the VPC's can lead.
+func guard(vpc netip.Prefix) netspec.Table {
 	return netspec.Table{Family: "ip", Name: "vgw", Chains: []netspec.Chain{{
 		Name: "forward", Type: "filter", Hook: "forward", Priority: "filter",
 		Rules: []netspec.NftRule{{Text: fmt.Sprintf("iifname != %q ip saddr %v counter drop", vpcLink, vpc), Comment: "source check"}},
+	}, {
+		Name: "input", Type: "filter", Hook: "input", Priority: "filter",
+		Rules: []netspec.NftRule{{Text: fmt.Sprintf("iifname %q counter drop", vpcLink), Comment: "nothing here is for the VPC"}},
 	}}}
 }
 
@@ -198,7 +205,7 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 	o := c.Tunnels[i]
 	interval, timeout := livenessOf(o)
 	return WorkerTunnel{
-		ID:        fmt.Sprintf("%s/%d", c.ID, i+1),
+		ID:        TunnelID(c.ID, i),
 		Interface: fmt.Sprintf("tun%d", 2*c.Slot+i+1),
 		Outside:   o.OutsideIP,
 		Peer:      peer,
@@ -226,6 +233,12 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 		DPDTimeoutAction: o.DPDTimeoutAction,
 		Routes:           routesBehind(c, vpc),
 	}
+}
+
+// TunnelID names a tunnel of a connection, 0 or 1, to its worker:
+// "vpn-0123456789abcdef0/1" is the first.
+func TunnelID(id resource.VPNConnectionID, tunnel int) string {
+	return fmt.Sprintf("%s/%d", id, tunnel+1)
 }
 
 // livenessOf is when a silent tunnel is probed and how long after that it is

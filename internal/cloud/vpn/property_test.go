@@ -78,7 +78,7 @@ func run(r *rapid.T, tx *store.Tx) (made int) {
 				r.Fatal(err)
 			}
 		},
-		"realise": func(*rapid.T) { MarkRealised(tx) },
+		"realise": func(*rapid.T) { MarkRealised(tx, func(resource.VPNGateway) bool { return false }) },
 		"":        func(r *rapid.T) { unshared(r, store.VPNConnections.List(tx)) },
 	})
 	return made

@@ -14,15 +14,21 @@ const keepDeleted = time.Hour
 
 // MarkRealised notes that a host has made the plan of all rows true: what was
 // pending is available, what was attaching attached, what was on its way out
-// detached, deleted or gone. The host calls it after each success; when nothing
-// was under way it writes nothing. A row that was written while the host was at
-// work is taken for done, too: that write makes the host look again at once.
-func MarkRealised(tx *store.Tx) {
+// detached, deleted or gone. What belongs to a gateway of which faulty says so
+// stays as it is. The host calls it after each look; when nothing was under way
+// it writes nothing. A row that was written while the host was at work is taken
+// for done, too: that write makes the host look again at once.
+func MarkRealised(tx *store.Tx, faulty func(resource.VPNGateway) bool) {
+	left := make(map[resource.VPNGatewayID]bool)
 	for _, g := range store.VPNGateways.List(tx) {
-		realiseGateway(tx, g)
+		if left[g.ID] = faulty(g); !left[g.ID] {
+			realiseGateway(tx, g)
+		}
 	}
 	for _, c := range store.VPNConnections.List(tx) {
-		realiseConnection(tx, c)
+		if !left[c.VPNGatewayID] {
+			realiseConnection(tx, c)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func (c *cloud) do(fn func(*store.Tx) error) {
 func (c *cloud) realise() {
 	c.Helper()
 	c.do(func(tx *store.Tx) error {
-		MarkRealised(tx)
+		MarkRealised(tx, func(resource.VPNGateway) bool { return false })
 		return nil
 	})
 }
@@ -235,7 +235,7 @@ func TestEachGatewayHasALinkOfItsOwn(t *testing.T) {
 		if err := DeleteVPNGateway(tx, alice, ids[1]); err != nil {
 			return err
 		}
-		MarkRealised(tx)
+		MarkRealised(tx, func(resource.VPNGateway) bool { return false })
 		make()
 		if got, want := strings.Join(links, " "), "240.255.0.0/31 240.255.0.2/31 240.255.0.4/31 240.255.0.2/31"; got != want {
 			t.Errorf("links: got %s, want %s", got, want)
