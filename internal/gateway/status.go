@@ -101,6 +101,7 @@ func traffic(c dataplane.Counters, mtu int) Traffic {
 	for cause, n := range map[string]uint64{
 		"no-sa": c.Drops.NoSA, "too-big": c.Drops.TooBig, "sequence-exhausted": c.Drops.Exhausted, "no-buffer": c.Drops.NoBuffer,
 		"selector": c.Drops.Selector, "malformed": c.Drops.Malformed, "replay": c.Drops.Replay, "auth-failed": c.Drops.Auth, "device": c.Drops.Device,
+		"congestion": c.Drops.Congested,
 	} {
 		if n == 0 {
 			continue

@@ -27,6 +27,9 @@ type Drops struct {
 	Replay uint64 // sequence number seen before or too old
 	Auth   uint64 // the integrity check failed
 	Device uint64 // the TUN did not take the packet
+	// Congested packets were marked on the way, and their senders do not
+	// understand marks: a loss tells them the same (RFC 6040 section 4.2).
+	Congested uint64
 }
 
 // OutsideCounters is what an outside address received that belongs to no
@@ -44,6 +47,7 @@ type counters struct {
 	noSA, tooBig, exhausted, noBuffer          atomic.Uint64
 	selectorOut, malformedOut                  atomic.Uint64
 	selectorIn, malformedIn, replay, auth, dev atomic.Uint64
+	congested                                  atomic.Uint64
 	lastInbound                                atomic.Int64 // Unix nanoseconds; 0 is never
 }
 
@@ -52,7 +56,7 @@ type tally struct {
 	packets, bytes                    uint64
 	noSA, tooBig, exhausted, noBuffer uint64
 	selector, malformed               uint64
-	replay, auth, dev                 uint64
+	replay, auth, dev, congested      uint64
 }
 
 // add adds n to c unless it is 0, as most are.
@@ -84,6 +88,7 @@ func (c *counters) flushIn(y *tally) {
 	add(&c.replay, y.replay)
 	add(&c.auth, y.auth)
 	add(&c.dev, y.dev)
+	add(&c.congested, y.congested)
 	*y = tally{}
 }
 
@@ -97,7 +102,7 @@ func (c *counters) snapshot() Counters {
 			Exhausted: c.exhausted.Load(), NoBuffer: c.noBuffer.Load(),
 			Selector:  c.selectorOut.Load() + c.selectorIn.Load(),
 			Malformed: c.malformedOut.Load() + c.malformedIn.Load(),
-			Replay:    c.replay.Load(), Auth: c.auth.Load(), Device: c.dev.Load(),
+			Replay:    c.replay.Load(), Auth: c.auth.Load(), Device: c.dev.Load(), Congested: c.congested.Load(),
 		},
 	}
 }

@@ -208,7 +208,7 @@ func (r *receiver) datagram(m *udp.Message, b []byte) {
 	case udp.IKE:
 		r.ike(m, b)
 	case udp.Raw:
-		r.esp(b)
+		r.esp(b, m.TOS)
 	case udp.NAT:
 		switch classify(b) {
 		case isKeepalive:
@@ -218,7 +218,7 @@ func (r *receiver) datagram(m *udp.Message, b []byte) {
 		case isIKE:
 			r.ike(m, b[4:])
 		case isESP:
-			r.esp(b)
+			r.esp(b, m.TOS)
 		}
 	}
 }
@@ -233,8 +233,9 @@ func (r *receiver) ike(m *udp.Message, b []byte) {
 	r.o.engine.onIKE(r.o.sock, ike.Datagram{Local: local, Remote: m.From, Data: append([]byte(nil), b...)})
 }
 
-// esp opens b and adds what is inside to its tunnel's batch.
-func (r *receiver) esp(b []byte) {
+// esp opens b, which came under the type of service tos, and adds what is
+// inside to its tunnel's batch.
+func (r *receiver) esp(b []byte, tos uint8) {
 	if len(b) < 8 {
 		r.o.malformed.Add(1)
 		return
@@ -261,6 +262,10 @@ func (r *receiver) esp(b []byte) {
 	rx.alive = true
 	if !sa.selectors.match(inner) {
 		rx.count.selector++
+		return
+	}
+	if !packet.CombineECN(inner, tos) {
+		rx.count.congested++
 		return
 	}
 	if !sa.tunnel.cfg.NoClamp {

@@ -31,6 +31,7 @@ type transmitter struct {
 
 	sa      *outboundSA // of this batch
 	sealed  [][]byte    // what is to be sent
+	tos     []uint8     // and with which DSCP and ECN: those of the inner packets
 	writers [3]*udp.Writer
 	failing bool // the last batch was not all taken by the socket
 
@@ -49,6 +50,7 @@ func newTransmitter(t *Tunnel) *transmitter {
 		bufs:   buffers(n, esp.HeaderLen+tun.BufferSize+esp.TrailerLen),
 		sizes:  make([]int, n),
 		sealed: make([][]byte, 0, n),
+		tos:    make([]uint8, 0, n),
 		// No inner packet that fits is larger than the outside path.
 		frags: buffers(fragBuffers, esp.HeaderLen+max(t.cfg.PathMTU, 1500)+esp.TrailerLen),
 	}
@@ -144,6 +146,7 @@ func whole(b []byte) ([]byte, bool) {
 
 // seal seals n octets and keeps the result for send.
 func (x *transmitter) seal(buf []byte, n int) {
+	tos := packet.TrafficClass(buf[esp.HeaderLen:])
 	out, err := x.sa.seal.Seal(buf, esp.HeaderLen, n)
 	switch {
 	case errors.Is(err, esp.ErrExhausted):
@@ -152,6 +155,7 @@ func (x *transmitter) seal(buf []byte, n int) {
 		x.count.malformed++
 	default:
 		x.sealed = append(x.sealed, out)
+		x.tos = append(x.tos, tos)
 		x.count.packets++
 		x.count.bytes += uint64(n)
 	}
@@ -221,12 +225,12 @@ func (x *transmitter) send() {
 	if len(x.sealed) == 0 {
 		return
 	}
-	sent, err := x.writers[x.sa.kind].Write(x.sealed, x.sa.from, x.sa.to)
+	sent, err := x.writers[x.sa.kind].WriteMarked(x.sealed, x.tos, x.sa.from, x.sa.to)
 	x.count.noBuffer += uint64(len(x.sealed) - sent)
 	if err != nil && !x.failing && !errors.Is(err, net.ErrClosed) {
 		// Said when it begins, not for each packet.
 		x.t.engine.log.Warn("outside socket refuses packets", "tunnel", x.t.id, "to", x.sa.to.String(), "err", err)
 	}
 	x.failing = err != nil
-	x.sealed, x.fragged = x.sealed[:0], 0
+	x.sealed, x.tos, x.fragged = x.sealed[:0], x.tos[:0], 0
 }

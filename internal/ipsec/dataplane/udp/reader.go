@@ -16,8 +16,9 @@ const (
 	ikeBatch  = 8
 	// maxDatagram is the largest datagram or train, in octets.
 	maxDatagram = 65535
-	// controlLen is room for UDP_GRO, UDP_SEGMENT and IP_PKTINFO together.
-	controlLen = 64
+	// controlLen is room for UDP_GRO or UDP_SEGMENT, IP_TOS and IP_PKTINFO
+	// together.
+	controlLen = 96
 )
 
 // A mmsghdr is struct mmsghdr of recvmmsg(2) and sendmmsg(2).
@@ -35,6 +36,7 @@ type Message struct {
 	Segment int
 	From    netip.AddrPort // the port is 0 on a raw socket
 	Local   netip.Addr     // where it was sent to; invalid unless the socket is bound to 0.0.0.0
+	TOS     uint8          // type of service of the outer header, DSCP and ECN; 0 for IKE
 }
 
 // A Reader reads batches from a socket; one goroutine uses it. It calls
@@ -122,6 +124,9 @@ func (r *Reader) Message(i int) Message {
 	h := &r.hdrs[i]
 	m := Message{Data: r.bufs[i][:h.len], Segment: int(h.len), From: addrPortOf(&r.names[i])}
 	if r.s.kind == Raw {
+		if len(m.Data) > 1 {
+			m.TOS = m.Data[1]
+		}
 		m.Data = stripIPv4(m.Data)
 		m.Segment = len(m.Data)
 		m.From = netip.AddrPortFrom(m.From.Addr(), 0)
@@ -133,7 +138,8 @@ func (r *Reader) Message(i int) Message {
 	return m
 }
 
-// readControl takes segment size and local address from control messages.
+// readControl takes segment size, type of service and local address from
+// control messages.
 func (m *Message) readControl(ctrl []byte) {
 	for len(ctrl) >= unix.SizeofCmsghdr {
 		hdr, data, rest, err := unix.ParseOneSocketControlMessage(ctrl)
@@ -145,6 +151,8 @@ func (m *Message) readControl(ctrl []byte) {
 			if n := segmentSize(data); n > 0 {
 				m.Segment = n
 			}
+		case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_TOS && len(data) >= 1:
+			m.TOS = data[0]
 		case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			m.Local = netip.AddrFrom4([4]byte(data[8:12])) // ipi_addr: where the packet was sent to
 		}

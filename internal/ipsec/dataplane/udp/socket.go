@@ -100,7 +100,10 @@ func (s *Socket) setOptions(fd int, opt Options) error {
 		}
 	}
 	if s.kind != NAT {
-		return nil // only ESP in UDP comes in bulk
+		return nil // only ESP in UDP comes in bulk; a raw socket shows the header
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1); err != nil {
+		return fmt.Errorf("IP_RECVTOS: %w", err)
 	}
 	_, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
 	s.gso.Store(err == nil)

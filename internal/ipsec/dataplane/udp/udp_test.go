@@ -44,6 +44,7 @@ type datagram struct {
 	data  []byte
 	from  netip.AddrPort
 	local netip.Addr
+	tos   uint8
 }
 
 // collect reads until n datagrams have arrived, trains taken apart, and says
@@ -62,7 +63,7 @@ func collect(t testing.TB, r *Reader, n int) (got []datagram, messages int) {
 			m := r.Message(i)
 			messages++
 			for data := m.Data; len(data) > 0; data = data[min(m.Segment, len(data)):] {
-				got = append(got, datagram{bytes.Clone(data[:min(m.Segment, len(data))]), m.From, m.Local})
+				got = append(got, datagram{bytes.Clone(data[:min(m.Segment, len(data))]), m.From, m.Local, m.TOS})
 			}
 		}
 	}
@@ -142,6 +143,37 @@ func TestBatchesArriveWholeAndInOrder(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestEveryPacketKeepsItsMark sends marks that change in the middle of what
+// would be a train, from a socket that needs IP_PKTINFO too.
+func TestEveryPacketKeepsItsMark(t *testing.T) {
+	any4, b := listen(t, netip.IPv4Unspecified(), Ports{}, Options{RawESP: true}), listen(t, addrB, Ports{}, Options{RawESP: true})
+	pkts := numbered(same(200, 1200)...)
+	tos := make([]uint8, len(pkts))
+	for i := range tos {
+		tos[i] = []uint8{0, 0xb8, 0xb9, 2, 3}[i/3%5] // default, EF, EF with ECT(1), ECT(0), CE
+	}
+	for _, k := range []Kind{NAT, Raw} {
+		r := b.Socket(k).NewReader()
+		sent, err := any4.Socket(k).NewWriter().WriteMarked(pkts, tos, addrA, to(b, k))
+		if err != nil || sent != len(pkts) {
+			t.Fatalf("%v: sent %d, %v, want %d", k, sent, err, len(pkts))
+		}
+		got, messages := collect(t, r, len(pkts))
+		for i := range pkts {
+			if !bytes.Equal(got[i].data, pkts[i]) || got[i].tos != tos[i] || got[i].from.Addr() != addrA {
+				t.Fatalf("%v: packet %d: got %d octets of type of service %#x from %v, want %d of %#x from %v",
+					k, i, len(got[i].data), got[i].tos, got[i].from, len(pkts[i]), tos[i], addrA)
+			}
+		}
+		if k == NAT && any4.nat.gso.Load() && messages == len(pkts) {
+			t.Errorf("%v: every packet came alone, want trains of one mark", k)
+		}
+	}
+	if _, err := any4.nat.NewWriter().WriteMarked(pkts, tos[1:], addrA, to(b, NAT)); err == nil {
+		t.Error("a mark too few: got no error")
 	}
 }
 
@@ -416,12 +448,12 @@ func TestListenRefusesIPv6(t *testing.T) {
 
 func TestWriteAndReadDoNotAllocate(t *testing.T) {
 	a, b := listen(t, addrA, Ports{}, Options{RawESP: true}), listen(t, addrB, Ports{}, Options{RawESP: true})
-	pkts := numbered(same(32, 1400)...)
+	pkts, tos := numbered(same(32, 1400)...), bytes.Repeat([]byte{0xb8}, 32)
 	for _, k := range []Kind{NAT, Raw} {
 		w, r := a.Socket(k).NewWriter(), b.Socket(k).NewReader()
 		dst, total := to(b, k), 0
 		if n := testing.AllocsPerRun(50, func() {
-			if _, err := w.Write(pkts, netip.Addr{}, dst); err != nil {
+			if _, err := w.WriteMarked(pkts, tos, netip.Addr{}, dst); err != nil {
 				t.Fatal(err)
 			}
 			for got := 0; got < len(pkts)*1400; {

@@ -32,6 +32,7 @@ type Writer struct {
 	name unix.RawSockaddrInet4
 
 	todo []mmsghdr // what is still to be sent
+	tos  []uint8   // of the packets still to be sent; nil when all are 0
 	send func(fd uintptr) bool
 	n    int
 	err  error
@@ -55,6 +56,15 @@ func (s *Socket) NewWriter() *Writer {
 // took; when some were refused it goes on with the rest and returns the first
 // error, which wraps an errno, or net.ErrClosed.
 func (w *Writer) Write(pkts [][]byte, from netip.Addr, to netip.AddrPort) (sent int, err error) {
+	return w.WriteMarked(pkts, nil, from, to)
+}
+
+// WriteMarked is Write with a type of service octet for each packet, DSCP and
+// ECN; nil marks them all 0.
+func (w *Writer) WriteMarked(pkts [][]byte, tos []uint8, from netip.Addr, to netip.AddrPort) (sent int, err error) {
+	if tos != nil && len(tos) != len(pkts) {
+		return 0, fmt.Errorf("write %v socket: %d marks for %d packets", w.s.kind, len(tos), len(pkts))
+	}
 	if !to.Addr().Is4() {
 		return 0, fmt.Errorf("write %v socket: to %v: want an IPv4 address", w.s.kind, to)
 	}
@@ -67,6 +77,10 @@ func (w *Writer) Write(pkts [][]byte, from netip.Addr, to netip.AddrPort) (sent 
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&w.name.Port))[:], port)
 	for len(pkts) > 0 {
 		chunk := pkts[:min(len(pkts), writeBatch)]
+		w.tos = nil
+		if tos != nil {
+			w.tos, tos = tos[:len(chunk)], tos[len(chunk):]
+		}
 		n, e := w.writeChunk(chunk, from)
 		sent += n
 		if err == nil {
@@ -87,7 +101,8 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 		}
 		for range w.n {
 			k := int(w.todo[0].hdr.Iovlen)
-			sent, pkts, w.todo = sent+k, pkts[k:], w.todo[1:]
+			sent += k
+			pkts = w.drop(pkts, k)
 		}
 		if w.err == nil {
 			continue
@@ -100,9 +115,19 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 		if err == nil {
 			err = fmt.Errorf("write %v socket: %w", w.s.kind, w.err)
 		}
-		pkts, w.todo = pkts[k:], w.todo[1:] // refused: the next ones may be taken
+		pkts = w.drop(pkts, k) // refused: the next ones may be taken
 	}
 	return sent, err
+}
+
+// drop takes the first message, of k packets, off what is still to be sent, and
+// returns the packets that remain.
+func (w *Writer) drop(pkts [][]byte, k int) [][]byte {
+	w.todo = w.todo[1:]
+	if w.tos != nil {
+		w.tos = w.tos[k:]
+	}
+	return pkts[k:]
 }
 
 // trainRefused reports whether w.err is about the train, so that its packets
@@ -128,7 +153,7 @@ func (w *Writer) prepare(pkts [][]byte, from netip.Addr, gso bool) {
 	for i := 0; i < len(pkts); n++ {
 		k := 1
 		if gso {
-			k = train(pkts[i:])
+			k = w.sameMark(i, train(pkts[i:]))
 		}
 		for j, p := range pkts[i : i+k] {
 			w.iovs[i+j].Base = &p[0]
@@ -140,13 +165,32 @@ func (w *Writer) prepare(pkts [][]byte, from netip.Addr, gso bool) {
 		h.SetIovlen(k)
 		h.Control = nil
 		h.SetControllen(0)
-		if c := w.control(n, k, len(pkts[i]), from); c > 0 {
+		if c := w.control(n, segments{k, len(pkts[i]), w.mark(i)}, from); c > 0 {
 			h.Control = &w.ctrl[n][0]
 			h.SetControllen(c)
 		}
 		i += k
 	}
 	w.todo = w.hdrs[:n]
+}
+
+// mark is the type of service of packet i of those still to be sent.
+func (w *Writer) mark(i int) uint8 {
+	if w.tos == nil {
+		return 0
+	}
+	return w.tos[i]
+}
+
+// sameMark is how many of the k packets from i on have the mark of the first:
+// the kernel writes one into all packets of a train.
+func (w *Writer) sameMark(i, k int) int {
+	for j := 1; j < k; j++ {
+		if w.mark(i+j) != w.mark(i) {
+			return j
+		}
+	}
+	return k
 }
 
 // train is how many packets from the first on can leave as one message: all of
@@ -165,14 +209,27 @@ func train(pkts [][]byte) int {
 	return min(len(pkts), maxSegments)
 }
 
-// control writes the control messages of message n: k packets of size octets.
-// It returns how many octets they take.
-func (w *Writer) control(n, k, size int, from netip.Addr) int {
+// segments are what one message holds: n packets of size octets, but for a
+// last shorter one, all of type of service tos.
+type segments struct {
+	n, size int
+	tos     uint8
+}
+
+// control writes the control messages of message n, which holds seg. It
+// returns how many octets they take.
+func (w *Writer) control(n int, seg segments, from netip.Addr) int {
 	b, used := w.ctrl[n][:], 0
-	if k > 1 {
+	if seg.n > 1 {
 		putCmsg(b, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2)
-		binary.NativeEndian.PutUint16(b[unix.CmsgLen(0):], uint16(size))
+		binary.NativeEndian.PutUint16(b[unix.CmsgLen(0):], uint16(seg.size))
 		used += unix.CmsgSpace(2)
+	}
+	if seg.tos != 0 {
+		c := b[used:]
+		putCmsg(c, unix.IPPROTO_IP, unix.IP_TOS, 4)
+		binary.NativeEndian.PutUint32(c[unix.CmsgLen(0):], uint32(seg.tos))
+		used += unix.CmsgSpace(4)
 	}
 	if w.s.anyLocal && from.Is4() && !from.IsUnspecified() {
 		c := b[used:]
