@@ -260,13 +260,7 @@ func nothingClearWithoutTunnels(t *testing.T, l *runningLab) {
 	}
 	until(t, "no tunnel is up", patience, func() error {
 		both()
-		st, err := l.status()
-		for _, tn := range st.Tunnels {
-			if tn.Up {
-				err = errors.Join(err, fmt.Errorf("tunnel %d (%s) is up", tn.Number, tn.End))
-			}
-		}
-		return err
+		return l.tunnelsDown()
 	})
 	for range rounds {
 		both()

@@ -228,6 +228,17 @@ func (l *runningLab) tunnelsUp() error {
 	return nil
 }
 
+// tunnelsDown is an error while an end says that a tunnel is up.
+func (l *runningLab) tunnelsDown() error {
+	st, err := l.status()
+	for _, tn := range st.Tunnels {
+		if tn.Up {
+			err = errors.Join(err, fmt.Errorf("tunnel %d (%s) is up", tn.Number, tn.End))
+		}
+	}
+	return err
+}
+
 // awaitUp waits for the tunnels and for the servers behind the balancer.
 func (l *runningLab) awaitUp() {
 	l.t.Helper()
@@ -245,7 +256,7 @@ func (l *runningLab) awaitUp() {
 
 // reach is one ping from the client to the instance in VPC A.
 func (l *runningLab) reach() error {
-	if s := l.exec("client", "ping", "-q", "-c", "1", "-W", "1", appAddress); s.code != 0 {
+	if s := l.exec("client", "ping", "-q", "-c", "1", "-W", "0.2", appAddress); s.code != 0 {
 		return errors.New(s.String())
 	}
 	return nil
@@ -353,4 +364,18 @@ func (p process) signal(t testing.TB, s syscall.Signal) {
 	if err := syscall.Kill(p.pid, s); err != nil {
 		t.Fatalf("%v to %d %v: %v", s, p.pid, p.args, err)
 	}
+}
+
+// end signals the process and waits until it is gone.
+func (p process) end(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	p.signal(t, s)
+	until(t, fmt.Sprintf("the end of %d %v", p.pid, p.args), patience, func() error {
+		for _, other := range processes(t) {
+			if other.pid == p.pid {
+				return errors.New("it runs")
+			}
+		}
+		return nil
+	})
 }
