@@ -132,12 +132,17 @@ func (m *Machine) expired(t *turn, c *child) {
 	}
 }
 
-// narrow is what offered and allowed have in common (RFC 7296 section 2.9).
+// maxSelectors bounds the selectors of one side of a CHILD SA; the payload
+// could not count more than 255.
+const maxSelectors = 32
+
+// narrow is what offered and allowed have in common (RFC 7296 section 2.9), or
+// the first of it.
 func narrow(offered, allowed []ike.Selector) []ike.Selector {
 	var out []ike.Selector
 	for _, o := range offered {
 		for _, a := range allowed {
-			if both, ok := o.Intersect(a); ok && !slices.Contains(out, both) {
+			if both, ok := o.Intersect(a); ok && len(out) < maxSelectors && !slices.Contains(out, both) {
 				out = append(out, both)
 			}
 		}

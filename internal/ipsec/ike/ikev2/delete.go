@@ -92,6 +92,11 @@ func (m *Machine) lostChild(t *turn, c *child) {
 		c.next = k.theirs // the peer's rekey has won
 	}
 	m.linger(t, c)
+	// Our own delete, if it still waits, has nothing left to do.
+	c.ike.tasks = slices.DeleteFunc(c.ike.tasks, func(k task) bool {
+		d, ok := k.(*deleteChild)
+		return ok && d.spiIn == c.SA.SPIIn
+	})
 	if !was || m.used() != nil {
 		return
 	}

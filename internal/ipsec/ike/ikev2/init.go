@@ -24,6 +24,30 @@ type handshake struct {
 	cookie  []byte
 	tries   int
 	began   time.Time
+	refusal string // what an answer that proves nothing said against us
+}
+
+// refusedFor is how long an initiator goes on trying after it was refused.
+const refusedFor = 5 * time.Second
+
+// doubt takes an answer to IKE_SA_INIT that says no, or makes no sense. It
+// proves nothing about its sender, so the right answer may still come: the
+// attempt goes on for a while, and if nothing better comes ends with reason.
+//
+// "Because all error notifications are completely unauthenticated, the
+// recipient should continue trying for some time before giving up."
+// https://www.rfc-editor.org/rfc/rfc7296#section-2.21.1
+func (m *Machine) doubt(t *turn, s *sa, reason string) {
+	if s.shake.refusal != "" {
+		return
+	}
+	s.shake.refusal = reason
+	if f := s.window.out; f != nil {
+		f.giveUp = earliest(f.giveUp, t.now.Add(refusedFor))
+	}
+	if m.status.phase == ike.Connecting {
+		m.setPhase(t, ike.Connecting, reason)
+	}
 }
 
 // connect begins IKE_SA_INIT.
@@ -100,12 +124,13 @@ func (m *Machine) retryInit(t *turn, s *sa, g suite.Group, cookie []byte) {
 		return
 	}
 	if s.shake.tries >= maxInitTries {
-		m.attemptFailed(t, s, fmt.Sprintf("peer asked for another IKE_SA_INIT %d times", maxInitTries))
+		m.doubt(t, s, fmt.Sprintf("peer asked for another IKE_SA_INIT %d times", maxInitTries))
 		return
 	}
 	if cookie != nil {
 		s.shake.cookie = slices.Clone(cookie)
 	}
+	s.shake.refusal = ""
 	s.window.out = nil
 	m.sendInit(t, s, g)
 }
@@ -122,7 +147,7 @@ func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
 		// cryptographic suites", and only a group out of it may be asked for.
 		// https://www.rfc-editor.org/rfc/rfc7296#section-2.7
 		if !slices.Contains(groupsIKE(m.cfg.IKE), g) {
-			m.stranger(t, "peer wants another group", "reason", fmt.Sprintf("peer wants %v in IKE_SA_INIT; we allow %s: add %d to Phase1DHGroupNumbers",
+			m.doubt(t, s, fmt.Sprintf("peer wants %v in IKE_SA_INIT; we allow %s: add %d to Phase1DHGroupNumbers",
 				g, groupWords(groupsIKE(m.cfg.IKE)), g))
 			return
 		}
@@ -130,10 +155,10 @@ func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
 			m.retryInit(t, s, g, nil)
 		}
 	case wire.NoProposalChosen:
-		m.attemptFailed(t, s, "peer accepts none of the IKE algorithms that we offer ("+ikeWords(ikeProposals(m.cfg.IKE, nil))+
+		m.doubt(t, s, "peer accepts none of the IKE algorithms that we offer ("+ikeWords(ikeProposals(m.cfg.IKE, nil))+
 			"): make Phase1EncryptionAlgorithms, Phase1IntegrityAlgorithms and Phase1DHGroupNumbers overlap at both ends")
 	default:
-		m.attemptFailed(t, s, fmt.Sprintf("peer refuses IKE_SA_INIT with %v", n.Type))
+		m.doubt(t, s, fmt.Sprintf("peer refuses IKE_SA_INIT with %v", n.Type))
 	}
 }
 
@@ -147,7 +172,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	}
 	chosen, ok := acceptIKE(m.cfg.IKE, sap.Proposals[0])
 	if !ok {
-		m.attemptFailed(t, s, "peer chose what we did not offer: "+ikeWords(sap.Proposals))
+		m.doubt(t, s, "peer chose what we did not offer: "+ikeWords(sap.Proposals))
 		return
 	}
 	if suite.Group(ke.Group) != chosen.Group || s.shake.x.Group() != chosen.Group {
@@ -155,7 +180,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	}
 	shared, err := s.shake.x.Shared(ke.Public)
 	if err != nil {
-		m.attemptFailed(t, s, fmt.Sprintf("peer's key exchange value is not valid: %v", err))
+		m.doubt(t, s, fmt.Sprintf("peer's key exchange value is not valid: %v", err))
 		return
 	}
 	s.spiR, s.suite = msg.Header.SPIr, chosen
@@ -171,11 +196,15 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	shared.Wipe()
 	s.window.out = nil
 	s.state = keyed
-	s.path.local, s.path.remote = d.Local, d.Remote
-	s.path.detect(msg.Header, msg.Payloads, m.cfg.ForceEncap)
+	// Where the answer came from tells whether there is a NAT, but whoever
+	// rewrites ports must not choose where we go on. Nor does ESP move: this
+	// proves nothing yet, and another SA may be up.
+	from := path{local: d.Local, remote: d.Remote}
+	from.detect(msg.Header, msg.Payloads, m.cfg.ForceEncap)
+	from.remote = s.path.remote
+	s.path = from
 	if s.path.encap() {
 		s.path.float()
-		t.act(ike.MovePeer{Local: s.path.local, Remote: s.path.remote})
 	}
 	s.tasks = append(s.tasks, &authenticate{spi: m.newESPSPI(t)})
 }

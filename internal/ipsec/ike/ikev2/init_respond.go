@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/wire"
@@ -21,10 +22,13 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	if h.SPIi == 0 || h.SPIr != 0 || h.MessageID != 0 || h.Flags&ike.FlagInitiator == 0 {
 		return
 	}
-	if m.repeatInit(t, d, msg) {
+	if m.reflected(h) || m.repeatInit(t, d, msg) {
 		return
 	}
 	if kind, critical := wire.UnknownCritical(msg.Payloads); critical {
+		if !m.mayRefuse(t) {
+			return
+		}
 		m.refuseInit(t, d, h, &wire.Notify{Type: wire.UnsupportedCriticalPayload, Data: []byte{byte(kind)}})
 		return
 	}
@@ -32,7 +36,9 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	ke, okKE := wire.Find[*wire.KE](msg.Payloads)
 	nonce, okNonce := wire.Find[*wire.Nonce](msg.Payloads)
 	if !okSA || !okKE || !okNonce {
-		m.refuseInit(t, d, h, &wire.Notify{Type: wire.InvalidSyntax})
+		if m.mayRefuse(t) {
+			m.refuseInit(t, d, h, &wire.Notify{Type: wire.InvalidSyntax})
+		}
 		return
 	}
 	if m.demandCookie(t, d, msg, nonce.Data) {
@@ -41,7 +47,7 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
 	if !ok {
 		m.refuseInit(t, d, h, &wire.Notify{Type: wire.NoProposalChosen})
-		m.rejected(t, d, explainIKE(m.cfg.IKE, sap.Proposals))
+		m.rejected(t, d, func() string { return explainIKE(m.cfg.IKE, sap.Proposals) })
 		return
 	}
 	// "[...] the responder [...] reject the request and indicate its preferred
@@ -52,6 +58,13 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 		return
 	}
 	m.acceptInitiator(t, d, msg, answerInit{chosen, prop, ke, nonce})
+}
+
+// reflected reports whether a request is one of ours that somebody sends back:
+// answered, it would make an SA between us and ourselves, since both ends of a
+// pre-shared key prove themselves with the same key.
+func (m *Machine) reflected(h ike.Header) bool {
+	return slices.ContainsFunc(m.sas, func(s *sa) bool { return s.initiator && s.spiI == h.SPIi })
 }
 
 // repeatInit answers a retransmitted request as before.
@@ -109,10 +122,15 @@ func groupWanted(g suite.Group) *wire.Notify {
 }
 
 // rejected reports why an attempt of the peer came to nothing. Its message
-// proves nothing, so an SA that is up or being made is not touched.
-func (m *Machine) rejected(t *turn, d ike.Datagram, reason string) {
-	told := m.stranger(t, "negotiation failed", "remote", d.Remote, "reason", reason)
-	if told && (m.status.phase == ike.Idle || m.status.phase == ike.Failed) {
+// proves nothing, so an SA that is up or being made is not touched, and the
+// words are not put together for every message of a flood.
+func (m *Machine) rejected(t *turn, d ike.Datagram, why func() string) {
+	if t.now.Before(m.strangers.quiet) {
+		return
+	}
+	reason := why()
+	m.stranger(t, "negotiation failed", "remote", d.Remote, "reason", reason)
+	if m.status.phase == ike.Idle || m.status.phase == ike.Failed {
 		m.setPhase(t, m.status.phase, reason)
 	}
 }
@@ -135,7 +153,7 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	shared, err := x.Shared(a.ke.Public)
 	if err != nil {
 		m.refuseInit(t, d, msg.Header, &wire.Notify{Type: wire.InvalidSyntax})
-		m.rejected(t, d, fmt.Sprintf("peer's key exchange value is not valid: %v", err))
+		m.rejected(t, d, func() string { return fmt.Sprintf("peer's key exchange value is not valid: %v", err) })
 		return
 	}
 	s := &sa{
@@ -166,8 +184,21 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	s.shake.answer = answer.Append(nil)
 	s.window.expect = 1
 	m.dropOldestHalfOpen()
+	m.dropOldestFading()
 	m.sas = append(m.sas, s)
 	t.send(d.Local, d.Remote, s.shake.answer)
+}
+
+// dropOldestFading makes room for one more IKE SA, when a peer that has the key
+// starts over and over and each start leaves an SA that fades.
+func (m *Machine) dropOldestFading() {
+	if len(m.sas) < maxSAs {
+		return
+	}
+	at := slices.IndexFunc(m.sas, func(s *sa) bool { return s.state == fading || s.state == gone })
+	if at >= 0 {
+		m.forget(m.sas[at])
+	}
 }
 
 // dropOldestHalfOpen makes room for one more attempt of the peer.

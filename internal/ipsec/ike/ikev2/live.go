@@ -62,6 +62,8 @@ func (m *Machine) rekeyedByPeer(k task) *sa {
 // https://www.rfc-editor.org/rfc/rfc7296#section-2.4
 func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	switch {
+	case s.state == larval && s.shake.refusal != "":
+		m.attemptFailed(t, s, s.shake.refusal)
 	case s.state == larval:
 		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to IKE_SA_INIT: check the peer's address, that it is running, and that UDP %d and 4500 pass the firewalls between",
 			s.path.remote, s.path.remote.Port()))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"seikan/internal/ipsec/ike"
@@ -24,8 +25,9 @@ type Machine struct {
 	live   liveness
 	status status
 	counts counters
-	quiet  time.Time // no notices about strangers before this
 	closed bool
+
+	strangers strangers
 }
 
 // counters are for status.
@@ -76,7 +78,24 @@ const (
 	levelWarn  = 4
 )
 
+// maxReason bounds, in octets, the words about what a peer did: a peer may
+// offer and call itself whatever it likes.
+const maxReason = 1000
+
+// clip cuts text down to maxReason.
+func clip(text string) string {
+	if len(text) <= maxReason {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxReason], "") + "…"
+}
+
 func (t *turn) notice(level int, text string, attrs ...any) {
+	for i, a := range attrs {
+		if s, ok := a.(string); ok {
+			attrs[i] = clip(s)
+		}
+	}
 	t.act(ike.Notice{Level: level, Text: text, Attrs: attrs})
 }
 
@@ -187,6 +206,7 @@ func (m *Machine) close(t *turn) {
 
 // setPhase reports a change.
 func (m *Machine) setPhase(t *turn, p ike.Phase, reason string) {
+	reason = clip(reason)
 	if m.status == (status{p, reason}) {
 		return
 	}
@@ -213,7 +233,7 @@ func (m *Machine) State() ike.Snapshot {
 	snap.NATLocal, snap.NATRemote = s.path.natLocal, s.path.natRemote
 	snap.Suite, snap.Established = s.suite, s.established
 	if s == m.current {
-		snap.Initiator, snap.RemoteID = s.initiator, s.peer.String()
+		snap.Initiator, snap.RemoteID = s.initiator, clip(s.peer.String())
 	}
 	if c := m.used(); c != nil {
 		snap.Child = &ike.ChildSnapshot{

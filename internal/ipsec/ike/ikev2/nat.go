@@ -85,9 +85,10 @@ func (p *path) float() {
 	p.remote = netip.AddrPortFrom(p.remote.Addr(), portNAT)
 }
 
-// follow takes over where a fresh authentic message of s came from. The first
-// one of a responder always counts, since the initiator may have floated;
-// later ones do where the peer is behind a NAT.
+// follow takes over where a fresh authentic message of s came from. For a
+// responder the first one always counts, since the initiator may have floated;
+// others do where the peer is behind a NAT. Anywhere else a changed port is
+// not the peer's doing.
 //
 // RFC 7296 section 2.23 has a host behind a NAT not follow. We do even then: a
 // peer that lies about a NAT to get its ESP into UDP (strongSwan's libipsec
@@ -96,7 +97,8 @@ func (m *Machine) follow(t *turn, s *sa, d ike.Datagram) {
 	if d.Local == s.path.local && d.Remote == s.path.remote {
 		return
 	}
-	if s.state != keyed && !s.path.natRemote {
+	floated := s.state == keyed && !s.initiator
+	if !floated && !s.path.natRemote {
 		return
 	}
 	s.path.local, s.path.remote = d.Local, d.Remote

@@ -235,6 +235,11 @@ func acceptIKE(ours []suite.IKE, answer wire.Proposal) (suite.IKE, bool) {
 	return suite.IKE{}, false
 }
 
+// usableSPI reports whether the peer can be sent ESP under spi. Zero is none
+// (RFC 4303 section 2.1), and in UDP would look like IKE (RFC 3948 section
+// 2.2).
+func usableSPI(spi []byte) bool { return len(spi) == 4 && binary.BigEndian.Uint32(spi) != 0 }
+
 // chooseESP is chooseIKE for CHILD SAs. Without pfs groups count on neither
 // side. A suite of ours with ESN also matches an offer without.
 func chooseESP(ours []suite.ESP, offered []wire.Proposal, pfs bool) (suite.ESP, wire.Proposal, bool) {
@@ -243,7 +248,7 @@ func chooseESP(ours []suite.ESP, offered []wire.Proposal, pfs bool) (suite.ESP, 
 			s.Group = 0
 		}
 		for _, p := range offered {
-			if p.Protocol != wire.ProtoESP || len(p.SPI) != 4 || !known(p) ||
+			if p.Protocol != wire.ProtoESP || !usableSPI(p.SPI) || !known(p) ||
 				!offers(p, wire.TypeEncr, uint16(s.Encr), s.KeyBits) || !offers(p, wire.TypeInteg, uint16(s.Integ), 0) ||
 				(pfs && !offers(p, wire.TypeDH, uint16(s.Group), 0)) {
 				continue

@@ -12,14 +12,33 @@ import (
 // that prove nothing about their sender: a flood must not fill the log.
 const strangerQuiet = 5 * time.Second
 
+// refusalPause is how long at least lies between two answers to messages that
+// make no sense and prove nothing.
+const refusalPause = time.Second
+
+// strangers bounds what messages that prove nothing make us do.
+type strangers struct {
+	quiet  time.Time // no notices about them before this
+	silent time.Time // no refusals of what nobody honest sends before this
+}
+
 // stranger is a notice about a message that proves nothing about its sender.
-// It reports whether it was given.
-func (m *Machine) stranger(t *turn, text string, attrs ...any) bool {
-	if t.now.Before(m.quiet) {
+func (m *Machine) stranger(t *turn, text string, attrs ...any) {
+	if t.now.Before(m.strangers.quiet) {
+		return
+	}
+	m.strangers.quiet = t.now.Add(strangerQuiet)
+	t.notice(levelWarn, text, attrs...)
+}
+
+// mayRefuse reports whether a message that makes no sense may be answered: one
+// in a while, so that we cannot be made to send many (RFC 7296 section
+// 2.21.4).
+func (m *Machine) mayRefuse(t *turn) bool {
+	if t.now.Before(m.strangers.silent) {
 		return false
 	}
-	m.quiet = t.now.Add(strangerQuiet)
-	t.notice(levelWarn, text, attrs...)
+	m.strangers.silent = t.now.Add(refusalPause)
 	return true
 }
 
@@ -54,7 +73,7 @@ func (m *Machine) refuseVersion(t *turn, d ike.Datagram, h ike.Header) {
 	// "[...] MUST drop the message and SHOULD send [INVALID_MAJOR_VERSION]
 	// containing the highest version number it supports."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.5
-	if h.Major() < 2 || h.Flags&ike.FlagResponse != 0 {
+	if h.Major() < 2 || h.Flags&ike.FlagResponse != 0 || !m.mayRefuse(t) {
 		return
 	}
 	h.Version, h.Flags = wire.Version, ike.FlagResponse
@@ -76,9 +95,6 @@ func (m *Machine) receiveSealed(t *turn, d ike.Datagram, h ike.Header) {
 	if !authentic {
 		return
 	}
-	if s == m.current {
-		m.live.hear(t.now)
-	}
 	if h.Flags&ike.FlagResponse != 0 {
 		m.receiveResponse(t, s, received{d, h, list, err})
 		return
@@ -94,6 +110,16 @@ type received struct {
 	err  error
 }
 
+// fresh notes that an authentic message of s, never seen before, came from d:
+// the peer lives, and that is where it is. A message seen before proves
+// neither, since anybody can repeat it (RFC 7296 section 2.4).
+func (m *Machine) fresh(t *turn, s *sa, d ike.Datagram) {
+	if s == m.current {
+		m.live.hear(t.now)
+	}
+	m.follow(t, s, d)
+}
+
 func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
 	f := s.window.out
 	if f == nil || f.task == nil || f.task.exchange() != r.h.Exchange || s.state == gone {
@@ -102,7 +128,7 @@ func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
 	if _, ok := s.window.settle(r.h.MessageID); !ok {
 		return
 	}
-	m.follow(t, s, r.from)
+	m.fresh(t, s, r.from)
 	if kind, critical := wire.UnknownCritical(r.list); critical && r.err == nil {
 		r.err = fmt.Errorf("critical payload of unknown type %d", kind)
 	}
@@ -141,7 +167,7 @@ func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 	if s.state == gone || (s.state == keyed && (s.initiator || r.h.Exchange != wire.IKEAuth)) {
 		return // nothing may be asked before AUTH, nor after the end
 	}
-	m.follow(t, s, r.from)
+	m.fresh(t, s, r.from)
 	if r.err != nil {
 		// "[...] INVALID_SYNTAX [...] SHOULD be sent [...] in response to a
 		// request that was authentic, and the IKE SA is deleted."

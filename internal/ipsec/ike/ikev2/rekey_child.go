@@ -289,6 +289,12 @@ func (m *Machine) respondCreate(t *turn, s *sa, r received) {
 			return
 		}
 	}
+	// One request of the peer's can cross ours; what a second one means is not
+	// known before ours is answered.
+	if s.underway(func(k task) bool { cc, ok := k.(*createChild); return ok && cc.old == old && cc.theirs != nil }) {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
+		return
+	}
 	m.respondChild(t, s, r, old, nonce)
 }
 

@@ -82,7 +82,7 @@ func (k *rekeyIKE) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
 	}
 	prop := sap.Proposals[0]
 	chosen, ok := acceptIKE(m.cfg.IKE, prop)
-	if !ok || len(prop.SPI) != 8 || suite.Group(ke.Group) != chosen.Group || k.x.Group() != chosen.Group {
+	if !ok || len(prop.SPI) != 8 || binary.BigEndian.Uint64(prop.SPI) == 0 || suite.Group(ke.Group) != chosen.Group || k.x.Group() != chosen.Group {
 		m.broken(t, s, "peer chose for the rekey of the IKE SA what we did not offer: "+ikeWords(sap.Proposals))
 		return
 	}
@@ -222,7 +222,8 @@ func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonc
 		}
 		return false
 	})
-	if s != m.current || busy || len(m.sas) >= maxSAs {
+	again := s.underway(func(k task) bool { r, ok := k.(*rekeyIKE); return ok && r.theirs != nil })
+	if s != m.current || busy || again || len(m.sas) >= maxSAs {
 		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
 		return
 	}
