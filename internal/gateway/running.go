@@ -23,9 +23,13 @@ import (
 // fits the dearest common suite, CBC with SHA2-256 in UDP (vpn §3.5).
 const firstMTU = 1422
 
-// restartMax is the longest pause before an initiator tries again: a tunnel
-// that can come back shall, soon after its path has.
-const restartMax = 10 * time.Second
+// An initiator repeats a request after at most retransmitMax and begins anew
+// after at most restartMax: a tunnel whose path is back shall be up soon after.
+// A tunnel that is down costs its peer one small message every few seconds.
+const (
+	retransmitMax = 4 * time.Second
+	restartMax    = 5 * time.Second
+)
 
 // A running tunnel is a session with its peer and the TUN it serves.
 type running struct {
@@ -154,7 +158,7 @@ func (g *Gateway) machineConfig(t Tunnel, local netip.Addr) ikev2.Config {
 		IKELifetime: t.Lifetime.Phase1, ChildLifetime: t.Lifetime.Phase2,
 		RekeyMargin: t.Lifetime.RekeyMargin, RekeyFuzz: t.Lifetime.RekeyFuzz,
 		DPDInterval: t.Liveness.Interval, DPDTimeout: t.Liveness.Timeout,
-		Tuning: ikev2.Tuning{Cookies: g.cookies, RestartMax: restartMax},
+		Tuning: ikev2.Tuning{Cookies: g.cookies, RetransmitMax: retransmitMax, RestartMax: restartMax},
 	}
 }
 

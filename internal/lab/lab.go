@@ -110,11 +110,6 @@ func (l *Lab) runNetwork(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range ownRoutes(l.t) {
-		if err := l.net.In(r.Host, func() error { return sandbox.AddRoute(r.Dst, r.Via, r.Dev) }); err != nil {
-			return fmt.Errorf("%s: route %v via %v: %w", r.Host, r.Dst, r.Via, err)
-		}
-	}
 	if err := l.applyFaults(ctx); err != nil {
 		return err
 	}

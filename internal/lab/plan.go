@@ -26,7 +26,7 @@ type Faults struct {
 }
 
 // Plan says what the sites, the internet and the cloud's edge shall be on this
-// machine, but for the routes of ownRoutes. It does nothing.
+// machine. It does nothing.
 func Plan(t *topology.Topology) netspec.Spec {
 	var s netspec.Spec
 	s.Namespaces = append(s.Namespaces, planInternet(t), planEdge(t))
@@ -127,33 +127,10 @@ func planHost(t *topology.Topology, site topology.Site, h topology.Host) netspec
 		return ns
 	}
 	if h.Role == topology.CustomerGateway {
-		ns.Sysctls = forwarding()
-		return ns // its routes are its administrator's: ownRoutes
+		ns.Sysctls = forwarding() // the gateway there adds routes of its own
 	}
 	ns.Routes = hostRoutes(site, h)
 	return ns
-}
-
-// An ownRoute is a route of a host that runs a gateway. There the gateway keeps
-// the routes that carry Seikan's mark and removes those it does not know, so
-// the host's own must not carry it.
-type ownRoute struct {
-	Host string
-	netspec.Route
-}
-
-func ownRoutes(t *topology.Topology) (out []ownRoute) {
-	for _, site := range t.Sites {
-		for _, h := range site.Hosts {
-			if h.Role != topology.CustomerGateway {
-				continue
-			}
-			for _, r := range hostRoutes(site, h) {
-				out = append(out, ownRoute{h.Name, r})
-			}
-		}
-	}
-	return out
 }
 
 // hostRoutes are a host's way out and the site's static routes.

@@ -55,19 +55,6 @@ func TestFaultsTouchNothingButTheirTable(t *testing.T) {
 	golden(t, "faults.golden", whole.Normalize().String()+"\n--- cut\n"+cut.Normalize().String())
 }
 
-func TestAGatewaysHostKeepsItsOwnRoutes(t *testing.T) {
-	topo := overview(t)
-	for _, ns := range Plan(topo).Namespaces {
-		if ns.Name == "cgw" && len(ns.Routes) > 0 {
-			t.Errorf("got planned routes %v for the gateway's host, want none: the gateway would remove them", ns.Routes)
-		}
-	}
-	routes := ownRoutes(topo)
-	if len(routes) != 1 || routes[0].Host != "cgw" || routes[0].Via != netip.MustParseAddr("192.168.1.1") || routes[0].Dst.Bits() != 0 {
-		t.Errorf("got %+v, want one default route of cgw via the router", routes)
-	}
-}
-
 func TestLinksAreFoundByName(t *testing.T) {
 	topo, namespaces := overview(t), map[string]string{"cgw": "cgw", "web-1": "i-0abc"}
 	for name, want := range map[string]place{

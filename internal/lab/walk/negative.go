@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"seikan/internal/lab"
@@ -122,11 +123,8 @@ func (p *picture) noLeak(ctx context.Context, w lab.World, tell *Teller) (err er
 	if err := p.askInVain(ctx, w, tell); err != nil {
 		return err
 	}
-	if err := mend(ctx, w, outside); err != nil {
-		return err
-	}
 	start := time.Now()
-	if _, err := p.awaitTunnels(ctx, w, tell, 60*time.Second); err != nil {
+	if err := p.mendInOrder(ctx, w, tell); err != nil {
 		return err
 	}
 	tell.Show("mended", "both tunnels are up again %s later", probe.Short(time.Since(start)))
@@ -164,6 +162,40 @@ func (p *picture) askInVain(ctx context.Context, w lab.World, tell *Teller) erro
 	}
 	tell.Show("no leak", "tunnels down, %d kinds of request: on the internet %d packets in clear, %d of IKE", len(tries), seen.Clear, seen.IKE)
 	return nil
+}
+
+// mendInOrder brings the tunnels back one after the other, so that the first is
+// the one that carries the traffic: a gateway stays with what works.
+func (p *picture) mendInOrder(ctx context.Context, w lab.World, tell *Teller) error {
+	st, err := w.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range st.Tunnels { // by number
+		if t.Connection != p.vpn.Name || t.End != "customer" {
+			continue
+		}
+		if err := mend(ctx, w, []netip.Addr{t.Remote.Addr()}); err != nil {
+			return err
+		}
+		up := wait{what: fmt.Sprintf("tunnel %d to come back", t.Number), limit: 60 * time.Second, every: 200 * time.Millisecond}
+		up.look = func() (bool, string, error) {
+			st, err := w.Status(ctx)
+			return p.customerUp(st, t.Number), "it is down", err
+		}
+		if err := await(ctx, tell, up); err != nil {
+			return lookAt(err, "seikan lab status")
+		}
+	}
+	_, err = p.awaitTunnels(ctx, w, tell, 60*time.Second)
+	return err
+}
+
+// customerUp reports whether the customer's end of tunnel number is up.
+func (p *picture) customerUp(st lab.Status, number int) bool {
+	return slices.ContainsFunc(st.Tunnels, func(t lab.TunnelStatus) bool {
+		return t.Connection == p.vpn.Name && t.End == "customer" && t.Number == number && t.Up
+	})
 }
 
 // mend carries all addresses again. It works although ctx has ended.
