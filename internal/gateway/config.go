@@ -3,9 +3,11 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
+	"seikan/internal/ipsec/ike/ikev2"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -165,11 +167,6 @@ func (t Tunnel) validate() error {
 			return err
 		}
 	}
-	for _, p := range t.Routes {
-		if p.Contains(t.Outside.Remote) {
-			return fmt.Errorf("Routes %v holds the peer's own address %v: its packets would chase themselves; route narrower prefixes", p, t.Outside.Remote)
-		}
-	}
 	for _, s := range t.IKE {
 		if err := s.Validate(); err != nil {
 			return err
@@ -178,6 +175,31 @@ func (t Tunnel) validate() error {
 	for _, s := range t.ESP {
 		if err := s.Validate(); err != nil {
 			return err
+		}
+	}
+	local := t.Outside.Local
+	if !local.IsValid() {
+		local = netip.IPv4Unspecified() // not known before there is a route
+	}
+	_, err := ikev2.New(machineConfig(t, local)) // it has rules of its own
+	return err
+}
+
+// ValidatePaths checks that no route would lead a tunnel's own packets into a
+// tunnel. Of the local addresses handed somebody else opened the sockets, in
+// another namespace, where the routes do not reach; only there may the peer lie
+// behind a tunnel, as with a route to 0.0.0.0/0. Validate does not check this.
+func (c Config) ValidatePaths(handed ...netip.Addr) error {
+	for _, t := range c.Tunnels {
+		if slices.Contains(handed, t.Outside.Local) {
+			continue
+		}
+		for _, u := range c.Tunnels {
+			for _, p := range u.Routes {
+				if p.Contains(t.Outside.Remote) {
+					return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds the peer's own address %v of tunnel %s: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, t.Outside.Remote, t.ID)
+				}
+			}
 		}
 	}
 	return nil

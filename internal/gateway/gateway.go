@@ -76,7 +76,7 @@ type peer struct{ local, remote netip.Addr }
 
 // New checks cfg and returns a gateway that does nothing until Run.
 func New(cfg Config, opts Options) (*Gateway, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := check(cfg, opts); err != nil {
 		return nil, err
 	}
 	g := &Gateway{
@@ -97,6 +97,15 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 	return g, nil
 }
 
+// check is all that can be said of cfg before it runs.
+func check(cfg Config, opts Options) error {
+	var handed []netip.Addr
+	for _, o := range opts.Outsides {
+		handed = append(handed, o.Addr())
+	}
+	return errors.Join(cfg.Validate(), cfg.ValidatePaths(handed...))
+}
+
 // owner names the records of what a gateway changed after the namespace that
 // it runs in: gateways of one machine are in different ones.
 func owner() string {
@@ -111,7 +120,7 @@ func owner() string {
 // same keep their SAs; one that changed is closed and started anew. An invalid
 // cfg changes nothing.
 func (g *Gateway) Set(cfg Config) error {
-	if err := cfg.Validate(); err != nil {
+	if err := check(cfg, g.opts); err != nil {
 		return err
 	}
 	g.mu.Lock()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 
+	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/nettest"
@@ -131,9 +131,6 @@ func routes(t *testing.T) string {
 }
 
 func TestKernelSpeaksNoIPv6OnATUN(t *testing.T) {
-	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
-		t.Skip("this kernel has no IPv6")
-	}
 	g, _, _ := run(t, waiting())
 	until(t, g, "both tunnels", runs)
 	addrs, err := netlink.AddrList(link(t, "tun1"), netlink.FAMILY_V6)
@@ -311,13 +308,34 @@ func TestConfigurationsThatWouldFailLaterAreRefused(t *testing.T) {
 		{func(c *Config) { c.Tunnels[1].Interface = "../x" }, "slash"},
 		{func(c *Config) { c.Tunnels[1].ID = "1" }, "used twice"},
 		{func(c *Config) { c.Tunnels[1].PSK = secret.FromString("short") }, "8 to 64"},
+		{func(c *Config) { c.Tunnels[1].Lifetime.RekeyFuzz = 101 }, "RekeyFuzz"}, // the protocol's rule
 		{func(c *Config) { c.Tunnels[1].Routes = []netip.Prefix{prefix("127.0.0.0/8")} }, "chase themselves"},
+		{func(c *Config) { c.Tunnels[1].Routes = []netip.Prefix{prefix("127.0.0.8/32")} }, "of tunnel 1"},
 	} {
 		cfg := waiting()
 		tt.change(&cfg)
-		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := New(cfg, Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("got %v, want an error with %q", err, tt.want)
 		}
+	}
+}
+
+// TestPeerBehindATunnelIsAllowedWhereRoutesDoNotReach is the cloud's end of a
+// connection with the static route 0.0.0.0/0: its sockets are another
+// namespace's.
+func TestPeerBehindATunnelIsAllowedWhereRoutesDoNotReach(t *testing.T) {
+	o, err := udp.Listen(netip.MustParseAddr("127.0.0.1"), udp.Ports{}, udp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	cfg := waiting()
+	cfg.Tunnels[0].Routes = []netip.Prefix{prefix("0.0.0.0/0")}
+	if _, err := New(cfg, Options{Outsides: []*udp.Outside{o}}); err != nil {
+		t.Errorf("sockets handed over: got %v, want no error", err)
+	}
+	if _, err := New(cfg, Options{}); err == nil {
+		t.Error("sockets of our own: got no error")
 	}
 }
 

@@ -64,7 +64,9 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	machine, err := ikev2.New(g.machineConfig(t, path.Local))
+	protocol := machineConfig(t, path.Local)
+	protocol.Tuning.Cookies = g.cookies
+	machine, err := ikev2.New(protocol)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +148,7 @@ func (g *Gateway) outsideLocked(local netip.Addr) (*udp.Outside, error) {
 
 // machineConfig says to the protocol what t says to us. Its identities were
 // checked by Validate.
-func (g *Gateway) machineConfig(t Tunnel, local netip.Addr) ikev2.Config {
+func machineConfig(t Tunnel, local netip.Addr) ikev2.Config {
 	localID, _ := parseID(t.Outside.LocalID)
 	remoteID, _ := parseID(t.Outside.RemoteID)
 	return ikev2.Config{
@@ -158,7 +160,7 @@ func (g *Gateway) machineConfig(t Tunnel, local netip.Addr) ikev2.Config {
 		IKELifetime: t.Lifetime.Phase1, ChildLifetime: t.Lifetime.Phase2,
 		RekeyMargin: t.Lifetime.RekeyMargin, RekeyFuzz: t.Lifetime.RekeyFuzz,
 		DPDInterval: t.Liveness.Interval, DPDTimeout: t.Liveness.Timeout,
-		Tuning: ikev2.Tuning{Cookies: g.cookies, RetransmitMax: retransmitMax, RestartMax: restartMax},
+		Tuning: ikev2.Tuning{RetransmitMax: retransmitMax, RestartMax: restartMax},
 	}
 }
 

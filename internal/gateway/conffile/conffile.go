@@ -68,6 +68,10 @@ func Parse(b []byte, dir string) (File, error) {
 		}
 		return File{}, err
 	}
+	// A second document would be read by nobody.
+	if err := dec.Decode(new(rawFile)); !errors.Is(err, io.EOF) {
+		return File{}, errors.New("more than one YAML document: a file holds one gateway; remove what follows ---")
+	}
 	out := File{Control: raw.Control, Gateway: gateway.Config{Name: raw.Name, Forward: !raw.NoForward}}
 	routes, err := prefixes(raw.Routes)
 	if err != nil {
@@ -86,7 +90,7 @@ func Parse(b []byte, dir string) (File, error) {
 		}
 		out.Gateway.Tunnels = append(out.Gateway.Tunnels, t)
 	}
-	return out, out.Gateway.Validate()
+	return out, errors.Join(out.Gateway.Validate(), out.Gateway.ValidatePaths())
 }
 
 // rawFile is the file's shape. Field names are the file's keys.

@@ -93,6 +93,9 @@ func TestErrorsNameLineFieldValueAndRule(t *testing.T) {
 		{"peer", "remote_address: 203.0.113.11", "remote_address: aws.example", `outside.remote_address: "aws.example" is not an IPv4 address`},
 		{"lifetime", "lifetime: 1h", "lifetime: 9h", "Lifetime.Phase2 9h0m0s must be shorter than Phase1"},
 		{"route to the peer itself", "10.0.0.0/16", "0.0.0.0/0", "holds the peer's own address"},
+		{"route to the other peer", "10.0.0.0/16", "203.0.113.11/32", "peer's own address 203.0.113.11 of tunnel tunnel-2"},
+		{"fuzz", "    liveness:", "    rekey: {fuzz_percent: 101}\n    liveness:", "RekeyFuzz: 101"},
+		{"second document", "name: office", "name: office\n---\nname: shop", "more than one YAML document"},
 		{"duration", "interval: 300ms", "interval: soon", `liveness.interval: "soon" is not a duration`},
 	}
 	for _, tt := range tests {
