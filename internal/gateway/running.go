@@ -64,9 +64,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	protocol := machineConfig(t, path.Local)
-	protocol.Tuning.Cookies = g.cookies
-	machine, err := ikev2.New(protocol)
+	machine, err := g.machine(t, path.Local)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +142,14 @@ func (g *Gateway) outsideLocked(local netip.Addr) (*udp.Outside, error) {
 	}
 	g.outsides[local] = o
 	return o, nil
+}
+
+// machine speaks IKE for t. Those of a gateway share their cookies, and so count
+// together how many attempts of strangers are half open.
+func (g *Gateway) machine(t Tunnel, local netip.Addr) (*ikev2.Machine, error) {
+	cfg := machineConfig(t, local)
+	cfg.Tuning.Cookies = g.cookies
+	return ikev2.New(cfg)
 }
 
 // machineConfig says to the protocol what t says to us. Its identities were

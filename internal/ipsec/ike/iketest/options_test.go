@@ -33,7 +33,7 @@ func setFlag(c *ikev2.Config, name string) error {
 	case "encap":
 		c.ForceEncap = true
 	case "cookie":
-		c.Tuning.RequireCookie = func() bool { return true }
+		c.Tuning.Cookies = ikev2.NewStrictCookies(c.Tuning.Rand)
 	default:
 		return fmt.Errorf("no flag %q", name)
 	}

@@ -68,11 +68,10 @@ type Tuning struct {
 	// first pause after an attempt that failed is a second, or RestartMax if
 	// that is less. Zero: 30 s.
 	RestartMax time.Duration
-	// RequireCookie makes a responder demand a cookie of every initiator. Set
-	// it while many attempts are half open in the whole process; each machine
-	// also demands one while it has a half-open attempt of its own.
-	RequireCookie func() bool
-	// Cookies may be shared by machines. Nil means one's own.
+	// Cookies is what the machines of a process share, so that each demands
+	// cookies while many attempts are half open at all of them together. A
+	// machine also does while it has one half-open attempt itself. Nil means
+	// one's own.
 	Cookies *Cookies
 	// Rand is read for SPIs, nonces, keys and fuzz. Nil means crypto/rand.
 	// Only tests set it.
@@ -106,9 +105,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Tuning.Cookies == nil {
 		c.Tuning.Cookies = NewCookies(c.Tuning.Rand)
-	}
-	if c.Tuning.RequireCookie == nil {
-		c.Tuning.RequireCookie = func() bool { return false }
 	}
 	return c
 }

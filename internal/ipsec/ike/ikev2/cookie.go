@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"seikan/internal/secret"
@@ -20,11 +21,19 @@ const cookieSecretLife = time.Minute
 // cookieLen is the generation octet and the MAC.
 const cookieLen = 1 + sha256.Size
 
+// calm is how many attempts may be half open among machines that share a
+// Cookies before each of them demands a cookie of everybody.
+const calm = 16
+
 // Cookies makes and checks the cookies with which a responder keeps no state
 // for an initiator that may have lied about its address (RFC 7296 section
-// 2.6). Any number of machines and goroutines may share one.
+// 2.6), and counts the attempts that are half open, to know when cookies are
+// called for. Any number of machines and goroutines may share one; all of a
+// process should.
 type Cookies struct {
-	rand io.Reader
+	rand     io.Reader
+	always   bool
+	halfOpen atomic.Int64
 
 	// mu guards the fields below it.
 	mu         sync.Mutex
@@ -33,8 +42,15 @@ type Cookies struct {
 	now, old   secret.Secret
 }
 
-// NewCookies returns Cookies that read their secrets from rand.
+// NewCookies returns Cookies that read their secrets from rand. They are
+// demanded while 16 attempts or more are half open.
 func NewCookies(rand io.Reader) *Cookies { return &Cookies{rand: rand} }
+
+// NewStrictCookies returns Cookies that are always demanded.
+func NewStrictCookies(rand io.Reader) *Cookies { return &Cookies{rand: rand, always: true} }
+
+// demanded reports whether a request without a cookie gets nothing but one.
+func (c *Cookies) demanded() bool { return c.always || c.halfOpen.Load() >= calm }
 
 // A cookieClaim is what a cookie vouches for.
 type cookieClaim struct {

@@ -3,8 +3,11 @@ package ikev2
 import (
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
+
+	"seikan/internal/ipsec/ike"
 )
 
 func TestCookiesBindAddressSPIAndNonce(t *testing.T) {
@@ -38,5 +41,48 @@ func TestCookiesBindAddressSPIAndNonce(t *testing.T) {
 	}
 	if c.valid(begin, claim, nil) || c.valid(begin, claim, got[:10]) {
 		t.Error("a cut cookie is valid")
+	}
+}
+
+func TestCookiesAreDemandedWhileManyAttemptsAreHalfOpen(t *testing.T) {
+	shared := NewCookies(rand.NewChaCha8([32]byte{1}))
+	share := func(_, b *Config) { b.Tuning.Cookies = shared }
+	var crowd []*duo
+	for range calm {
+		d := newDuo(t, share)
+		d.Step(0, ike.Initiate{})
+		d.DeliverNext() // and IKE_AUTH never comes
+		crowd = append(crowd, d)
+	}
+	if got := shared.halfOpen.Load(); got != calm {
+		t.Fatalf("got %d half open, want %d", got, calm)
+	}
+	d := newDuo(t, share)
+	d.Step(0, ike.Initiate{})
+	d.DeliverNext()
+	if got := d.b.halfOpen(); got != 0 || !strings.Contains(d.Log.String(), "N(COOKIE)") {
+		t.Errorf("got %d half open and\n%s\nwant a cookie and nothing kept", got, d.Log.String())
+	}
+	d.Run()
+	if err := d.Traffic(); err != nil {
+		t.Errorf("with its cookie: %v", err)
+	}
+	for i, d := range crowd { // they time out, come up, or their machine ends
+		switch i % 3 {
+		case 0:
+			d.Queue = nil
+			d.Cut = true
+			d.Wait(31 * time.Second)
+		case 1:
+			d.Run()
+		case 2:
+			d.Step(1, ike.Close{})
+		}
+	}
+	if got := shared.halfOpen.Load(); got != 0 {
+		t.Errorf("got %d half open when all is over, want 0", got)
+	}
+	if d := upDuo(t, share); strings.Contains(d.Log.String(), "N(COOKIE)") {
+		t.Error("a cookie is demanded though nothing is half open")
 	}
 }

@@ -81,7 +81,7 @@ func (m *Machine) repeatInit(t *turn, d ike.Datagram, msg *wire.Message) bool {
 // demandCookie asks the sender to prove its address, when that is called for,
 // and reports whether the request is done with.
 func (m *Machine) demandCookie(t *turn, d ike.Datagram, msg *wire.Message, nonce []byte) bool {
-	if m.halfOpen() == 0 && !m.cfg.Tuning.RequireCookie() {
+	if m.halfOpen() == 0 && !m.cfg.Tuning.Cookies.demanded() {
 		return false
 	}
 	claim := cookieClaim{remote: d.Remote, spiI: msg.Header.SPIi, nonce: nonce}
@@ -107,6 +107,13 @@ func (m *Machine) halfOpen() int {
 		}
 	}
 	return n
+}
+
+// countHalfOpen tells the other machines of the process how many there are.
+func (m *Machine) countHalfOpen() {
+	n := m.halfOpen()
+	m.cfg.Tuning.Cookies.halfOpen.Add(int64(n - m.strangers.halfOpen))
+	m.strangers.halfOpen = n
 }
 
 // refuseInit answers with one notify and keeps nothing.

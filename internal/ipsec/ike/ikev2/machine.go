@@ -127,6 +127,7 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 	}
 	m.pump(t)
 	m.forgetGone(t)
+	m.countHalfOpen()
 	return t.err
 }
 

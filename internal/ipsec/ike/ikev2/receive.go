@@ -20,6 +20,8 @@ const refusalPause = time.Second
 type strangers struct {
 	quiet  time.Time // no notices about them before this
 	silent time.Time // no refusals of what nobody honest sends before this
+
+	halfOpen int // attempts that Tuning.Cookies counts for this machine
 }
 
 // stranger is a notice about a message that proves nothing about its sender.
