@@ -157,7 +157,7 @@ func (p *planner) attach(router *netspec.Namespace, v resource.VPC, eni resource
 	}
 	router.Links = append(router.Links, netspec.Link{
 		Name: link, Kind: netspec.Veth, Peer: netspec.Peer{Namespace: eni.Namespace, Link: "eth0"},
-		Sysctls: map[string]string{"proxy_arp": "1", "rp_filter": "0"},
+		Sysctls: map[string]string{"proxy_arp": "1", "rp_filter": reversePath(eni)},
 		Comment: string(eni.ID),
 	})
 	router.Routes = append(router.Routes, netspec.Route{Table: localTable, Dst: host(eni.PrivateIP), Dev: link})
@@ -172,6 +172,18 @@ func (p *planner) attach(router *netspec.Namespace, v resource.VPC, eni resource
 		Tables: serviceTables(eni),
 	}
 	return table, nil
+}
+
+// reversePath is the reverse path filter of the router's end of an interface:
+// strict where the source is checked. The packet filter drops forged packets by
+// itself; this one also stops ARP requests in the name of others, each of which
+// would leave an entry in the table of neighbours, which has 1024 places for
+// all namespaces of a machine together.
+func reversePath(eni resource.NetworkInterface) string {
+	if eni.SourceDestCheck {
+		return "1"
+	}
+	return "0"
 }
 
 // serviceTables keep IPv6 out of a namespace that is the cloud's own. What an
