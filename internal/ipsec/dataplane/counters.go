@@ -48,7 +48,7 @@ type counters struct {
 	selectorOut, malformedOut                  atomic.Uint64
 	selectorIn, malformedIn, replay, auth, dev atomic.Uint64
 	congested                                  atomic.Uint64
-	lastInbound                                atomic.Int64 // Unix nanoseconds; 0 is never
+	lastInbound                                atomic.Int64 // nanoseconds since Engine.epoch; 0 is never
 }
 
 // A tally is what one batch adds to a tunnel's counters.

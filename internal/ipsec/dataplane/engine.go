@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
@@ -41,6 +42,7 @@ type Config struct {
 type Engine struct {
 	log   *slog.Logger
 	onIKE func(*udp.Outside, ike.Datagram)
+	epoch time.Time // when it was made, with a monotonic clock reading
 
 	// change is held through AddTunnel and RemoveTunnel, so that an outside
 	// address is not taken into use while its readers still end. Lock order:
@@ -63,6 +65,7 @@ func New(cfg Config) *Engine {
 	e := &Engine{
 		log:      cfg.Log,
 		onIKE:    cfg.OnIKE,
+		epoch:    time.Now(),
 		tunnels:  map[string]*Tunnel{},
 		outsides: map[*udp.Outside]*outside{},
 		broken:   make(chan error, 1),

@@ -305,4 +305,29 @@ func TestBrokenTUNIsCountedAndItsLoopEnds(t *testing.T) {
 	if b.tunnel.LastInbound().IsZero() {
 		t.Error("last inbound: got never, want the packet's: it was authentic")
 	}
+	if got := b.tunnel.LastInbound(); !strings.Contains(got.String(), " m=") {
+		t.Errorf("last inbound: got %v, which moves when somebody sets the clock", got)
+	}
+}
+
+func TestRefusalOfTheSocketIsSaidOnceAndCounted(t *testing.T) {
+	var log lockedBuffer
+	a, b := newEnd(t, "127.0.0.1", nil), newEnd(t, "127.0.0.2", nil)
+	a.engine.log = slog.New(slog.NewTextHandler(&log, nil))
+	a.run(t)
+	b.run(t)
+	good, _ := connect(t, a, b, gcm, true)
+	nowhere := netip.MustParseAddrPort("192.0.2.1:4500") // there is no route
+	for i := range uint64(3) {
+		a.tunnel.MovePeer(netip.AddrPort{}, nowhere)
+		a.send(t, datagram4(left4, right4, 100, 1))
+		waitFor(t, func() bool { return a.tunnel.Counters().Drops.NoBuffer == i+1 })
+		a.tunnel.MovePeer(netip.AddrPort{}, good.Remote) // it works again in between
+		p := datagram4(left4, right4, 100, 2)
+		a.send(t, p)
+		b.want(t, p)
+	}
+	if got := strings.Count(log.String(), "refuses packets"); got != 1 {
+		t.Errorf("said %d times, want once: %s", got, log.String())
+	}
 }

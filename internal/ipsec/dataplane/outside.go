@@ -299,7 +299,7 @@ func (r *receiver) deliver() {
 	if len(r.touched) == 0 {
 		return
 	}
-	now := time.Now().UnixNano()
+	now := max(1, int64(time.Since(r.o.engine.epoch)))
 	for _, t := range r.touched {
 		rx := &t.rx
 		if rx.alive {

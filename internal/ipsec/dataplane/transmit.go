@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
@@ -20,6 +21,9 @@ const (
 	// icmpPerBatch bounds the ICMP errors for one batch (RFC 1812 section
 	// 4.3.2.8 wants a limit).
 	icmpPerBatch = 8
+	// refusalEvery is how often at most the log is told that a socket refuses
+	// packets; the counters know them all.
+	refusalEvery = 10 * time.Second
 )
 
 // A transmitter reads one TUN.
@@ -33,7 +37,7 @@ type transmitter struct {
 	sealed  [][]byte    // what is to be sent
 	tos     []uint8     // and with which DSCP and ECN: those of the inner packets
 	writers [3]*udp.Writer
-	failing bool // the last batch was not all taken by the socket
+	said    time.Time // when the log was last told that the socket refuses packets
 
 	frags   [][]byte // buffers for fragments
 	fragged int      // how many are taken
@@ -227,10 +231,9 @@ func (x *transmitter) send() {
 	}
 	sent, err := x.writers[x.sa.kind].WriteMarked(x.sealed, x.tos, x.sa.from, x.sa.to)
 	x.count.noBuffer += uint64(len(x.sealed) - sent)
-	if err != nil && !x.failing && !errors.Is(err, net.ErrClosed) {
-		// Said when it begins, not for each packet.
+	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(x.said) > refusalEvery {
+		x.said = time.Now()
 		x.t.engine.log.Warn("outside socket refuses packets", "tunnel", x.t.id, "to", x.sa.to.String(), "err", err)
 	}
-	x.failing = err != nil
 	x.sealed, x.tos, x.fragged = x.sealed[:0], x.tos[:0], 0
 }

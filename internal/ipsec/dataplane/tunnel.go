@@ -244,10 +244,12 @@ func (t *Tunnel) Counters() Counters {
 }
 
 // LastInbound is when the latest authentic packet of the peer was received, to
-// the time of its batch; the zero time means never.
+// the time of its batch; the zero time means never. It has a monotonic clock
+// reading: when somebody sets the clock back, the peer must not seem to have
+// been heard in the future, or its death would go unnoticed until then.
 func (t *Tunnel) LastInbound() time.Time {
 	if ns := t.count.lastInbound.Load(); ns != 0 {
-		return time.Unix(0, ns)
+		return t.engine.epoch.Add(time.Duration(ns))
 	}
 	return time.Time{}
 }
