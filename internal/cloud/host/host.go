@@ -115,11 +115,16 @@ func (h *Host) watch(ctx context.Context) error {
 func (h *Host) reconcile(ctx context.Context, key string) (again time.Duration, err error) {
 	switch key {
 	case keyTelemetry:
-		return 0, h.telemetry.record(ctx, h.gateways.statuses())
+		err = h.telemetry.record(ctx, h.gateways.statuses())
 	case keyHealth:
-		return 0, h.recordHealth(ctx)
+		err = h.recordHealth(ctx)
+	default:
+		again, err = h.converge(ctx)
 	}
-	return h.converge(ctx)
+	if ctx.Err() != nil {
+		return 0, nil // what the end interrupts is no fault
+	}
+	return again, err
 }
 
 // Settle waits until the machine is what the store wanted at some moment after

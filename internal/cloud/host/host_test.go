@@ -123,7 +123,11 @@ func TestARestartInterruptsNothing(t *testing.T) {
 	before := w.spaces()
 	w.stop()
 	w.WantEcho(conn, "nobody looks after us")
+	if log := w.log.String(); strings.Contains(log, "level=ERROR") {
+		t.Errorf("the first host's log: got\n%s\nwant no error, not even at its end", log)
+	}
 	w.run()
+	w.settle()
 	w.WantEcho(conn, "still here")
 	if after := w.spaces(); after != before {
 		t.Errorf("namespaces: got %s, want %s as before", after, before)

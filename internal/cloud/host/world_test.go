@@ -38,9 +38,11 @@ const (
 type world struct {
 	*testing.T
 	*cloudtest.Ground
-	store *store.Store
-	stop  func() // ends the host and waits
-	host  *Host
+	store  *store.Store
+	worker string // the gateways' program
+	log    *journal
+	stop   func() // ends the host and waits
+	host   *Host
 
 	a, b      resource.VPC
 	instances map[string]resource.Instance
@@ -54,33 +56,44 @@ type world struct {
 
 const zoneName = "svc.example.com"
 
+// newWorld returns a world that is as its store wants.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, Ground: cloudtest.NewGround(t), store: cloudtest.Open(t, store.Config{}), instances: map[string]resource.Instance{}}
-	w.layEdge()
+	w := rows(t)
+	w.run()
+	w.settle()
+	return w
+}
+
+// rows returns a world of which only the rows exist yet.
+func rows(t *testing.T) *world {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, Ground: cloudtest.NewGround(t), store: cloudtest.Open(t, store.Config{}), instances: map[string]resource.Instance{},
+		worker: self, stop: func() {}}
+	w.lay("edge", netspec.Link{Name: "lo", Kind: netspec.Loopback,
+		Addrs: []netip.Prefix{netip.MustParsePrefix("203.0.113.10/32"), netip.MustParsePrefix("203.0.113.11/32")}})
 	for _, step := range []func(*store.Tx) error{w.buildA, w.buildB, w.join} {
 		cloudtest.Do(t, w.store, step)
 	}
-	w.run()
 	t.Cleanup(func() { w.stop() })
 	return w
 }
 
-// layEdge makes the namespace of the outside addresses, which is not the
-// host's own.
-func (w *world) layEdge() {
-	other := netapply.New(netapply.Options{Owner: "edge"})
-	lay := func(ctx context.Context, spec netspec.Spec) {
-		if _, err := other.Apply(ctx, spec); err != nil {
-			w.Fatal(err)
-		}
+// lay makes a namespace that is not the host's own, with one link.
+func (w *world) lay(name string, link netspec.Link) {
+	w.Helper()
+	other := netapply.New(netapply.Options{Owner: "other-" + name})
+	if _, err := other.Apply(w.Context(), netspec.Spec{Namespaces: []netspec.Namespace{{Name: name, Links: []netspec.Link{link}}}}); err != nil {
+		w.Fatal(err)
 	}
-	lay(w.Context(), netspec.Spec{Namespaces: []netspec.Namespace{{Name: "edge", Links: []netspec.Link{{
-		Name: "lo", Kind: netspec.Loopback,
-		Addrs: []netip.Prefix{netip.MustParsePrefix("203.0.113.10/32"), netip.MustParsePrefix("203.0.113.11/32")},
-	}}}}})
 	w.Cleanup(func() {
-		lay(context.Background(), netspec.Spec{})
+		if _, err := other.Apply(context.Background(), netspec.Spec{}); err != nil {
+			w.Error(err)
+		}
 		other.Close()
 	})
 }
@@ -195,15 +208,11 @@ func (w *world) join(tx *store.Tx) (err error) {
 		Name: zoneName, Type: "A", Alias: &resource.AliasTarget{HostedZoneID: w.endpoint.DNSEntries[0].HostedZoneID, DNSName: w.endpoint.DNSEntries[0].Name}}}})
 }
 
-// run starts a host and waits until the machine is as the store wants.
+// run starts a host.
 func (w *world) run() {
 	w.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		w.Fatal(err)
-	}
-	log := slog.New(slog.NewTextHandler(w.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
-	w.host = New(Config{Log: log, Store: w.store, Net: w.Host, Gateway: []string{self, workerArg}, Stderr: io.Discard})
+	w.log = new(journal)
+	w.host = New(Config{Log: slog.New(slog.NewTextHandler(w.log, nil)), Store: w.store, Net: w.Host, Gateway: []string{w.worker, workerArg}, Stderr: io.Discard})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.host.Run(ctx) }()
@@ -213,7 +222,26 @@ func (w *world) run() {
 			w.Errorf("Run: got %v, want nil", err)
 		}
 	})
-	w.settle()
+}
+
+// A journal keeps what a host logs.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write takes one entry.
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+// String is all entries so far.
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 func (w *world) settle() {
@@ -221,7 +249,7 @@ func (w *world) settle() {
 	ctx, cancel := context.WithTimeout(w.Context(), 30*time.Second)
 	defer cancel()
 	if err := w.host.Settle(ctx); err != nil {
-		w.Fatalf("Settle: %v", err)
+		w.Fatalf("Settle: %v\n%s", err, w.log)
 	}
 }
 
