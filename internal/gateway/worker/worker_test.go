@@ -69,12 +69,17 @@ func TestNothingLeavesInClearWhileNoTunnelIsUp(t *testing.T) {
 	customer, _ := w.startBoth()
 	w.cut("198.51.100.10", "198.51.100.11")
 	var answered bool
-	customer.until("no tunnel", func(st gateway.Status) bool {
+	down := customer.until("no tunnel", func(st gateway.Status) bool {
 		answered = w.pings() || answered // also in the very moment when the tunnels go down
 		return up(st) == "" && carrier(st) == ""
 	})
 	if w.pings() || answered {
 		t.Error("the server answers though both tunnels are cut")
+	}
+	for _, tun := range down.Tunnels {
+		if tun.Child != nil || tun.Traffic.MTU != 0 {
+			t.Errorf("%s: got child %+v and an MTU of %d, want no SA that outlives its IKE SA", tun.ID, tun.Child, tun.Traffic.MTU)
+		}
 	}
 	if got := w.leaks(); got != "0" {
 		t.Errorf("packets in clear: got %s, want 0", got)
