@@ -84,6 +84,8 @@ type (
 	// UseOutbound makes SA the one that outgoing packets are sealed with.
 	UseOutbound struct{ SA *ChildSA }
 	// RemoveChild forgets the SA whose inbound SPI is SPIIn, both directions.
+	// The machine has wiped, or will, the keys in its ChildSA: whoever goes on
+	// using them needs copies.
 	RemoveChild struct{ SPIIn uint32 }
 	// MovePeer says that the outside addresses changed (NAT-T float or
 	// rebinding); from now on ESP goes from Local to Remote.

@@ -102,6 +102,11 @@ func (n *Net) Step(i int, ev ike.Event) {
 		n.fail("%s: %T: %w", end.Name, ev, err)
 		return
 	}
+	if _, timer := ev.(ike.TimerFired); timer {
+		if at := end.Machine.Deadline(); !at.IsZero() && !at.After(n.Now) {
+			n.fail("%s: wants its timer at %v, which is not after now: it would spin", end.Name, at.Sub(n.Now))
+		}
+	}
 	for _, a := range out.Actions {
 		if in, ok := a.(ike.InstallInbound); ok {
 			n.act(end, in)

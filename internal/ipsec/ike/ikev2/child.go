@@ -83,6 +83,14 @@ func (m *Machine) removeChild(t *turn, c *child) {
 	c.state, c.used = childLingering, false // for tasks that still know it
 	m.children = slices.DeleteFunc(m.children, func(x *child) bool { return x == c })
 	t.act(ike.RemoveChild{SPIIn: c.SA.SPIIn})
+	// The owner carries actions out after the step: keys that this very step
+	// says to install must still be there then.
+	if t.now.After(c.SA.Created) {
+		for _, k := range []suite.ESPKeys{c.SA.KeysIn, c.SA.KeysOut} {
+			k.Encr.Wipe()
+			k.Integ.Wipe()
+		}
+	}
 }
 
 // linger forgets c once the packets under way must have come in. If outgoing
@@ -215,6 +223,7 @@ func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.
 		ke = &wire.KE{Group: uint16(chosen.Group), Public: x.Public()}
 	}
 	toUs, toPeer, err := suite.DeriveChild(s.suite.PRF, s.keys.D, chosen, in)
+	in.Shared.Wipe()
 	if err != nil {
 		t.bug(err)
 		return no(wire.TemporaryFailure, "keys could not be made")
@@ -288,6 +297,7 @@ func (m *Machine) childAnswered(t *turn, s *sa, o offer, in suite.KeyInput, list
 		in.Shared = shared
 	}
 	toPeer, toUs, err := suite.DeriveChild(s.suite.PRF, s.keys.D, chosen, in)
+	in.Shared.Wipe()
 	if err != nil {
 		t.bug(err)
 		return nil, "keys could not be made"

@@ -125,6 +125,7 @@ func (k *createChild) response(m *Machine, t *turn, s *sa, list []wire.Payload) 
 		k.refused(m, t, s, n)
 		return
 	}
+	s.busy = busyness{}
 	nonce, ok := wire.Find[*wire.Nonce](list)
 	if !ok {
 		m.broken(t, s, "peer's CREATE_CHILD_SA response has no nonce")
@@ -209,6 +210,10 @@ func (k *createChild) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 	case wire.InvalidKEPayload:
 		k.retryGroup(m, t, s, n)
 	case wire.TemporaryFailure:
+		if s.busy.tooLong(t.now) {
+			m.broken(t, s, busyReason)
+			return
+		}
 		// "[...] MUST NOT immediately retry the operation".
 		// https://www.rfc-editor.org/rfc/rfc7296#section-2.25
 		k.failed(m, t, "peer is busy with the same SA (TEMPORARY_FAILURE)", retryTemporary+m.jitter(t, retryTemporary))

@@ -201,6 +201,9 @@ func (k *rekeyIKE) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 			return
 		}
 		reason = fmt.Sprintf("peer wants %v; we allow %s: add %d to Phase1DHGroupNumbers", g, groupWords(groupsIKE(m.cfg.IKE)), g)
+	case n.Type == wire.TemporaryFailure && s.busy.tooLong(t.now):
+		m.broken(t, s, busyReason)
+		return
 	case n.Type == wire.TemporaryFailure:
 		reason = "peer is busy with the same SA (TEMPORARY_FAILURE)"
 		pause = retryTemporary + m.jitter(t, retryTemporary)

@@ -25,7 +25,8 @@ type sa struct {
 	seal, open  *suite.Protector
 	path        path
 	window      window
-	tasks       []task     // exchanges to begin, in order
+	tasks       []task // exchanges to begin, in order
+	busy        busyness
 	shake       *handshake // until it is up
 	established time.Time
 	soft, hard  time.Time // rekey; delete
@@ -74,7 +75,14 @@ func (s *sa) adopt(m *Machine, keys suite.IKEKeys) error {
 }
 
 // wipe overwrites the keys.
-func (s *sa) wipe() { s.keys.Wipe() }
+func (s *sa) wipe() {
+	s.keys.Wipe()
+	for _, p := range []*suite.Protector{s.seal, s.open} {
+		if p != nil {
+			p.Wipe()
+		}
+	}
+}
 
 // find is the SA that a message with header h belongs to.
 func (m *Machine) find(h ike.Header) *sa {

@@ -47,6 +47,7 @@ type Protector struct {
 	integ  Integ
 	auth   secret.Secret
 	random io.Reader // CBC: source of IVs
+	wiped  bool
 }
 
 // NewProtector returns a Protector for one direction of an IKE SA: encKey is
@@ -83,6 +84,14 @@ func NewProtector(s IKE, encKey, authKey secret.Secret, random io.Reader) (*Prot
 	return p, nil
 }
 
+// Wipe overwrites the keys that p holds and lets go of those that the ciphers
+// have expanded. Afterwards p seals and opens nothing.
+func (p *Protector) Wipe() {
+	p.salt.Wipe()
+	p.auth.Wipe()
+	p.block, p.aead, p.wiped = nil, nil, true
+}
+
 // SealedLen is how many octets IV, ciphertext with padding, and ICV take for
 // plain octets of inner payloads. Header length fields can so be written
 // before sealing.
@@ -114,6 +123,9 @@ func (p *Protector) padLen(plain int) int {
 // everything before it (RFC 7296 section 3.14). The error says that msg is
 // inconsistent, that random failed, or that 2^64 messages have been sealed.
 func (p *Protector) SealSK(msg, plaintext []byte) ([]byte, error) {
+	if p.wiped {
+		return nil, errors.New("seal IKE message: the keys are wiped: the IKE SA is gone")
+	}
 	total := len(msg) + p.SealedLen(len(plaintext))
 	if len(msg) < minBody {
 		return nil, fmt.Errorf("seal IKE message: %d octets before the IV, must be at least %d", len(msg), minBody)
@@ -173,7 +185,7 @@ func (p *Protector) sealCBC(out, plaintext []byte) ([]byte, error) {
 // it. Nothing is decrypted before the ICV, compared in constant time, is
 // right. The error is ErrIntegrity or ErrPadding.
 func (p *Protector) OpenSK(msg []byte, bodyOffset int) ([]byte, error) {
-	if bodyOffset < minBody || bodyOffset > len(msg) {
+	if p.wiped || bodyOffset < minBody || bodyOffset > len(msg) {
 		return nil, ErrIntegrity
 	}
 	var plain []byte

@@ -310,6 +310,33 @@ func TestProtectorOutlivesItsKeys(t *testing.T) {
 	}
 }
 
+func TestWipedProtectorDoesNothing(t *testing.T) {
+	for _, s := range protectSuites {
+		encr, integ := secret.New(ramp(9, 1, s.EncrKey().MaterialLen())), secret.New(ramp(5, 1, s.Integ.KeyLen()))
+		p, err := NewProtector(s, encr, integ, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg := head(p, 0, 4)
+		sealed, err := p.SealSK(msg, []byte("text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Wipe()
+		if _, err := p.SealSK(msg, []byte("text")); err == nil {
+			t.Errorf("%v: seals after it was wiped", s)
+		}
+		if _, err := p.OpenSK(sealed, len(msg)); !errors.Is(err, ErrIntegrity) {
+			t.Errorf("%v: got %v, want ErrIntegrity", s, err)
+		}
+		for _, held := range []secret.Secret{p.salt, p.auth} {
+			if !bytes.Equal(held.Reveal(), make([]byte, held.Len())) {
+				t.Errorf("%v: a key is left", s)
+			}
+		}
+	}
+}
+
 func TestProtectorAndExchangeDoNotPrintKeys(t *testing.T) {
 	keys := []string{"0 1 2 3 4 5 6 7", "32 33 34 35", "160 161 162 163", "0x20, 0x21", "0xa0, 0xa1"}
 	for _, s := range protectSuites {

@@ -23,6 +23,11 @@ const (
 // transforms; the count of transforms is bounded by its single octet.
 const maxProposals = 64
 
+// maxTransforms bounds the transforms of all proposals of an SA payload
+// together. Before anything is authentic each costs a comparison with every
+// suite that we allow.
+const maxTransforms = 512
+
 // attrKeyLength is the only transform attribute that exists (section 3.3.5).
 const attrKeyLength = 14
 
@@ -89,6 +94,7 @@ func (t Transform) append(b []byte, follows bool) []byte {
 }
 
 func (p *SA) parse(b []byte) error {
+	transforms := 0
 	for {
 		if len(p.Proposals) == maxProposals {
 			return fmt.Errorf("more than %d proposals: %w", maxProposals, ErrMalformed)
@@ -102,6 +108,9 @@ func (p *SA) parse(b []byte) error {
 			return fmt.Errorf("proposal %d: %w", len(p.Proposals)+1, err)
 		}
 		p.Proposals = append(p.Proposals, prop)
+		if transforms += len(prop.Transforms); transforms > maxTransforms {
+			return fmt.Errorf("more than %d transforms: %w", maxTransforms, ErrMalformed)
+		}
 		if last && len(rest) != 0 {
 			return fmt.Errorf("%d octets after the last proposal: %w", len(rest), ike.ErrLength)
 		}

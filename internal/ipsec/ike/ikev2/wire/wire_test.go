@@ -67,6 +67,23 @@ func body(kind Kind, b ...byte) []byte {
 	return m.Append(nil)
 }
 
+func TestTransformsOfAnSAAreBounded(t *testing.T) {
+	parse := func(proposals, transforms int) error {
+		sa := &SA{}
+		for range proposals {
+			sa.Proposals = append(sa.Proposals, Proposal{Protocol: ProtoIKE, Transforms: make([]Transform, transforms)})
+		}
+		_, err := Parse((&Message{Header: ike.Header{Version: Version}, Payloads: []Payload{sa}}).Append(nil))
+		return err
+	}
+	if err := parse(maxTransforms/128, 128); err != nil {
+		t.Errorf("%d transforms: got %v, want none", maxTransforms, err)
+	}
+	if err := parse(maxTransforms/128+1, 128); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%d transforms: got %v, want %v", maxTransforms+128, err, ErrMalformed)
+	}
+}
+
 func TestMalformedPayloadsAreRefused(t *testing.T) {
 	nonce := make([]byte, 257)
 	for _, c := range []struct {
