@@ -43,8 +43,9 @@ func spec(cfg Config, chosen map[netip.Prefix]string, mtu map[string]int) netspe
 	for _, t := range cfg.Tunnels {
 		device[t.ID] = t.Interface
 		// AWS may answer through the other tunnel than the one we use, so the
-		// reverse path is not checked (vpn §4.3).
-		link := netspec.Link{Name: t.Interface, Kind: netspec.External, MTU: mtu[t.ID], Sysctls: map[string]string{"rp_filter": "0"}}
+		// reverse path may be any (vpn §4.3). Not 0: where that of "all" is 1,
+		// strict, the greater of the two holds.
+		link := netspec.Link{Name: t.Interface, Kind: netspec.External, MTU: mtu[t.ID], Sysctls: map[string]string{"rp_filter": "2"}}
 		if t.Inside.IsValid() {
 			link.Addrs = []netip.Prefix{t.Inside}
 		}

@@ -110,6 +110,27 @@ func TestNothingLeavesInClearWhileNoTunnelIsUp(t *testing.T) {
 	}
 }
 
+// TestAnswersMayComeThroughTheOtherTunnel is on a host that, like some
+// distributions, checks the reverse path strictly on every link.
+func TestAnswersMayComeThroughTheOtherTunnel(t *testing.T) {
+	w := newWorld(t)
+	for _, ns := range []string{"left", "right"} {
+		w.run(ns, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1")
+	}
+	there, back := config(true, key), config(false, key)
+	there.Tunnels[1].Routes, back.Tunnels[0].Routes = nil, nil
+	cloud := w.start("right", back, w.sockets(), nil)
+	customer := w.start("left", there, nil, nil)
+	for _, s := range []*side{customer, cloud} {
+		s.until("both tunnels up and routed", func(st gateway.Status) bool {
+			return up(st) == "tunnel-1 tunnel-2" && carrier(st) != ""
+		})
+	}
+	if !w.pings() {
+		t.Errorf("no answer through %s to what went through %s", carrier(*cloud.Status()), carrier(*customer.Status()))
+	}
+}
+
 func TestDeletedLinkComesBack(t *testing.T) {
 	w := newWorld(t)
 	customer, _ := w.startBoth()
