@@ -14,10 +14,28 @@ import (
 	"seikan/internal/secret"
 )
 
-// A failure is why a tunnel does not run.
+// A failure is why a tunnel does not run, and how long it is left so.
 type failure struct {
-	at  time.Time
-	err error
+	at    time.Time
+	err   error
+	pause time.Duration
+}
+
+const (
+	// steady is how long a tunnel must have run for its break to be news.
+	steady = time.Minute
+	// maxPause is the longest pause after a break.
+	maxPause = 30 * time.Second
+)
+
+// nextPause is how long a tunnel that broke is left so, when it ran for lived
+// and was started after a pause of last. What breaks again and again costs the
+// peer a whole negotiation each time.
+func nextPause(lived, last time.Duration) time.Duration {
+	if lived >= steady || last == 0 {
+		return retryAfter
+	}
+	return min(2*last, maxPause)
 }
 
 // converge makes the running tunnels those that are wanted, and the routes
@@ -44,7 +62,7 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 		if g.tunnels[t.ID] != nil {
 			continue
 		}
-		if f, ok := g.failed[t.ID]; !ok || time.Since(f.at) >= retryAfter {
+		if f, ok := g.failed[t.ID]; !ok || time.Since(f.at) >= f.pause {
 			g.startLocked(ctx, t)
 		}
 		if f, ok := g.failed[t.ID]; ok {
@@ -80,7 +98,7 @@ func (g *Gateway) endTunnelsLocked(wanted map[string]Tunnel) {
 		g.applied = nil // routes and addresses went with the TUN
 		if ok && broken != nil {
 			g.log.Error("tunnel broke; it is started again", "tunnel", id, "err", broken)
-			g.failed[id] = failure{time.Now(), broken}
+			g.failed[id] = failure{time.Now(), broken, nextPause(time.Since(r.started), r.pause)}
 		}
 	}
 }
@@ -89,10 +107,10 @@ func (g *Gateway) endTunnelsLocked(wanted map[string]Tunnel) {
 func (g *Gateway) startLocked(ctx context.Context, t Tunnel) {
 	r, err := g.start(ctx, t.withDefaults())
 	if err != nil {
-		g.failed[t.ID] = failure{time.Now(), err}
+		g.failed[t.ID] = failure{time.Now(), err, retryAfter}
 		return
 	}
-	r.cfg = t
+	r.cfg, r.started, r.pause = t, time.Now(), g.failed[t.ID].pause
 	g.tunnels[t.ID] = r
 	g.applied = nil // the TUN is new
 	delete(g.failed, t.ID)

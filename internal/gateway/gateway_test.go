@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,6 +194,41 @@ func TestOneTunnelsFailureHoldsUpNoOther(t *testing.T) {
 	until(t, g, "tunnel 1 too", runs)
 	if got := strings.Count(log.String(), "not as wanted"); got != 1 {
 		t.Errorf("the log says it %d times, want once: %s", got, log.String())
+	}
+}
+
+func TestTunnelThatBreaksAgainAndAgainWaitsLonger(t *testing.T) {
+	var got []time.Duration
+	last := time.Duration(0)
+	for range 7 {
+		last = nextPause(time.Second, last)
+		got = append(got, last/time.Second)
+	}
+	if want := []time.Duration{1, 2, 4, 8, 16, 30, 30}; !slices.Equal(got, want) {
+		t.Errorf("seconds: got %v, want %v", got, want)
+	}
+	if got := nextPause(steady, maxPause); got != retryAfter {
+		t.Errorf("after a steady time: got %v, want %v", got, retryAfter)
+	}
+
+	g, _, _ := run(t, waiting())
+	until(t, g, "both tunnels", runs)
+	for i := range 2 {
+		g.mu.Lock()
+		r := g.tunnels["1"]
+		if want := time.Duration(i) * retryAfter; r.pause != want {
+			t.Errorf("break %d: got a pause of %v before, want %v", i, r.pause, want)
+		}
+		g.mu.Unlock()
+		r.fail(errors.New("broken by the test"))
+		signal(g.kick)
+		s := until(t, g, "the break", func(s Status) bool { return s.Tunnels[0].Phase == ike.Failed.String() })
+		if !strings.Contains(s.Tunnels[0].Reason, "broken by the test") {
+			t.Errorf("got reason %q, want the cause", s.Tunnels[0].Reason)
+		}
+		if i == 0 {
+			until(t, g, "both tunnels again", runs)
+		}
 	}
 }
 

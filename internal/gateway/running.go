@@ -41,6 +41,9 @@ type running struct {
 	close  func() // removes data from the engine
 	loop   sync.WaitGroup
 
+	started time.Time
+	pause   time.Duration // how long it had not run before
+
 	mu    sync.Mutex
 	wasUp bool
 	since time.Time
