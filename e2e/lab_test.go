@@ -137,7 +137,12 @@ type runningLab struct {
 func labUp(t testing.TB, name string, more ...string) *runningLab {
 	t.Helper()
 	l := &runningLab{t: t, name: name}
-	t.Cleanup(func() { command(t, time.Minute, seikan(t), "lab", "down", "--name", name) })
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(l.file("log")); err == nil && t.Failed() {
+			t.Logf("the lab's log ends with\n%s", text[max(0, len(text)-8000):])
+		}
+		command(t, time.Minute, seikan(t), "lab", "down", "--name", name)
+	})
 	l.up(more...)
 	return l
 }
@@ -366,15 +371,19 @@ func (p process) signal(t testing.TB, s syscall.Signal) {
 	}
 }
 
-// end signals the process and waits until it is gone.
+// end signals the process and waits until it is gone with all its threads and
+// sockets.
 func (p process) end(t testing.TB, s syscall.Signal) {
 	t.Helper()
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		t.Fatalf("%d %v: %v", p.pid, p.args, err)
+	}
+	defer unix.Close(fd)
 	p.signal(t, s)
 	until(t, fmt.Sprintf("the end of %d %v", p.pid, p.args), patience, func() error {
-		for _, other := range processes(t) {
-			if other.pid == p.pid {
-				return errors.New("it runs")
-			}
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); n != 1 {
+			return fmt.Errorf("it runs, %v", err)
 		}
 		return nil
 	})
