@@ -435,3 +435,55 @@ func TestKeysAreWipedWhenTheirSAGoes(t *testing.T) {
 		t.Error("the cipher is left")
 	}
 }
+
+func TestStrangersWithoutTheKeyAreReportedSeldom(t *testing.T) {
+	d := upDuo(t, nil)
+	before, notices := d.b.State(), len(d.Ends[1].Notices)
+	for i := range 50 {
+		cfg := testConfig(0)
+		cfg.PSK, cfg.Tuning.Rand = secret.FromString("a_guess_1234"), rand.NewChaCha8([32]byte{9, byte(i)})
+		stranger, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Ends[0].Machine = stranger
+		d.Step(0, ike.Initiate{})
+		d.Run()
+	}
+	if got := len(d.Ends[1].Notices) - notices; got != 1 {
+		t.Errorf("got %d notices about 50 wrong keys at one moment, want 1", got)
+	}
+	if after := d.b.State(); !reflect.DeepEqual(before, after) {
+		t.Errorf("got %+v, want %+v", after, before)
+	}
+}
+
+func TestStrangerWithoutTheKeyDoesNotHideOurOwnAttempt(t *testing.T) {
+	d := newDuo(t, func(a, b *Config) {
+		b.Initiator, b.Restart = true, true
+		a.PSK = secret.FromString("a_guess_1234")
+	})
+	d.Step(1, ike.Initiate{})
+	d.Queue = nil
+	d.Step(0, ike.Initiate{})
+	d.Run()
+	if got := d.b.State().Phase; got != ike.Connecting {
+		t.Errorf("got %v, want connecting: our own attempt goes on", got)
+	}
+}
+
+func TestMessagesOf3000OctetsAreTaken(t *testing.T) {
+	d := newDuo(t, nil)
+	d.Step(0, ike.Initiate{})
+	msg, err := wire.Parse(d.Sent[0].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		msg.Payloads = append(msg.Payloads, &wire.VendorID{Data: make([]byte, 1000)})
+	}
+	d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: msg.Append(nil)})
+	if got := d.b.halfOpen(); got != 1 {
+		t.Errorf("got %d attempts half open, want 1", got)
+	}
+}

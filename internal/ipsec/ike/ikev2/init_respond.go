@@ -47,7 +47,7 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
 	if !ok {
 		m.refuseInit(t, d, h, &wire.Notify{Type: wire.NoProposalChosen})
-		m.rejected(t, d, func() string { return explainIKE(m.cfg.IKE, sap.Proposals) })
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return explainIKE(m.cfg.IKE, sap.Proposals) })
 		return
 	}
 	// "[...] the responder [...] reject the request and indicate its preferred
@@ -128,20 +128,6 @@ func groupWanted(g suite.Group) *wire.Notify {
 	return &wire.Notify{Type: wire.InvalidKEPayload, Data: binary.BigEndian.AppendUint16(nil, uint16(g))}
 }
 
-// rejected reports why an attempt of the peer came to nothing. Its message
-// proves nothing, so an SA that is up or being made is not touched, and the
-// words are not put together for every message of a flood.
-func (m *Machine) rejected(t *turn, d ike.Datagram, why func() string) {
-	if t.now.Before(m.strangers.quiet) {
-		return
-	}
-	reason := why()
-	m.stranger(t, "negotiation failed", "remote", d.Remote, "reason", reason)
-	if m.status.phase == ike.Idle || m.status.phase == ike.Failed {
-		m.setPhase(t, m.status.phase, reason)
-	}
-}
-
 // An answerInit is what the responder has chosen.
 type answerInit struct {
 	suite    suite.IKE
@@ -160,7 +146,7 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	shared, err := x.Shared(a.ke.Public)
 	if err != nil {
 		m.refuseInit(t, d, msg.Header, &wire.Notify{Type: wire.InvalidSyntax})
-		m.rejected(t, d, func() string { return fmt.Sprintf("peer's key exchange value is not valid: %v", err) })
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return fmt.Sprintf("peer's key exchange value is not valid: %v", err) })
 		return
 	}
 	s := &sa{

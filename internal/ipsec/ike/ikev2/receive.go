@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"seikan/internal/ipsec/ike"
@@ -18,30 +19,42 @@ const refusalPause = time.Second
 
 // strangers bounds what messages that prove nothing make us do.
 type strangers struct {
-	quiet  time.Time // no notices about them before this
-	silent time.Time // no refusals of what nobody honest sends before this
+	noticed time.Time // when the last notice was about a message without a seal
+	proved  time.Time // when about one whose sender failed to authenticate
+	refused time.Time // when the last answer went to what makes no sense
 
 	halfOpen int // attempts that Tuning.Cookies counts for this machine
 }
 
-// stranger is a notice about a message that proves nothing about its sender.
-func (m *Machine) stranger(t *turn, text string, attrs ...any) {
-	if t.now.Before(m.strangers.quiet) {
-		return
+// seldom reports whether pause has passed since it last said so.
+func seldom(now time.Time, last *time.Time, pause time.Duration) bool {
+	if !last.IsZero() && now.Sub(*last) < pause {
+		return false
 	}
-	m.strangers.quiet = t.now.Add(strangerQuiet)
-	t.notice(levelWarn, text, attrs...)
+	*last = now
+	return true
 }
 
 // mayRefuse reports whether a message that makes no sense may be answered: one
 // in a while, so that we cannot be made to send many (RFC 7296 section
 // 2.21.4).
 func (m *Machine) mayRefuse(t *turn) bool {
-	if t.now.Before(m.strangers.silent) {
-		return false
+	return seldom(t.now, &m.strangers.refused, refusalPause)
+}
+
+// rejected reports, if last lies some time back, why an attempt of the peer
+// came to nothing. It proves nothing about the peer, so an SA that is up or
+// being made is not touched, and the words are not put together for every
+// message of a flood.
+func (m *Machine) rejected(t *turn, last *time.Time, remote netip.AddrPort, why func() string) {
+	if !seldom(t.now, last, strangerQuiet) {
+		return
 	}
-	m.strangers.silent = t.now.Add(refusalPause)
-	return true
+	reason := why()
+	t.notice(levelWarn, "negotiation failed", "remote", remote, "reason", reason)
+	if m.status.phase == ike.Idle || m.status.phase == ike.Failed {
+		m.setPhase(t, m.status.phase, reason)
+	}
 }
 
 // receive takes one datagram. What is not authentic changes nothing but a
@@ -227,7 +240,6 @@ func (m *Machine) ended(t *turn, s *sa, reason string) {
 		t.notice(levelWarn, "IKE SA is down", "reason", reason)
 		m.down(t, reason, later)
 	case was == keyed:
-		t.notice(levelWarn, "negotiation failed", "remote", s.path.remote, "reason", reason)
-		m.failed(t, reason, later)
+		m.rejected(t, &m.strangers.proved, s.path.remote, func() string { return reason })
 	}
 }

@@ -42,12 +42,16 @@ func (m *Machine) failed(t *turn, reason string, how howDown) {
 		return
 	}
 	m.start.childAt = time.Time{}
+	if m.attempting() {
+		m.setPhase(t, ike.Connecting, reason)
+		return
+	}
 	m.setPhase(t, ike.Failed, reason)
 	if !m.cfg.Initiator {
 		m.setPhase(t, ike.Idle, reason)
 		return
 	}
-	if !m.cfg.Restart || m.attempting() {
+	if !m.cfg.Restart {
 		return
 	}
 	m.start.at = t.now

@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // skHeaderLen is the generic header of the SK payload.
@@ -68,7 +70,7 @@ func Open(m *Message, o opener) (list []Payload, authentic bool, err error) {
 	}
 	plain, err := o.OpenSK(m.Octets, len(m.Octets)-len(sk.Sealed))
 	if err != nil {
-		return nil, false, err
+		return nil, errors.Is(err, suite.ErrPadding), err
 	}
 	list, err = ParseChain(sk.First, plain)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // sample is a message with every kind of payload that can stand together.
@@ -224,6 +225,18 @@ func TestSKMayNotHoldAnother(t *testing.T) {
 	}
 	if _, _, err := Open(&Message{}, xor{}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("no payloads: got %v, want %v", err, ErrMalformed)
+	}
+}
+
+// badPadding opens everything, and finds the padding wrong.
+type badPadding struct{}
+
+func (badPadding) OpenSK([]byte, int) ([]byte, error) { return nil, suite.ErrPadding }
+
+func TestBadPaddingIsThePeersOwn(t *testing.T) {
+	m := &Message{Payloads: []Payload{&SK{Sealed: []byte{1}}}}
+	if _, authentic, err := Open(m, badPadding{}); !authentic || err == nil {
+		t.Errorf("got authentic %v, %v, want an authentic message that is malformed", authentic, err)
 	}
 }
 
