@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -325,4 +326,80 @@ func TestHealthGoesFromProbeToDescription(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestALoadBalancerWithoutGroupsHasNone(t *testing.T) {
+	s := openStore(t)
+	b := build(t, s).lb
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
+		if eni, _ := store.NetworkInterfaces.Get(tx, b.Nodes[0].NetworkInterfaceID); len(eni.Groups) != 0 || len(b.Groups) != 0 {
+			t.Errorf("groups: got %v and %v, want none: AWS applies none either", eni.Groups, b.Groups)
+		}
+		in := lbInput()
+		in.Name, in.SecurityGroups = "guarded", []resource.SecurityGroupID{"sg-b"}
+		guarded, err := CreateLoadBalancer(tx, bob, in)
+		if err != nil {
+			return err
+		}
+		if eni, _ := store.NetworkInterfaces.Get(tx, guarded.Nodes[0].NetworkInterfaceID); !slices.Equal(eni.Groups, in.SecurityGroups) {
+			t.Errorf("groups: got %v, want %v", eni.Groups, in.SecurityGroups)
+		}
+		return nil
+	})
+}
+
+// An instance that ends is a target no longer: its address may be another's
+// tomorrow.
+func TestTargetsGoWithTheirInstances(t *testing.T) {
+	s := openStore(t)
+	have := build(t, s)
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
+		p := MakePlan(Load(tx))
+		RecordHealth(tx, p.Probes[0].Key, health.Status{State: resource.HealthHealthy})
+		if Tidy(tx); len(store.TargetHealths.List(tx)) != 1 {
+			t.Error("Tidy with nothing to tidy: got the health of a target gone, want it kept")
+		}
+		for _, i := range store.Instances.List(tx) {
+			store.Instances.Delete(tx, i.ID)
+		}
+		Tidy(tx)
+		g, _ := store.TargetGroups.Get(tx, have.group.ARN)
+		if rows := store.TargetHealths.List(tx); len(g.Targets) != 0 || len(rows) != 0 {
+			t.Errorf("got targets %v and health %v, want none", g.Targets, rows)
+		}
+		return nil
+	})
+}
+
+func TestQuotasOfTargetsHold(t *testing.T) {
+	s := openStore(t)
+	have := build(t, s)
+	full := func(g resource.TargetGroup, n int) resource.TargetGroup {
+		g.Targets = nil
+		for i := range n {
+			g.Targets = append(g.Targets, resource.Target{ID: "i-1", Port: uint16(i + 1), Zone: "us-east-1a"})
+		}
+		return g
+	}
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
+		g := have.group
+		for i := range maxBalancerTargets / maxTargets {
+			g.ARN, g.Name, g.LoadBalancer = resource.TargetGroupARN(fmt.Sprint("full-", i)), fmt.Sprint("full-", i), have.lb.ARN
+			store.TargetGroups.Put(tx, g.ARN, full(g, maxTargets))
+		}
+		g.ARN, g.Name, g.LoadBalancer = "spare", "spare", ""
+		store.TargetGroups.Put(tx, g.ARN, full(g, 1))
+		return nil
+	})
+	if got := cloudtest.Code(t, s, func(tx *store.Tx) error {
+		return RegisterTargets(tx, bob, "full-0", []TargetDescription{{ID: "i-1", Port: 2000}})
+	}); got != "TooManyTargets" {
+		t.Errorf("target 1001 of a group: got %q, want TooManyTargets", got)
+	}
+	if got := cloudtest.Code(t, s, func(tx *store.Tx) error {
+		_, err := CreateListener(tx, bob, CreateListenerInput{LoadBalancerARN: have.lb.ARN, Protocol: "TCP", Port: 80, TargetGroupARN: "spare"})
+		return err
+	}); got != "TooManyTargets" {
+		t.Errorf("a group that makes it more than 3000 targets: got %q, want TooManyTargets", got)
+	}
 }

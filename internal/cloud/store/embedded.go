@@ -107,11 +107,14 @@ func clearHalfMade(dir string) error {
 	return err
 }
 
-// holdDir makes dir, readable by its owner alone since rows hold pre-shared
-// keys, and locks it until unlock is called or the process ends. Without it a
+// holdDir makes dir, or takes one that exists, readable by its owner alone since
+// rows hold pre-shared keys, and locks it until unlock is called or the process ends. Without it a
 // second etcd would wait for the first for ever.
 func holdDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)

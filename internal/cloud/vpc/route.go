@@ -8,8 +8,12 @@ import (
 	"seikan/internal/cloud/store"
 )
 
-// maxRoutes is the number of static routes of one table (pl §4.2).
-const maxRoutes = 50
+// Numbers of routes of one table (pl §4.2). Those propagated beyond the number
+// do not enter it (vpn §4.3).
+const (
+	maxRoutes     = 50 // static ones
+	maxPropagated = 100
+)
 
 // Codes that only routes answer.
 const (

@@ -39,9 +39,11 @@ func (s Snapshot) effective(t resource.RouteTable) []resource.Route {
 		r.State = s.stateOf(t.VPCID, r)
 		all = append(all, r)
 	}
+	var learned []resource.Route
 	for _, id := range t.PropagatingVGWs {
-		all = append(all, s.propagated(t.VPCID, id)...)
+		learned = append(learned, s.propagated(t.VPCID, id)...)
 	}
+	all = append(all, learned[:min(len(learned), maxPropagated)]...)
 	offered := make([]fib.Route, len(all))
 	byKey := make(map[fib.Route]resource.Route, len(all))
 	for i, r := range all {

@@ -30,7 +30,8 @@ type CreateVPNConnectionInput struct {
 // InvalidOption.Conflict if it does (vpn §1.4). Other codes: MissingParameter,
 // InvalidParameterValue, InvalidCustomerGatewayID.NotFound,
 // InvalidVpnGatewayID.NotFound, InvalidVpnGatewayState, InvalidCidr.InUse,
-// UnsupportedOperation (IKEv1 alone), InsufficientAddressCapacity.
+// UnsupportedOperation (IKEv1 alone), InsufficientAddressCapacity,
+// VpnConnectionLimitExceeded.
 func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 	var none resource.VPNConnection
 	c, err := connection(in)
@@ -53,6 +54,9 @@ func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnect
 			}
 			return none, resource.Errorf(codeOptionConflict, "the VPN connection %s between %s and %s exists with other options", old.ID, c.CustomerGatewayID, c.VPNGatewayID)
 		}
+	}
+	if err := checkConnections(tx, c); err != nil {
+		return none, err
 	}
 	for slots[c.Slot] {
 		c.Slot++

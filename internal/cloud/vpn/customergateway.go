@@ -42,7 +42,8 @@ type CreateCustomerGatewayInput struct {
 // CreateCustomerGateway describes a device; it configures nothing, so the
 // gateway is available at once. One of the same type, address, number and
 // device name is returned instead of a second one (vpn §1.4). Codes:
-// MissingParameter, InvalidParameterValue, InvalidParameterCombination.
+// MissingParameter, InvalidParameterValue, InvalidParameterCombination,
+// CustomerGatewayLimitExceeded.
 func CreateCustomerGateway(tx *store.Tx, who resource.Account, in CreateCustomerGatewayInput) (resource.CustomerGateway, error) {
 	g, err := customerGateway(in)
 	if err != nil {
@@ -52,6 +53,10 @@ func CreateCustomerGateway(tx *store.Tx, who resource.Account, in CreateCustomer
 		if old.OwnerID == who && old.Type == g.Type && old.IPAddress == g.IPAddress && old.BGPASN == g.BGPASN && old.DeviceName == g.DeviceName {
 			return old, nil
 		}
+	}
+	every := func(resource.CustomerGateway) bool { return true }
+	if err := checkQuota(tx, store.CustomerGateways, who, every, quota{maxCustomerGateways, codeCustomerGatewayLimit, "customer gateways of the account"}); err != nil {
+		return resource.CustomerGateway{}, err
 	}
 	g.ID = resource.CustomerGatewayID(tx.NewID("cgw"))
 	g.OwnerID = who

@@ -27,7 +27,7 @@ type CreateVPNGatewayInput struct {
 
 // CreateVPNGateway makes a gateway that is pending until a host has built it,
 // and of which connections can be made and which can be attached at once.
-// Codes: MissingParameter, InvalidParameterValue.
+// Codes: MissingParameter, InvalidParameterValue, VpnGatewayLimitExceeded.
 func CreateVPNGateway(tx *store.Tx, who resource.Account, in CreateVPNGatewayInput) (resource.VPNGateway, error) {
 	if err := checkType(in.Type); err != nil {
 		return resource.VPNGateway{}, err
@@ -35,6 +35,10 @@ func CreateVPNGateway(tx *store.Tx, who resource.Account, in CreateVPNGatewayInp
 	asn := cmp.Or(in.AmazonSideASN, defaultAmazonASN)
 	if !(asn >= 64512 && asn <= 65534 || asn >= 4200000000 && asn <= 4294967294) {
 		return resource.VPNGateway{}, resource.Errorf(resource.CodeInvalidParameterValue, "AmazonSideAsn: %d is neither 64512 to 65534 nor 4200000000 to 4294967294", asn)
+	}
+	every := func(resource.VPNGateway) bool { return true }
+	if err := checkQuota(tx, store.VPNGateways, who, every, quota{maxVPNGateways, codeVPNGatewayLimit, "VPN gateways of the account"}); err != nil {
+		return resource.VPNGateway{}, err
 	}
 	link, err := freeLink(tx)
 	if err != nil {
