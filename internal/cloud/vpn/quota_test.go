@@ -28,7 +28,7 @@ func TestQuotasHold(t *testing.T) {
 			customers = append(customers, g)
 		}
 		var more []string
-		for i := range 2 * maxConnectionsPerGateway {
+		for i := range 2 * (maxConnectionsPerGateway + 1) {
 			more = append(more, fmt.Sprintf("203.0.113.%d", 100+i))
 		}
 		putPool(tx, "edge", more...) // a gateway has all its addresses of one pool
