@@ -81,15 +81,6 @@ func (before trace) nothingSince(t testing.TB, but ...string) {
 	until(t, "nothing is left", patience, func() error { return before.since(t, but...) })
 }
 
-// nothingButLockSince is nothingSince where the empty lock of the lab called name
-// may stay, as it does after `lab demo`.
-func (before trace) nothingButLockSince(t testing.TB, name string) {
-	t.Helper()
-	dir := filepath.Join(labBase, "lab-"+name)
-	before["file"] = append(before["file"], dir, filepath.Join(dir, "lock"))
-	before.nothingSince(t)
-}
-
 // startDemo starts `lab demo` and returns when its gateways run.
 func startDemo(t testing.TB, name string) *exec.Cmd {
 	t.Helper()
@@ -148,7 +139,7 @@ func TestCtrlCLeavesNothing(t *testing.T) {
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("demo after Ctrl-C: ended after %v, want at most 10 s", took)
 	}
-	before.nothingButLockSince(t, "left")
+	before.nothingSince(t)
 }
 
 // TestKilledParentTakesTheLabWithIt kills `lab demo` itself. It can clean up

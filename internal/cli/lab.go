@@ -117,10 +117,10 @@ down. Ctrl-C takes it down at any time.
 // outcome turns what a sandbox returned into an error.
 func outcome(ctx context.Context, code int, err error) error {
 	switch {
+	case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+		return errors.New("interrupted; the lab is down and nothing is left")
 	case err != nil:
 		return err
-	case ctx.Err() != nil:
-		return errors.New("interrupted; the lab is down and nothing is left")
 	case code != 0:
 		return exitError(code)
 	}

@@ -60,11 +60,11 @@ type Outside struct {
 	ForceEncap        bool // encapsulate in UDP 4500 though no NAT is found
 }
 
-// Lifetime says when SAs are renewed. Zero values mean AWS's defaults.
+// Lifetime says when SAs are renewed. Durations of zero mean AWS's defaults.
 type Lifetime struct {
 	Phase1, Phase2 time.Duration // 15 min to 8 h (28,800 s); 15 min to 1 h (3,600 s)
 	RekeyMargin    time.Duration // 270 s
-	RekeyFuzz      int           // percent, 100
+	RekeyFuzz      int           // percent, 0 to 100; 0 means none, AWS's default is 100
 }
 
 // Liveness says when a silent peer is probed and when it is dead. AWS probes
@@ -79,7 +79,6 @@ const (
 	defaultPhase1      = 28800 * time.Second
 	defaultPhase2      = 3600 * time.Second
 	defaultRekeyMargin = 270 * time.Second
-	defaultRekeyFuzz   = 100
 	defaultInterval    = 10 * time.Second
 	defaultTimeout     = 30 * time.Second
 	defaultReplay      = 1024
@@ -92,9 +91,6 @@ func (t Tunnel) withDefaults() Tunnel {
 	orDuration(&t.Lifetime.RekeyMargin, defaultRekeyMargin)
 	orDuration(&t.Liveness.Interval, defaultInterval)
 	orDuration(&t.Liveness.Timeout, defaultTimeout)
-	if t.Lifetime.RekeyFuzz == 0 {
-		t.Lifetime.RekeyFuzz = defaultRekeyFuzz
-	}
 	if t.ReplayWindow == 0 {
 		t.ReplayWindow = defaultReplay
 	}

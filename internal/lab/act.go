@@ -69,6 +69,9 @@ func (l *Lab) Change(ctx context.Context, c Change) error {
 		}
 		return l.programs.start(ctx, p)
 	case c.Cut.IsValid():
+		if !l.onInternet(c.Cut) {
+			return fmt.Errorf("cut %v: no link of the internet has this address; see `seikan lab status`", c.Cut)
+		}
 		l.fault(func(f *Faults) { f.Cut = append(slices.Clone(f.Cut), c.Cut) })
 		return l.applyFaults(ctx)
 	case c.Mend.IsValid():
@@ -78,6 +81,11 @@ func (l *Lab) Change(ctx context.Context, c Change) error {
 		return l.applyFaults(ctx)
 	}
 	return errors.New("a change of nothing")
+}
+
+// onInternet reports whether a is of a subnet of the internet.
+func (l *Lab) onInternet(a netip.Addr) bool {
+	return slices.ContainsFunc(l.t.Internet, func(link topology.Link) bool { return link.Subnet.Contains(a) })
 }
 
 func (l *Lab) fault(set func(*Faults)) {

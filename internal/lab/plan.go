@@ -128,9 +128,27 @@ func planHost(t *topology.Topology, site topology.Site, h topology.Host) netspec
 	}
 	if h.Role == topology.CustomerGateway {
 		ns.Sysctls = forwarding() // the gateway there adds routes of its own
+		ns.Routes = backstops(t, h.Name)
 	}
-	ns.Routes = hostRoutes(site, h)
+	ns.Routes = append(ns.Routes, hostRoutes(site, h)...)
 	return ns
+}
+
+// lastMetric is behind every other route, those of the gateway included.
+const lastMetric = 1<<32 - 1
+
+// backstops are what an administrator gives a gateway's host, so that nothing
+// for the cloud's private ranges goes out in clear while no gateway runs there:
+// before its first start and after it was stopped.
+func backstops(t *topology.Topology, host string) (routes []netspec.Route) {
+	for _, c := range t.VPN {
+		for _, v := range t.Cloud.VPCs {
+			if c.CustomerGateway == host && c.VPNGateway == v.VPNGateway {
+				routes = append(routes, netspec.Route{Type: netspec.Unreachable, Dst: v.CIDR, Metric: lastMetric})
+			}
+		}
+	}
+	return routes
 }
 
 // hostRoutes are a host's way out and the site's static routes.

@@ -26,6 +26,9 @@ import (
 	"seikan/internal/secret"
 )
 
+// defaultFuzz is AWS's RekeyFuzzPercentage (vpn §2.1).
+const defaultFuzz = 100
+
 // maxSize bounds the file; a gateway with hundreds of tunnels stays far below.
 const maxSize = 1 << 20
 
@@ -138,7 +141,7 @@ type rawPhase struct {
 
 type rawRekey struct {
 	Margin      text `yaml:"margin,omitempty"`
-	FuzzPercent int  `yaml:"fuzz_percent,omitempty"`
+	FuzzPercent *int `yaml:"fuzz_percent,omitempty"`
 }
 
 type rawLiveness struct {
@@ -153,7 +156,10 @@ func (rt rawTunnel) parse(i int, dir string) (gateway.Tunnel, error) {
 	}
 	t := gateway.Tunnel{ID: name, Interface: rt.Interface, ReplayWindow: rt.ReplayWindow,
 		Outside:  gateway.Outside{LocalID: rt.Outside.LocalID, RemoteID: rt.Outside.RemoteID, ForceEncap: rt.Outside.ForceEncap},
-		Lifetime: gateway.Lifetime{RekeyFuzz: rt.Rekey.FuzzPercent},
+		Lifetime: gateway.Lifetime{RekeyFuzz: defaultFuzz},
+	}
+	if rt.Rekey.FuzzPercent != nil {
+		t.Lifetime.RekeyFuzz = *rt.Rekey.FuzzPercent
 	}
 	if t.Interface == "" {
 		t.Interface = fmt.Sprintf("tun%d", i+1)

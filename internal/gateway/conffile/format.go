@@ -51,7 +51,7 @@ func format(t gateway.Tunnel) rawTunnel {
 		PSK:    plain(string(t.PSK.Reveal())),
 		Inside: prefixText(t.Inside),
 		Phase1: phase1(t.IKE, t.Lifetime.Phase1), Phase2: phase2(t.ESP, t.Lifetime.Phase2),
-		Rekey:        rawRekey{Margin: duration(t.Lifetime.RekeyMargin), FuzzPercent: t.Lifetime.RekeyFuzz},
+		Rekey:        rawRekey{Margin: duration(t.Lifetime.RekeyMargin), FuzzPercent: &t.Lifetime.RekeyFuzz},
 		Liveness:     rawLiveness{Interval: duration(t.Liveness.Interval), Timeout: duration(t.Liveness.Timeout)},
 		ReplayWindow: t.ReplayWindow,
 		LocalCIDR:    prefixText(t.LocalTS), RemoteCIDR: prefixText(t.RemoteTS),

@@ -104,8 +104,11 @@ func (h Handle) Join(host, cwd string, argv []string) error {
 		_ = os.Chdir("/")
 	}
 	path, err := exec.LookPath(argv[0])
-	if err != nil {
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
 		return &ExitError{Code: 127, Err: err}
+	case err != nil: // it is there, but nothing that can be run
+		return &ExitError{Code: 126, Err: err}
 	}
 	return &ExitError{Code: 126, Err: fmt.Errorf("run %s: %w", path, syscall.Exec(path, argv, os.Environ()))}
 }

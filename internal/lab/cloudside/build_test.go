@@ -1,0 +1,80 @@
+package cloudside
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"seikan/internal/cloud/cloudtest"
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+	"seikan/internal/lab/topology"
+)
+
+func overview(t *testing.T) *topology.Topology {
+	t.Helper()
+	top, err := topology.ReadFile(filepath.Join("..", "..", "..", "lab", "system-overview.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return top
+}
+
+// rows counts what a store has.
+func rows(tx *store.Tx) int {
+	return len(store.VPCs.List(tx)) + len(store.Instances.List(tx)) + len(store.LoadBalancers.List(tx)) + len(store.Endpoints.List(tx)) +
+		len(store.HostedZones.List(tx)) + len(store.VPNConnections.List(tx)) + len(store.OutsidePools.List(tx))
+}
+
+func TestBuildMakesWhatTheTopologyNames(t *testing.T) {
+	s := cloudtest.Open(t, store.Config{})
+	top := overview(t)
+	made, err := build(t.Context(), s, top, "edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
+		for _, v := range top.Cloud.VPCs {
+			row, ok := store.VPCs.Get(tx, made.vpcs[v.Name].ID)
+			if !ok || row.CIDR != v.CIDR || row.OwnerID != made.accounts[v.Account] {
+				t.Errorf("VPC %s: got %+v, want %v of %s", v.Name, row, v.CIDR, v.Account)
+			}
+			for _, i := range v.Instances {
+				if row, ok := store.Instances.Get(tx, made.instances[i.Name].ID); !ok || row.PrivateIP != i.Address || row.VPCID != made.vpcs[v.Name].ID {
+					t.Errorf("instance %s: got %+v, want %v", i.Name, row, i.Address)
+				}
+			}
+		}
+		for _, e := range top.Cloud.Endpoints {
+			if row, ok := store.Endpoints.Get(tx, made.endpoints[e.Name].ID); !ok || row.State != resource.StateAvailable {
+				t.Errorf("endpoint %s: got %+v, want one that is available", e.Name, row)
+			}
+		}
+		for _, c := range top.VPN {
+			row, ok := store.VPNConnections.Get(tx, made.connections[c.Name])
+			if !ok || len(row.Routes) != len(c.Routes) {
+				t.Errorf("VPN connection %s: got routes %v, want %v", c.Name, row.Routes, c.Routes)
+			}
+		}
+		return nil
+	})
+}
+
+// What fails at the end leaves nothing of the beginning, and the error says
+// where in the file it is.
+func TestBuildIsAllOrNothing(t *testing.T) {
+	s := cloudtest.Open(t, store.Config{})
+	top := overview(t)
+	last := len(top.VPN) - 1
+	top.VPN[last].CustomerGateway = "nobody"
+	_, err := build(t.Context(), s, top, "edge")
+	if err == nil || !strings.Contains(err.Error(), "vpn[") || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("build: got %v, want an error that names the place and the name", err)
+	}
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
+		if n := rows(tx); n != 0 {
+			t.Errorf("rows: got %d, want none", n)
+		}
+		return nil
+	})
+}
