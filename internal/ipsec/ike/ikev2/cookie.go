@@ -76,9 +76,8 @@ func (c *Cookies) valid(now time.Time, claim cookieClaim, got []byte) bool {
 	if err := c.rotateLocked(now); err != nil || len(got) != cookieLen {
 		return false
 	}
-	// "The responder SHOULD change the value of <secret> frequently" and "keep
-	// the old value of <secret> around for a short time".
-	// https://www.rfc-editor.org/rfc/rfc7296#section-2.6
+	// The secret changes often, and the one before is kept for those that are
+	// on their way (RFC 7296 section 2.6).
 	key := c.now
 	if got[0] != c.generation {
 		key = c.old

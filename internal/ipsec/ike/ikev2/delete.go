@@ -15,9 +15,8 @@ type deleteChild struct {
 func (*deleteChild) exchange() uint8 { return wire.Informational }
 
 func (k *deleteChild) request(*Machine, *turn, *sa) ([]wire.Payload, bool) {
-	// "The SPI is [...] the SPI the sending endpoint would expect in inbound
-	// ESP packets."
-	// https://www.rfc-editor.org/rfc/rfc7296#section-3.11
+	// The SPI is the one in packets that come in to us (RFC 7296 sections 1.4.1
+	// and 3.11).
 	return []wire.Payload{&wire.Delete{Protocol: wire.ProtoESP, SPIs: []uint32{k.spiIn}}}, true
 }
 

@@ -75,9 +75,8 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 	}
 	k.tries++
 	var list []wire.Payload
-	// "[...] the initiator MUST repeat the IKE_SA_INIT request with [the
-	// cookie] as the first payload and all other payloads unchanged."
-	// https://www.rfc-editor.org/rfc/rfc7296#section-2.6
+	// With a cookie, which comes first, all other payloads must be the same as
+	// without (RFC 7296 section 2.6).
 	if k.cookie != nil {
 		list = append(list, &wire.Notify{Type: wire.CookieNotify, Data: k.cookie})
 	}

@@ -57,9 +57,8 @@ func (m *Machine) rekeyedByPeer(k task) *sa {
 
 // unanswered gives up on s, whose request f was never answered.
 //
-// "[...] if there are no responses after several retransmissions, the IKE SA
-// and all CHILD SAs set up through it [are] discarded."
-// https://www.rfc-editor.org/rfc/rfc7296#section-2.4
+// All that was set up through a dead IKE SA goes with it (RFC 7296 section
+// 2.4).
 func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	switch {
 	case s.state == larval && s.shake.refusal != "":

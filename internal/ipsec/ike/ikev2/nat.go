@@ -51,9 +51,8 @@ func natPayloads(spiI, spiR uint64, p path, force bool) []wire.Payload {
 // detect compares what the peer says of the addresses with what we see in its
 // message, which came along p.
 func (p *path) detect(h ike.Header, list []wire.Payload, force bool) {
-	// "[...] the recipient [...] MUST compare [the SHA-1 hash] against all
-	// NAT_DETECTION_SOURCE_IP payloads" since a sender may have many addresses.
-	// https://www.rfc-editor.org/rfc/rfc7296#section-2.23
+	// There may be several about the source, since a sender may have many
+	// addresses: one that fits is enough (RFC 7296 section 2.23).
 	source, sources := natMatch(list, wire.NATDetectionSource, natHash(h.SPIi, h.SPIr, p.remote))
 	dest, dests := natMatch(list, wire.NATDetectionDest, natHash(h.SPIi, h.SPIr, p.local))
 	p.supported = sources && dests

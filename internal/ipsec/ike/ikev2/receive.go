@@ -85,9 +85,8 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 
 // refuseVersion answers a request of a later version.
 func (m *Machine) refuseVersion(t *turn, d ike.Datagram, h ike.Header) {
-	// "[...] MUST drop the message and SHOULD send [INVALID_MAJOR_VERSION]
-	// containing the highest version number it supports."
-	// https://www.rfc-editor.org/rfc/rfc7296#section-2.5
+	// The header of the answer says which version we speak (RFC 7296 sections
+	// 1.5 and 2.5).
 	if h.Major() < 2 || h.Flags&ike.FlagResponse != 0 || !m.mayRefuse(t) {
 		return
 	}
@@ -184,9 +183,8 @@ func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 	}
 	m.fresh(t, s, r.from)
 	if r.err != nil {
-		// "[...] INVALID_SYNTAX [...] SHOULD be sent [...] in response to a
-		// request that was authentic, and the IKE SA is deleted."
-		// https://www.rfc-editor.org/rfc/rfc7296#section-2.21
+		// An authentic request that is malformed is answered, and ends the IKE
+		// SA (RFC 7296 section 2.21.3).
 		m.refuse(t, s, r, &wire.Notify{Type: wire.InvalidSyntax})
 		m.ended(t, s, fmt.Sprintf("peer's %s request is malformed: %v", wire.ExchangeName(r.h.Exchange), r.err))
 		return

@@ -125,10 +125,8 @@ func (k *rekeyIKE) succeeded(m *Machine, t *turn, s, next *sa, lowest []byte) {
 		return
 	}
 	crossed := k.theirs != nil && k.theirs.state == up
-	// "[...] the new IKE SA [with] the lowest nonce of the four is [...] closed
-	// by the endpoint that created it, and the surviving one inherits all the
-	// Child SAs."
-	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.2
+	// Of the two new IKE SAs that with the lowest nonce is deleted by whoever
+	// made it, and the other inherits the CHILD SAs (RFC 7296 section 2.8.2).
 	if crossed && bytes.Compare(lowest, k.lowest) < 0 {
 		t.notice(levelDebug, "both ends rekeyed the IKE SA; ours is redundant")
 		m.inherit(t, s, k.theirs)

@@ -99,8 +99,8 @@ func (m *Machine) retransmit(t *turn, s *sa) {
 	}
 	_, probing := f.task.(*probe)
 	if probing {
-		// "[...] a liveness check [is not needed] if protected traffic arrived":
-		// what came in after the probe proves as much as its answer.
+		// Protected traffic that came in after the probe proves as much as its
+		// answer (RFC 7296 section 2.4).
 		f.giveUp = latest(f.giveUp, m.live.seen.Add(m.cfg.DPDTimeout))
 	}
 	if !t.now.Before(f.giveUp) {
@@ -111,8 +111,8 @@ func (m *Machine) retransmit(t *turn, s *sa) {
 	if t.now.Before(f.again) {
 		return
 	}
-	// "A retransmission [...] MUST be bitwise identical to the original
-	// message."
+	// "A retransmission from the initiator MUST be bitwise identical to the
+	// original request."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.1
 	m.transmit(t, s, f.data)
 	m.counts.retransmits++
