@@ -1,5 +1,7 @@
-// Package e2e holds the tests that need strangers: strongSwan as the other end
-// of our tunnels, in both roles, behind NAT, with real packets.
+// Package e2e holds the tests that need strangers or the whole program:
+// strongSwan as the other end of our tunnels, in both roles, behind NAT, with
+// real packets; and the lab as its user meets it, from the demo to what a
+// kill -9 leaves.
 //
 // They need root and the packages that `make setup` installs, and are built
 // with the tag e2e only; `make e2e` runs them and gives SEIKAN, the path of the
