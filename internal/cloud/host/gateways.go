@@ -118,8 +118,11 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 }
 
 // start opens the outside sockets at the cloud's edge and starts the worker in
-// the gateway's namespace.
+// the gateway's namespace, in the place of any that a crashed host left.
 func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr) (*worker.Process, error) {
+	if err := endOrphans(g.net.Path(w.Namespace), g.command); err != nil {
+		return nil, err
+	}
 	files, err := g.sockets(w.OutsideNamespace, outsides)
 	if err != nil {
 		return nil, err

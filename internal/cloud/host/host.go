@@ -7,8 +7,9 @@
 // these find out goes back into the store as status. It takes no decision of
 // its own about any resource. A fault of one resource is reported with that
 // resource's id and does not stop the others. When it ends, what it made in the
-// kernel goes on forwarding, and the next host takes that over as it is. The
-// cloud role and the lab run it, one for a machine.
+// kernel goes on forwarding, and the next host takes that over as it is; its
+// gateways end with it, and those of a host that crashed give way to the next
+// one's. The cloud role and the lab run it, one for a machine.
 package host
 
 import (
