@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
@@ -64,7 +65,7 @@ func (k *authenticate) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool
 	}
 	return append(list,
 		&wire.Auth{Method: wire.AuthSharedKey, Data: m.authData(s, true, id)},
-		&wire.SA{Proposals: espProposals(m.cfg.ESP, k.spi, false)},
+		&wire.SA{Proposals: proposal.ESP(m.cfg.ESP, k.spi, false)},
 		&wire.TS{Selectors: m.cfg.LocalTS},
 		&wire.TS{Responder: true, Selectors: m.cfg.RemoteTS},
 	), true

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
@@ -201,9 +202,9 @@ func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.
 	if len(m.children) >= maxChildren {
 		return no(wire.NoAdditionalSAs, "peer wants more CHILD SAs than a tunnel can need")
 	}
-	chosen, prop, ok := chooseESP(m.cfg.ESP, sap.Proposals, terms.pfs)
+	chosen, prop, ok := proposal.ChooseESP(m.cfg.ESP, sap.Proposals, terms.pfs)
 	if !ok {
-		return no(wire.NoProposalChosen, explainESP(m.cfg.ESP, sap.Proposals, terms.pfs))
+		return no(wire.NoProposalChosen, proposal.ExplainESP(m.cfg.ESP, sap.Proposals, terms.pfs))
 	}
 	tsi, tsr := selectors(list)
 	remote, local := narrow(tsi, m.cfg.RemoteTS), narrow(tsr, m.cfg.LocalTS)
@@ -233,7 +234,7 @@ func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.
 		SPIIn: spi, SPIOut: binary.BigEndian.Uint32(prop.SPI), Suite: chosen,
 		KeysIn: toUs, KeysOut: toPeer, LocalTS: local, RemoteTS: remote,
 	})
-	answer = append(answer, answerESP(chosen, prop, spi))
+	answer = append(answer, proposal.AnswerESP(chosen, prop, spi))
 	if ke != nil {
 		answer = append(answer, ke)
 	}
@@ -274,12 +275,12 @@ func (m *Machine) childAnswered(t *turn, s *sa, o offer, in suite.KeyInput, list
 		return nil, m.childRefused(n.Type, o.pfs)
 	}
 	sap, ok := wire.Find[*wire.SA](list)
-	if !ok || !single(sap) {
+	if !ok || !proposal.Single(sap) {
 		return nil, "peer's answer about the CHILD SA makes no sense"
 	}
-	chosen, prop, ok := chooseESP(m.cfg.ESP, sap.Proposals, o.pfs)
+	chosen, prop, ok := proposal.ChooseESP(m.cfg.ESP, sap.Proposals, o.pfs)
 	if !ok {
-		return nil, "peer chose ESP algorithms that we did not offer: " + espWords(sap.Proposals)
+		return nil, "peer chose ESP algorithms that we did not offer: " + proposal.Words(sap.Proposals)
 	}
 	local, remote := selectors(list)
 	if !within(local, m.cfg.LocalTS) || !within(remote, m.cfg.RemoteTS) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 )
@@ -13,7 +14,7 @@ import (
 func TestRekeyOfUnknownChildIsNotFound(t *testing.T) {
 	d := upDuo(t, nil)
 	got := d.say(t, wire.CreateChildSA, &wire.Notify{Protocol: wire.ProtoESP, SPI: []byte{1, 2, 3, 4}, Type: wire.RekeySA},
-		&wire.SA{Proposals: espProposals(d.a.cfg.ESP, 0x01020304, true)}, &wire.Nonce{Data: make([]byte, 32)})
+		&wire.SA{Proposals: proposal.ESP(d.a.cfg.ESP, 0x01020304, true)}, &wire.Nonce{Data: make([]byte, 32)})
 	n, ok := wire.FindNotify(got, wire.ChildSANotFound)
 	if !ok || !bytes.Equal(n.SPI, []byte{1, 2, 3, 4}) || n.Protocol != wire.ProtoESP {
 		t.Errorf("got %v, want CHILD_SA_NOT_FOUND with the SPI of the request", got)
@@ -27,7 +28,7 @@ func TestSecondChildReplacesTheFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.say(t, wire.CreateChildSA, &wire.SA{Proposals: espProposals(d.a.cfg.ESP, 0x01020304, true)}, &wire.Nonce{Data: make([]byte, 32)},
+	d.say(t, wire.CreateChildSA, &wire.SA{Proposals: proposal.ESP(d.a.cfg.ESP, 0x01020304, true)}, &wire.Nonce{Data: make([]byte, 32)},
 		&wire.KE{Group: 31, Public: x.Public()}, &wire.TS{Selectors: d.a.cfg.LocalTS}, &wire.TS{Responder: true, Selectors: d.a.cfg.RemoteTS})
 	if got := d.b.used(); got == first || got.SA.SPIOut != 0x01020304 {
 		t.Errorf("got child %08x in use, want 01020304", got.SA.SPIOut)
@@ -71,7 +72,7 @@ func TestWiderSelectorsThanOfferedAreRefused(t *testing.T) {
 	}
 	wide := []ike.Selector{ike.FromPrefix(netip.MustParsePrefix("0.0.0.0/0"))}
 	before := d.a.used()
-	d.answerAs(t, wire.CreateChildSA, answerESP(d.a.cfg.ESP[0], wire.Proposal{Number: 1}, 0x01020304), &wire.Nonce{Data: make([]byte, 32)},
+	d.answerAs(t, wire.CreateChildSA, proposal.AnswerESP(d.a.cfg.ESP[0], wire.Proposal{Number: 1}, 0x01020304), &wire.Nonce{Data: make([]byte, 32)},
 		&wire.KE{Group: 31, Public: x.Public()}, &wire.TS{Selectors: wide}, &wire.TS{Responder: true, Selectors: wide})
 	if d.a.used() != before || d.a.State().Phase != ike.Established {
 		t.Errorf("got another child in use, %v; want the old one", d.a.State().Phase)

@@ -5,129 +5,9 @@ import (
 	"strings"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
-	"seikan/internal/ipsec/ike/suite"
 )
-
-// kinds are the transform types in the order in which proposals are written,
-// with the option of phase 1 or 2 that governs each (vpn §2.1).
-var kinds = []struct {
-	t      wire.TransformType
-	name   string
-	option string
-}{
-	{wire.TypeEncr, "encryption algorithm", "EncryptionAlgorithms"},
-	{wire.TypeInteg, "integrity algorithm", "IntegrityAlgorithms"},
-	{wire.TypePRF, "PRF", "IntegrityAlgorithms"},
-	{wire.TypeDH, "DH group", "DHGroupNumbers"},
-	{wire.TypeESN, "sequence numbers", ""},
-}
-
-// transformWord is a transform by the name that AWS uses, else by number.
-func transformWord(t wire.Transform) string {
-	switch t.Type {
-	case wire.TypeEncr:
-		if suite.Encr(t.ID) == suite.AESCBC || suite.Encr(t.ID) == suite.AESGCM16 {
-			return suite.EncrKey{Encr: suite.Encr(t.ID), KeyBits: int(t.KeyBits)}.String()
-		}
-		return fmt.Sprintf("ENCR%d-%d", t.ID, t.KeyBits)
-	case wire.TypeInteg:
-		return suite.Integ(t.ID).String()
-	case wire.TypePRF:
-		return suite.PRF(t.ID).String()
-	case wire.TypeDH:
-		return suite.Group(t.ID).String()
-	case wire.TypeESN:
-		if t.ID == esnYes {
-			return "ESN"
-		}
-		return "no ESN"
-	}
-	return fmt.Sprintf("transform %d/%d", t.Type, t.ID)
-}
-
-// words are the transforms of type t in list, each once.
-func words(list []wire.Proposal, t wire.TransformType) []string {
-	var out []string
-	for _, p := range list {
-		for _, x := range p.Transforms {
-			if x.Type == t {
-				out = append(out, transformWord(x))
-			}
-		}
-	}
-	return unique(out)
-}
-
-// proposalWords writes proposals as "AES128+AES256/SHA2-256/PRF-SHA2-256/DH14",
-// one after the other.
-func proposalWords(list []wire.Proposal) string {
-	var out []string
-	for _, p := range list {
-		var parts []string
-		for _, k := range kinds {
-			if w := words([]wire.Proposal{p}, k.t); len(w) > 0 && k.t != wire.TypeESN {
-				parts = append(parts, strings.Join(w, "+"))
-			}
-		}
-		out = append(out, strings.Join(parts, "/"))
-	}
-	return strings.Join(unique(out), ", ")
-}
-
-func ikeWords(list []wire.Proposal) string { return proposalWords(list) }
-
-func espWords(list []wire.Proposal) string { return proposalWords(list) }
-
-func groupWords(list []suite.Group) string {
-	var out []string
-	for _, g := range list {
-		out = append(out, g.String())
-	}
-	return strings.Join(out, ", ")
-}
-
-// explainIKE says why nothing of what the peer offers for the IKE SA is ours.
-func explainIKE(ours []suite.IKE, offered []wire.Proposal) string {
-	return explain("IKE", 1, ikeProposals(ours, nil), offered)
-}
-
-// explainESP is explainIKE for the CHILD SA.
-func explainESP(ours []suite.ESP, offered []wire.Proposal, pfs bool) string {
-	return explain("ESP", 2, espProposals(ours, 0, pfs), offered)
-}
-
-// explain names what the peer offers, what we allow, and the option to change:
-// that of the first kind of algorithm in which the two have nothing in common.
-func explain(protocol string, phase int, ours, offered []wire.Proposal) string {
-	text := fmt.Sprintf("peer offers %s %s; we allow %s", protocol, proposalWords(offered), proposalWords(ours))
-	for _, k := range kinds {
-		want, have := words(offered, k.t), words(ours, k.t)
-		if len(have) == 0 || overlap(want, have) {
-			continue
-		}
-		if k.option == "" {
-			continue
-		}
-		option := fmt.Sprintf("Phase%d%s", phase, k.option)
-		if len(want) == 0 {
-			return fmt.Sprintf("%s: the peer offers no %s; it must offer one of %s (%s)", text, k.name, strings.Join(have, ", "), option)
-		}
-		return fmt.Sprintf("%s: no %s in common; add %s to %s, or change the peer", text, k.name, strings.TrimPrefix(want[0], "PRF-"), option)
-	}
-	return text + fmt.Sprintf(": each algorithm is allowed, but not this combination; widen Phase%d… here or at the peer", phase)
-}
-
-func overlap(a, b []string) bool {
-	for _, x := range a {
-		for _, y := range b {
-			if x == y {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 // explainTS says which selectors have nothing in common. The first two are the
 // peer's, for its side and for ours; the others are what we allow there.
@@ -151,7 +31,7 @@ func selectorWords(list []ike.Selector) string {
 func (m *Machine) childRefused(n wire.NotifyType, pfs bool) string {
 	switch n {
 	case wire.NoProposalChosen:
-		return "peer accepts none of the ESP algorithms that we offer (" + espWords(espProposals(m.cfg.ESP, 0, pfs)) +
+		return "peer accepts none of the ESP algorithms that we offer (" + proposal.Words(proposal.ESP(m.cfg.ESP, 0, pfs)) +
 			"): make Phase2EncryptionAlgorithms, Phase2IntegrityAlgorithms and Phase2DHGroupNumbers overlap at both ends"
 	case wire.TSUnacceptable:
 		return fmt.Sprintf("peer refuses traffic between our %s and its %s (TS_UNACCEPTABLE): make LocalIpv4NetworkCidr and RemoteIpv4NetworkCidr the same pair at both ends",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
@@ -137,7 +138,7 @@ func (d *duo) ask(t *testing.T, r *rand.Rand, kind int) {
 	nonce := &wire.Nonce{Data: make([]byte, 32)}
 	spi := binary.BigEndian.AppendUint32(nil, 300+r.Uint32N(8))
 	child := []wire.Payload{
-		&wire.SA{Proposals: espProposals(d.b.cfg.ESP, 300+r.Uint32N(8), true)}, nonce,
+		&wire.SA{Proposals: proposal.ESP(d.b.cfg.ESP, 300+r.Uint32N(8), true)}, nonce,
 		&wire.TS{Selectors: d.a.cfg.LocalTS}, &wire.TS{Responder: true, Selectors: d.a.cfg.RemoteTS},
 	}
 	if at := len(d.b.children); at > 0 {
@@ -155,7 +156,7 @@ func (d *duo) ask(t *testing.T, r *rand.Rand, kind int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.say(t, wire.CreateChildSA, &wire.SA{Proposals: ikeProposals(d.a.cfg.IKE, binary.BigEndian.AppendUint64(nil, r.Uint64()))},
+		d.say(t, wire.CreateChildSA, &wire.SA{Proposals: proposal.IKE(d.a.cfg.IKE, binary.BigEndian.AppendUint64(nil, r.Uint64()))},
 			nonce, &wire.KE{Group: 31, Public: x.Public()})
 	case 10:
 		d.say(t, wire.Informational)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/secret"
 )
@@ -233,7 +234,7 @@ func TestForgedRefusalDoesNotEndTheAttempt(t *testing.T) {
 
 func TestPeersSPIOfZeroIsRefused(t *testing.T) {
 	d := upDuo(t, nil)
-	props := espProposals(d.a.cfg.ESP, 0, true)
+	props := proposal.ESP(d.a.cfg.ESP, 0, true)
 	got := d.say(t, wire.CreateChildSA, &wire.SA{Proposals: props}, &wire.Nonce{Data: make([]byte, 32)},
 		&wire.TS{Selectors: d.a.cfg.LocalTS}, &wire.TS{Responder: true, Selectors: d.a.cfg.RemoteTS})
 	if _, ok := wire.FindNotify(got, wire.NoProposalChosen); !ok {

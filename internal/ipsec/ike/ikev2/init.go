@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 )
@@ -81,7 +82,7 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 		list = append(list, &wire.Notify{Type: wire.CookieNotify, Data: k.cookie})
 	}
 	list = append(list,
-		&wire.SA{Proposals: ikeProposals(m.cfg.IKE, nil)},
+		&wire.SA{Proposals: proposal.IKE(m.cfg.IKE, nil)},
 		&wire.KE{Group: uint16(g), Public: k.x.Public()},
 		&wire.Nonce{Data: k.ni})
 	list = append(list, natPayloads(s.spiI, 0, s.path, m.cfg.ForceEncap)...)
@@ -145,16 +146,16 @@ func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
 		// "[...] the initiator MUST again propose its full set of acceptable
 		// cryptographic suites", and only a group out of it may be asked for.
 		// https://www.rfc-editor.org/rfc/rfc7296#section-2.7
-		if !slices.Contains(groupsIKE(m.cfg.IKE), g) {
+		if !slices.Contains(proposal.GroupsIKE(m.cfg.IKE), g) {
 			m.doubt(t, s, fmt.Sprintf("peer wants %v in IKE_SA_INIT; we allow %s: add %d to Phase1DHGroupNumbers",
-				g, groupWords(groupsIKE(m.cfg.IKE)), g))
+				g, proposal.GroupWords(proposal.GroupsIKE(m.cfg.IKE)), g))
 			return
 		}
 		if g != s.shake.x.Group() {
 			m.retryInit(t, s, g, nil)
 		}
 	case wire.NoProposalChosen:
-		m.doubt(t, s, "peer accepts none of the IKE algorithms that we offer ("+ikeWords(ikeProposals(m.cfg.IKE, nil))+
+		m.doubt(t, s, "peer accepts none of the IKE algorithms that we offer ("+proposal.Words(proposal.IKE(m.cfg.IKE, nil))+
 			"): make Phase1EncryptionAlgorithms, Phase1IntegrityAlgorithms and Phase1DHGroupNumbers overlap at both ends")
 	default:
 		m.doubt(t, s, fmt.Sprintf("peer refuses IKE_SA_INIT with %v", n.Type))
@@ -166,12 +167,12 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	sap, okSA := wire.Find[*wire.SA](msg.Payloads)
 	ke, okKE := wire.Find[*wire.KE](msg.Payloads)
 	nonce, okNonce := wire.Find[*wire.Nonce](msg.Payloads)
-	if !okSA || !okKE || !okNonce || msg.Header.SPIr == 0 || !single(sap) {
+	if !okSA || !okKE || !okNonce || msg.Header.SPIr == 0 || !proposal.Single(sap) {
 		return
 	}
-	chosen, ok := acceptIKE(m.cfg.IKE, sap.Proposals[0])
+	chosen, ok := proposal.AcceptIKE(m.cfg.IKE, sap.Proposals[0])
 	if !ok {
-		m.doubt(t, s, "peer chose what we did not offer: "+ikeWords(sap.Proposals))
+		m.doubt(t, s, "peer chose what we did not offer: "+proposal.Words(sap.Proposals))
 		return
 	}
 	if suite.Group(ke.Group) != chosen.Group || s.shake.x.Group() != chosen.Group {

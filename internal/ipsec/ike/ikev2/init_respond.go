@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 )
@@ -44,10 +45,10 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	if m.demandCookie(t, d, msg, nonce.Data) {
 		return
 	}
-	chosen, prop, ok := chooseIKE(m.cfg.IKE, sap.Proposals)
+	chosen, prop, ok := proposal.ChooseIKE(m.cfg.IKE, sap.Proposals)
 	if !ok {
 		m.refuseInit(t, d, h, &wire.Notify{Type: wire.NoProposalChosen})
-		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return explainIKE(m.cfg.IKE, sap.Proposals) })
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return proposal.ExplainIKE(m.cfg.IKE, sap.Proposals) })
 		return
 	}
 	// "[...] the responder [...] reject the request and indicate its preferred
@@ -166,7 +167,7 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	}
 	shared.Wipe()
 	list := []wire.Payload{
-		answerIKE(a.suite, a.proposal, nil),
+		proposal.AnswerIKE(a.suite, a.proposal, nil),
 		&wire.KE{Group: uint16(a.suite.Group), Public: x.Public()},
 		&wire.Nonce{Data: s.shake.nr},
 	}

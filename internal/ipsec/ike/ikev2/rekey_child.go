@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 )
@@ -77,7 +78,7 @@ func (m *Machine) requestChild() {
 // firstGroup is the group of our KE payload: the one asked for, else that of
 // the CHILD SA before, else the first that we offer; 0 without PFS.
 func (m *Machine) firstGroup(k *createChild) suite.Group {
-	groups := slices.DeleteFunc(groupsESP(m.cfg.ESP), func(g suite.Group) bool { return g == 0 })
+	groups := slices.DeleteFunc(proposal.GroupsESP(m.cfg.ESP), func(g suite.Group) bool { return g == 0 })
 	switch {
 	case k.group != 0:
 		return k.group
@@ -102,7 +103,7 @@ func (k *createChild) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool)
 		// https://www.rfc-editor.org/rfc/rfc7296#section-1.3.3
 		list = append(list, &wire.Notify{Protocol: wire.ProtoESP, SPI: spiOctets(k.old.SA.SPIIn), Type: wire.RekeySA})
 	}
-	list = append(list, &wire.SA{Proposals: espProposals(m.cfg.ESP, k.offer.spi, true)}, &wire.Nonce{Data: k.ni})
+	list = append(list, &wire.SA{Proposals: proposal.ESP(m.cfg.ESP, k.offer.spi, true)}, &wire.Nonce{Data: k.ni})
 	if g := m.firstGroup(k); g != 0 {
 		x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
 		if err != nil {
@@ -235,14 +236,14 @@ func (k *createChild) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 
 // retryGroup asks again with the group that the peer wants.
 func (k *createChild) retryGroup(m *Machine, t *turn, s *sa, n *wire.Notify) {
-	allowed := groupsESP(m.cfg.ESP)
+	allowed := proposal.GroupsESP(m.cfg.ESP)
 	if len(n.Data) != 2 || k.tries >= maxInitTries {
 		k.failed(m, t, "peer's INVALID_KE_PAYLOAD makes no sense", retryRefused)
 		return
 	}
 	g := suite.Group(binary.BigEndian.Uint16(n.Data))
 	if g == 0 || !slices.Contains(allowed, g) {
-		k.failed(m, t, fmt.Sprintf("peer wants %v for the CHILD SA; we allow %s: add %d to Phase2DHGroupNumbers", g, groupWords(allowed), g), retryRefused)
+		k.failed(m, t, fmt.Sprintf("peer wants %v for the CHILD SA; we allow %s: add %d to Phase2DHGroupNumbers", g, proposal.GroupWords(allowed), g), retryRefused)
 		return
 	}
 	k.group = g

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
@@ -62,7 +63,7 @@ func (k *rekeyIKE) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
 	k.x, k.spi, k.ni = x, m.newIKESPI(t), m.random(t, nonceLen)
 	k.tries++
 	return []wire.Payload{
-		&wire.SA{Proposals: ikeProposals(m.keepPRF(s), binary.BigEndian.AppendUint64(nil, k.spi))},
+		&wire.SA{Proposals: proposal.IKE(m.keepPRF(s), binary.BigEndian.AppendUint64(nil, k.spi))},
 		&wire.Nonce{Data: k.ni},
 		&wire.KE{Group: uint16(g), Public: x.Public()},
 	}, true
@@ -76,14 +77,14 @@ func (k *rekeyIKE) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
 	sap, okSA := wire.Find[*wire.SA](list)
 	nonce, okNonce := wire.Find[*wire.Nonce](list)
 	ke, okKE := wire.Find[*wire.KE](list)
-	if !okSA || !okNonce || !okKE || !single(sap) {
+	if !okSA || !okNonce || !okKE || !proposal.Single(sap) {
 		m.broken(t, s, "peer's answer to the rekey of the IKE SA makes no sense")
 		return
 	}
 	prop := sap.Proposals[0]
-	chosen, ok := acceptIKE(m.cfg.IKE, prop)
+	chosen, ok := proposal.AcceptIKE(m.cfg.IKE, prop)
 	if !ok || len(prop.SPI) != 8 || binary.BigEndian.Uint64(prop.SPI) == 0 || suite.Group(ke.Group) != chosen.Group || k.x.Group() != chosen.Group {
-		m.broken(t, s, "peer chose for the rekey of the IKE SA what we did not offer: "+ikeWords(sap.Proposals))
+		m.broken(t, s, "peer chose for the rekey of the IKE SA what we did not offer: "+proposal.Words(sap.Proposals))
 		return
 	}
 	shared, err := k.x.Shared(ke.Public)
@@ -193,12 +194,12 @@ func (k *rekeyIKE) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 		return
 	case n.Type == wire.InvalidKEPayload && len(n.Data) == 2 && k.tries < maxInitTries:
 		g := suite.Group(binary.BigEndian.Uint16(n.Data))
-		if slices.Contains(groupsIKE(m.cfg.IKE), g) {
+		if slices.Contains(proposal.GroupsIKE(m.cfg.IKE), g) {
 			k.group = g
 			s.tasks = append([]task{k}, s.tasks...)
 			return
 		}
-		reason = fmt.Sprintf("peer wants %v; we allow %s: add %d to Phase1DHGroupNumbers", g, groupWords(groupsIKE(m.cfg.IKE)), g)
+		reason = fmt.Sprintf("peer wants %v; we allow %s: add %d to Phase1DHGroupNumbers", g, proposal.GroupWords(proposal.GroupsIKE(m.cfg.IKE)), g)
 	case n.Type == wire.TemporaryFailure && s.busy.tooLong(t.now):
 		m.broken(t, s, busyReason)
 		return
@@ -228,9 +229,9 @@ func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonc
 		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
 		return
 	}
-	chosen, prop, ok := chooseIKE(append(m.keepPRF(s), m.cfg.IKE...), sap.Proposals)
+	chosen, prop, ok := proposal.ChooseIKE(append(m.keepPRF(s), m.cfg.IKE...), sap.Proposals)
 	if !ok || len(prop.SPI) != 8 || binary.BigEndian.Uint64(prop.SPI) == 0 {
-		t.notice(levelWarn, "peer's rekey of the IKE SA is refused", "reason", explainIKE(m.cfg.IKE, sap.Proposals))
+		t.notice(levelWarn, "peer's rekey of the IKE SA is refused", "reason", proposal.ExplainIKE(m.cfg.IKE, sap.Proposals))
 		m.refuse(t, s, r, &wire.Notify{Type: wire.NoProposalChosen})
 		return
 	}
@@ -266,7 +267,7 @@ func (m *Machine) replaceIKE(t *turn, s *sa, r received, a rekeyChoice) {
 		return
 	}
 	m.reply(t, s, r,
-		answerIKE(a.suite, a.proposal, binary.BigEndian.AppendUint64(nil, next.spiR)),
+		proposal.AnswerIKE(a.suite, a.proposal, binary.BigEndian.AppendUint64(nil, next.spiR)),
 		&wire.Nonce{Data: nr},
 		&wire.KE{Group: uint16(a.suite.Group), Public: a.x.Public()})
 	if s.window.out != nil {

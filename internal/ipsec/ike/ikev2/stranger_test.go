@@ -8,6 +8,7 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/iketest"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/secret"
 )
@@ -26,7 +27,7 @@ func TestForgedInitAnswersDoNotStopTheInitiator(t *testing.T) {
 	forge(&wire.Notify{Type: wire.CookieNotify, Data: make([]byte, 65)})
 	forge(&wire.Notify{Type: wire.CookieNotify})
 	forge(&wire.Raw{Type: 99, Critical: true})
-	forge(&wire.SA{Proposals: ikeProposals(d.a.cfg.IKE, nil)})
+	forge(&wire.SA{Proposals: proposal.IKE(d.a.cfg.IKE, nil)})
 	d.Run()
 	if err := d.Traffic(); err != nil {
 		t.Error(err)

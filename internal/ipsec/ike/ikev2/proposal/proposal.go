@@ -1,4 +1,11 @@
-package ikev2
+// Package proposal says suites in SA payloads and chooses among those of a peer
+// (RFC 7296 sections 2.7 and 3.3).
+//
+// It packs the suites that we allow into few proposals without promising more
+// than they do, finds what both ends have in common, and says in words, with
+// the names of AWS's options, why there is nothing. It keeps no state, makes no
+// keys and never decides what is allowed. Package ikev2 is its only caller.
+package proposal
 
 import (
 	"encoding/binary"
@@ -22,7 +29,7 @@ type hash struct {
 
 // A bundle is suites that one proposal can say. It holds every combination of
 // its ciphers, hashes and groups. Of several hashes the proposal offers each
-// PRF with each integrity algorithm, since that is all it can say; acceptIKE
+// PRF with each integrity algorithm, since that is all it can say; AcceptIKE
 // takes such a mixture.
 type bundle struct {
 	encr   []suite.EncrKey
@@ -85,8 +92,8 @@ func pack(list []piece) []*bundle {
 	}
 }
 
-// ikeProposals offers list, each proposal with the SPI if there is one.
-func ikeProposals(list []suite.IKE, spi []byte) []wire.Proposal {
+// IKE offers list, each proposal with the SPI if there is one.
+func IKE(list []suite.IKE, spi []byte) []wire.Proposal {
 	var pieces []piece
 	for _, s := range list {
 		pieces = addNew(pieces, piece{encr: s.EncrKey(), hash: hash{s.PRF, s.Integ}, group: s.Group})
@@ -103,9 +110,9 @@ func ikeProposals(list []suite.IKE, spi []byte) []wire.Proposal {
 	return out
 }
 
-// espProposals offers list under spi. Without pfs no groups are offered, as in
+// ESP offers list under spi. Without pfs no groups are offered, as in
 // IKE_AUTH (RFC 7296 section 1.2).
-func espProposals(list []suite.ESP, spi uint32, pfs bool) []wire.Proposal {
+func ESP(list []suite.ESP, spi uint32, pfs bool) []wire.Proposal {
 	var pieces []piece
 	for _, s := range list {
 		p := piece{encr: s.EncrKey(), hash: hash{integ: s.Integ}, esn: s.ESN}
@@ -202,9 +209,9 @@ func known(p wire.Proposal) bool {
 	})
 }
 
-// chooseIKE takes the first suite of ours that the peer offers too, with the
+// ChooseIKE takes the first suite of ours that the peer offers too, with the
 // peer's proposal that holds it (vpn §2.2).
-func chooseIKE(ours []suite.IKE, offered []wire.Proposal) (suite.IKE, wire.Proposal, bool) {
+func ChooseIKE(ours []suite.IKE, offered []wire.Proposal) (suite.IKE, wire.Proposal, bool) {
 	for _, s := range ours {
 		for _, p := range offered {
 			if p.Protocol == wire.ProtoIKE && known(p) &&
@@ -217,9 +224,9 @@ func chooseIKE(ours []suite.IKE, offered []wire.Proposal) (suite.IKE, wire.Propo
 	return suite.IKE{}, wire.Proposal{}, false
 }
 
-// acceptIKE is the suite that the peer chose out of ours. Its PRF may be that
+// AcceptIKE is the suite that the peer chose out of ours. Its PRF may be that
 // of another suite than the rest, since proposals cannot rule that out.
-func acceptIKE(ours []suite.IKE, answer wire.Proposal) (suite.IKE, bool) {
+func AcceptIKE(ours []suite.IKE, answer wire.Proposal) (suite.IKE, bool) {
 	var prfs []suite.PRF
 	for _, s := range ours {
 		prfs = addNew(prfs, s.PRF)
@@ -227,7 +234,7 @@ func acceptIKE(ours []suite.IKE, answer wire.Proposal) (suite.IKE, bool) {
 	for _, s := range ours {
 		for _, prf := range prfs {
 			s.PRF = prf
-			if _, _, ok := chooseIKE([]suite.IKE{s}, []wire.Proposal{answer}); ok {
+			if _, _, ok := ChooseIKE([]suite.IKE{s}, []wire.Proposal{answer}); ok {
 				return s, true
 			}
 		}
@@ -240,9 +247,9 @@ func acceptIKE(ours []suite.IKE, answer wire.Proposal) (suite.IKE, bool) {
 // 2.2).
 func usableSPI(spi []byte) bool { return len(spi) == 4 && binary.BigEndian.Uint32(spi) != 0 }
 
-// chooseESP is chooseIKE for CHILD SAs. Without pfs groups count on neither
+// ChooseESP is ChooseIKE for CHILD SAs. Without pfs groups count on neither
 // side. A suite of ours with ESN also matches an offer without.
-func chooseESP(ours []suite.ESP, offered []wire.Proposal, pfs bool) (suite.ESP, wire.Proposal, bool) {
+func ChooseESP(ours []suite.ESP, offered []wire.Proposal, pfs bool) (suite.ESP, wire.Proposal, bool) {
 	for _, s := range ours {
 		if !pfs {
 			s.Group = 0
@@ -265,9 +272,9 @@ func chooseESP(ours []suite.ESP, offered []wire.Proposal, pfs bool) (suite.ESP, 
 	return suite.ESP{}, wire.Proposal{}, false
 }
 
-// single reports whether sa can be an answer: one proposal in which no type
+// Single reports whether sa can be an answer: one proposal in which no type
 // has two transforms (section 2.7).
-func single(sa *wire.SA) bool {
+func Single(sa *wire.SA) bool {
 	if len(sa.Proposals) != 1 {
 		return false
 	}
@@ -281,16 +288,16 @@ func single(sa *wire.SA) bool {
 	return true
 }
 
-// answerIKE is the proposal p cut down to s.
-func answerIKE(s suite.IKE, p wire.Proposal, spi []byte) *wire.SA {
-	out := ikeProposals([]suite.IKE{s}, spi)
+// AnswerIKE is the proposal p cut down to s.
+func AnswerIKE(s suite.IKE, p wire.Proposal, spi []byte) *wire.SA {
+	out := IKE([]suite.IKE{s}, spi)
 	out[0].Number = p.Number
 	return &wire.SA{Proposals: out}
 }
 
-// answerESP is the proposal p cut down to s.
-func answerESP(s suite.ESP, p wire.Proposal, spi uint32) *wire.SA {
-	out := espProposals([]suite.ESP{s}, spi, true)
+// AnswerESP is the proposal p cut down to s.
+func AnswerESP(s suite.ESP, p wire.Proposal, spi uint32) *wire.SA {
+	out := ESP([]suite.ESP{s}, spi, true)
 	out[0].Number = p.Number
 	out[0].Transforms = slices.DeleteFunc(out[0].Transforms, func(t wire.Transform) bool {
 		return t.Type == wire.TypeESN && (t.ID == esnYes) != s.ESN
@@ -298,8 +305,8 @@ func answerESP(s suite.ESP, p wire.Proposal, spi uint32) *wire.SA {
 	return &wire.SA{Proposals: out}
 }
 
-// groupsIKE are the groups in list, in order.
-func groupsIKE(list []suite.IKE) []suite.Group {
+// GroupsIKE are the groups in list, in order.
+func GroupsIKE(list []suite.IKE) []suite.Group {
 	var out []suite.Group
 	for _, s := range list {
 		out = append(out, s.Group)
@@ -307,9 +314,9 @@ func groupsIKE(list []suite.IKE) []suite.Group {
 	return unique(out)
 }
 
-// groupsESP are the groups in list, in order; 0 among them means that no PFS
+// GroupsESP are the groups in list, in order; 0 among them means that no PFS
 // is allowed.
-func groupsESP(list []suite.ESP) []suite.Group {
+func GroupsESP(list []suite.ESP) []suite.Group {
 	var out []suite.Group
 	for _, s := range list {
 		out = append(out, s.Group)

@@ -1,0 +1,37 @@
+package ikev2
+
+import (
+	"testing"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
+	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+func TestRekeyOfTheIKESAKeepsThePRF(t *testing.T) {
+	weak := suite.IKE{Encr: suite.AESGCM16, KeyBits: 128, PRF: suite.PRFSHA1, Group: 31}
+	strong := weak
+	strong.PRF = suite.PRFSHA512
+	d := upDuo(t, func(a, b *Config) {
+		a.IKE, b.IKE = []suite.IKE{strong, weak}, []suite.IKE{weak, strong}
+	})
+	for _, end := range []int{0, 1} {
+		d.Step(end, ike.RekeyIKE{})
+		d.Run()
+		if got := d.a.current.suite.PRF; got != suite.PRFSHA1 {
+			t.Errorf("after the rekey of end %d: got %v, want the PRF of before", end, got)
+		}
+	}
+	// A peer that offers only another one gets it.
+	d.a.cfg.IKE = []suite.IKE{strong}
+	d.a.current.suite.PRF = suite.PRFSHA512
+	k := &rekeyIKE{}
+	list, _ := k.request(d.a, &turn{now: d.Now, out: &ike.Outputs{}}, d.a.current)
+	d.a.current.suite.PRF = suite.PRFSHA1
+	answer := d.say(t, wire.CreateChildSA, list...)
+	sap, ok := wire.Find[*wire.SA](answer)
+	if !ok || proposal.Words(sap.Proposals) != "AES128-GCM-16/PRF-SHA2-512/DH31" {
+		t.Errorf("got %v, want the only PRF that was offered", answer)
+	}
+}
