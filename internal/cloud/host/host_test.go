@@ -48,6 +48,9 @@ func TestAServiceFromAcceptanceToRejection(t *testing.T) {
 		}
 	}
 
+	// A load balancer made without groups lets the instances of its own VPC in.
+	w.Connect("spy", node+":80")
+
 	w.targetFails()
 	conn, _ := w.Connect("client", w.serviceAddr())
 	w.do(func(tx *store.Tx) error {
