@@ -48,8 +48,9 @@ func TestAServiceFromAcceptanceToRejection(t *testing.T) {
 		}
 	}
 
-	// A load balancer made without groups lets the instances of its own VPC in.
-	w.Connect("spy", node+":80")
+	// A load balancer made without groups lets in instances of its own VPC that
+	// are not of the default group.
+	w.Connect("web1", node+":80")
 
 	w.targetFails()
 	conn, _ := w.Connect("client", w.serviceAddr())
