@@ -142,7 +142,7 @@ func (c Config) Validate() error {
 func (t Tunnel) validate() error {
 	switch {
 	case t.Interface == "" || len(t.Interface) > 15 || strings.ContainsAny(t.Interface, "/%: \t\n") || t.Interface == "." || t.Interface == "..":
-		return fmt.Errorf("Interface %q: a link name has 1 to 15 bytes, without spaces, slash, colon or percent sign", t.Interface)
+		return fmt.Errorf("field Interface %q: a link name has 1 to 15 bytes, without spaces, slash, colon or percent sign", t.Interface)
 	case !t.Outside.Remote.Is4():
 		return fmt.Errorf("Outside.Remote %v: the peer's IPv4 address is required", t.Outside.Remote)
 	case t.PSK.Len() < 8 || t.PSK.Len() > 64:

@@ -15,6 +15,23 @@ import (
 	"seikan/internal/secret"
 )
 
+func TestResponderWithoutNATDoesNotFollowARewrittenPort(t *testing.T) {
+	d := newDuo(t, nil)
+	d.Step(0, ike.Initiate{})
+	d.DeliverNext() // IKE_SA_INIT
+	d.DeliverNext()
+	request := d.Queue[0] // IKE_AUTH
+	d.Queue = nil
+	rewritten := netip.AddrPortFrom(d.a.cfg.Local.Addr(), 666)
+	d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: rewritten, Data: request.Data})
+	if got := d.b.State(); got.Phase != ike.Established || got.Remote != d.a.cfg.Local {
+		t.Errorf("got %v with %v, want established with %v", got.Phase, got.Remote, d.a.cfg.Local)
+	}
+	if got := d.Queue[0].Remote; got != rewritten {
+		t.Errorf("the answer goes to %v, want %v, where the request came from", got, rewritten)
+	}
+}
+
 // lived is a pair that has been through both kinds of rekey, so that every
 // kind of message has crossed the wire.
 func lived(t testing.TB, change func(a, b *Config)) *duo {

@@ -85,9 +85,10 @@ func (p *path) float() {
 }
 
 // follow takes over where a fresh authentic message of s came from. For a
-// responder the first one always counts, since the initiator may have floated;
-// others do where the peer is behind a NAT. Anywhere else a changed port is
-// not the peer's doing.
+// responder the first one counts where there is a NAT or the initiator has
+// moved to port 4500; others do where the peer is behind a NAT. Anywhere else a
+// changed port is not the peer's doing: somebody between wants our requests to
+// get lost.
 //
 // RFC 7296 section 2.23 has a host behind a NAT not follow. We do even then: a
 // peer that lies about a NAT to get its ESP into UDP (strongSwan's libipsec
@@ -96,7 +97,7 @@ func (m *Machine) follow(t *turn, s *sa, d ike.Datagram) {
 	if d.Local == s.path.local && d.Remote == s.path.remote {
 		return
 	}
-	floated := s.state == keyed && !s.initiator
+	floated := s.state == keyed && !s.initiator && (s.path.encap() || d.Local.Port() != s.path.local.Port())
 	if !floated && !s.path.natRemote {
 		return
 	}
