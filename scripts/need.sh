@@ -8,7 +8,8 @@ set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
 # program:package, as Debian 12 names them
-lab="nft:nftables ip:iproute2 ping:iputils-ping unshare:util-linux"
+lab="nft:nftables nsenter:util-linux"
+tests="ip:iproute2 ping:iputils-ping sysctl:procps"
 c="gcc:gcc /usr/include/stdlib.h:libc6-dev"
 peers="swanctl:strongswan-swanctl charon-systemd:charon-systemd pki:strongswan-pki
   /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
@@ -20,10 +21,11 @@ wanted=""
 for part in "$@"; do
   case $part in
   build) ;;
-  test | demo) wanted="$wanted $lab" ;;
-  race) wanted="$wanted $lab $c" ;;
-  e2e) wanted="$wanted $lab $peers" ;;
-  all) wanted="$wanted $lab $c $peers" ;;
+  demo) wanted="$wanted $lab" ;;
+  test) wanted="$wanted $lab $tests" ;;
+  race) wanted="$wanted $lab $tests $c" ;;
+  e2e) wanted="$wanted $lab $tests $peers" ;;
+  all) wanted="$wanted $lab $tests $c $peers" ;;
   *)
     echo "need.sh: unknown part '$part'; one of build test race demo e2e all" >&2
     exit 2
