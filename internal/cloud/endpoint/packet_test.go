@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -18,7 +20,8 @@ func TestMain(m *testing.M) { nettest.Main(m) }
 // namespace that stands for a load balancer node.
 type ground struct {
 	*cloudtest.Ground
-	snap Snapshot
+	snap  Snapshot
+	limit int // of connections, in the place of maxConnections; 0 leaves it
 }
 
 func newGround(t *testing.T) *ground {
@@ -49,7 +52,24 @@ func (g *ground) apply() {
 	} else {
 		around.Namespaces = append(around.Namespaces, netspec.Namespace{Name: "nlb-a"})
 	}
-	g.Lay(MakePlan(g.snap).Spec, around)
+	plan := MakePlan(g.snap).Spec
+	if g.limit > 0 {
+		lower(plan, fmt.Sprintf("ct count over %d", maxConnections), fmt.Sprintf("ct count over %d", g.limit))
+	}
+	g.Lay(plan, around)
+}
+
+// lower replaces a part of the rules of spec.
+func lower(spec netspec.Spec, old, with string) {
+	for _, ns := range spec.Namespaces {
+		for _, table := range ns.Tables {
+			for _, chain := range table.Chains {
+				for i, r := range chain.Rules {
+					chain.Rules[i].Text = strings.Replace(r.Text, old, with, 1)
+				}
+			}
+		}
+	}
 }
 
 func TestTrafficGoesOneWayAndOnlyToListeners(t *testing.T) {
@@ -84,4 +104,17 @@ func TestARejectedEndpointIsSilent(t *testing.T) {
 	g.snap.Endpoints[0].State = resource.StateAvailable
 	g.apply()
 	g.Connect("consumer", "10.0.1.9:443")
+}
+
+func TestOneConsumerCannotFillTheNode(t *testing.T) {
+	const few = 3
+	g := newGround(t)
+	g.Listen("nlb-a", "240.0.0.29:443")
+	// The plan's own rule with a number that a test can reach.
+	g.limit = few
+	g.apply()
+	for range few {
+		g.Connect("consumer", "10.0.1.9:443")
+	}
+	g.WantSilence("the connection above the limit", "consumer", "10.0.1.9:443")
 }

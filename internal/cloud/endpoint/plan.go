@@ -46,6 +46,10 @@ const (
 	// idleTimeout is the load balancer's, in seconds (pl §1.8): an endpoint
 	// must not forget a connection that the node still knows.
 	idleTimeout = "350"
+	// maxConnections is how many an endpoint's interface carries at once: what
+	// a node's ports allow towards one target (pl §1.8). It keeps one consumer
+	// from filling the node's connection table, which all share.
+	maxConnections = 55000
 )
 
 // MakePlan says what endpoints need: for each interface the packet filter of
@@ -176,6 +180,7 @@ func openTable(a resource.EndpointAttachment, ports []string) netspec.Table {
 			{Name: "forward", Type: "filter", Hook: "forward", Priority: "filter", Policy: "drop", Rules: []netspec.NftRule{
 				rule(clamp, ""),
 				rule("ct state established,related accept", ""),
+				rule(fmt.Sprintf(`iifname "eth0" oifname "fab0" ct state new ct count over %d counter drop`, maxConnections), "no consumer fills the node"),
 				rule(`iifname "eth0" oifname "fab0" ct state new ct status dnat accept`, "one way: never from the provider"),
 				rule("counter drop", ""),
 			}},

@@ -102,6 +102,8 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 		return 0, nil
 	case r != nil:
 		if err := r.process.Set(cfg); err != nil {
+			// It may have read half of it: begin anew.
+			r.process.Stop()
 			return 0, err
 		}
 		r.config = cfg
