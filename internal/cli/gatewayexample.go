@@ -44,7 +44,7 @@ tunnels:
       dh_groups: [19, 20, 21, 14]
       lifetime: 1h
     rekey: {margin: 270s, fuzz_percent: 100}
-    liveness: {interval: 10s, timeout: 30s}   # shorter means faster failover
+    liveness: {interval: 10s, timeout: 20s}   # shorter means faster failover
     replay_window: 1024
 `
 

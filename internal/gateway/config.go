@@ -68,8 +68,9 @@ type Lifetime struct {
 }
 
 // Liveness says when a silent peer is probed and when it is dead. AWS probes
-// after 10 s and gives up 30 s later; shorter values make a faster failover
-// and are an extension of Seikan's.
+// after 10 s and, by default, gives up when 30 s have passed without a sign of
+// life; shorter values make a faster failover and are an extension of
+// Seikan's.
 type Liveness struct {
 	Interval, Timeout time.Duration
 }
@@ -80,7 +81,7 @@ const (
 	defaultPhase2      = 3600 * time.Second
 	defaultRekeyMargin = 270 * time.Second
 	defaultInterval    = 10 * time.Second
-	defaultTimeout     = 30 * time.Second
+	defaultTimeout     = 20 * time.Second // with the interval DPDTimeoutSeconds' default, 30 s
 	defaultReplay      = 1024
 )
 

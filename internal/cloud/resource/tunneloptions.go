@@ -36,7 +36,7 @@ type TunnelOptions struct {
 
 	// LivenessInterval and LivenessTimeout are an extension of Seikan: how long
 	// a tunnel may be silent before a probe, and how long probes may go
-	// unanswered. Zero means what AWS does: 10 s, and DPDTimeout.
+	// unanswered. Zero means what AWS does: 10 s, and what is left of DPDTimeout.
 	LivenessInterval, LivenessTimeout time.Duration
 }
 

@@ -32,7 +32,8 @@ type TunnelOptionsInput struct {
 	// LivenessInterval and LivenessTimeout are an extension of Seikan for a
 	// faster failover than AWS's: a tunnel is probed when it was silent for the
 	// one, and dead when it stays silent for the other. 50 ms to 10 s, and 50 ms
-	// to 1 h but at least half of the interval; zero means 10 s and DPDTimeout.
+	// to 1 h but at least half of the interval; zero means 10 s, and what is left of
+	// DPDTimeout then.
 	LivenessInterval, LivenessTimeout time.Duration
 }
 

@@ -242,9 +242,12 @@ func TunnelID(id resource.VPNConnectionID, tunnel int) string {
 }
 
 // livenessOf is when a silent tunnel is probed and how long after that it is
-// dead: what AWS does unless the extension says otherwise.
+// dead: what AWS does unless the extension says otherwise. DPDTimeout counts
+// from the last sign of life: 40 s mean a probe after 10 s and death 30 s later
+// (vpn §2.1).
 func livenessOf(o resource.TunnelOptions) (interval, timeout time.Duration) {
-	return cmp.Or(o.LivenessInterval, awsProbeAfter), cmp.Or(o.LivenessTimeout, o.DPDTimeout)
+	interval = cmp.Or(o.LivenessInterval, awsProbeAfter)
+	return interval, cmp.Or(o.LivenessTimeout, o.DPDTimeout-interval)
 }
 
 // routesBehind are the static routes of c, but for those inside the block of the

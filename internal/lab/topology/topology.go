@@ -292,7 +292,7 @@ type Algorithms struct {
 
 // Liveness is Seikan's extension for a faster failover than AWS's DPD: silent
 // for Interval, a tunnel is probed; silent for Timeout more, it is dead. Zero
-// values mean AWS's 10 s and DPDTimeout.
+// values mean AWS's 10 s, and what is left of DPDTimeout.
 type Liveness struct{ Interval, Timeout time.Duration }
 
 // Host returns the site's host called name.
