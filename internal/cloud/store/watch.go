@@ -36,7 +36,9 @@ func (s *Store) Watch(ctx context.Context, notify func([]Change)) error {
 			return context.Cause(ctx)
 		case <-p.wake:
 		}
-		notify(p.take())
+		if changes, some := p.take(); some {
+			notify(changes)
+		}
 	}
 }
 
@@ -65,8 +67,9 @@ func (p *pending) add(all bool, changes []Change) {
 	}
 }
 
-// take returns what was collected, nil for everything.
-func (p *pending) take() []Change {
+// take returns what was collected, nil for everything. There is nothing when
+// what the wake-up was for came in time for the call before.
+func (p *pending) take() (changes []Change, some bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := slices.SortedFunc(maps.Keys(p.changes), func(a, b Change) int {
@@ -75,9 +78,9 @@ func (p *pending) take() []Change {
 	clear(p.changes)
 	if p.all {
 		p.all = false
-		return nil
+		return nil, true
 	}
-	return list
+	return list, len(list) > 0
 }
 
 // collect reads etcd's watch into p until ctx ends or etcd closes.
