@@ -84,6 +84,7 @@ func TestForeignThingsStayUntouched(t *testing.T) {
 			ip("link", "set", "theirs", "up")
 			ip("route", "add", "10.77.0.0/16", "dev", "theirs")
 			ip("rule", "add", "priority", "77", "from", "10.77.0.1", "lookup", "77")
+			t.Cleanup(func() { h.CommandIn(background(), ns, "ip", "rule", "del", "priority", "77") })
 			run(t, h, ns, "nft", "add", "table", "ip", "theirs")
 			t.Cleanup(func() { h.CommandIn(background(), ns, "nft", "delete", "table", "ip", "theirs") })
 			state := func() string {
