@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"seikan/internal/linux/netapply"
 )
 
 // The tests of lab_*_test.go meet the lab as a user does: by its command line,
@@ -299,23 +300,7 @@ func (l *runningLab) namespaces(prefixes ...string) (names []string) {
 // in runs f on a thread that is in a network namespace of the lab: the sockets
 // that f opens are that namespace's.
 func (l *runningLab) in(ns string, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread ends with this goroutine.
-		runtime.LockOSThread()
-		file, err := os.Open(fmt.Sprintf("/proc/%d/root/run/netns/%s", l.pid, ns))
-		if err != nil {
-			done <- err
-			return
-		}
-		defer file.Close()
-		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter %s: %w", ns, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
+	return netapply.InNamespace(fmt.Sprintf("/proc/%d/root/run/netns/%s", l.pid, ns), f)
 }
 
 // A process is one that runs, as we see it.

@@ -4,14 +4,12 @@ package world
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"seikan/internal/linux/netapply"
 )
 
 // Addresses of the world. The NAT router masquerades the customer gateway, and
@@ -183,26 +181,7 @@ func (w *World) Seen(kind string) (packets, octets int64) {
 
 // In runs f on a thread that is in a namespace, so that the sockets it opens
 // are that namespace's.
-func In(ns string, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread ends with this goroutine, and no other
-		// gets a thread that is in a strange namespace.
-		runtime.LockOSThread()
-		file, err := os.Open("/run/netns/" + ns)
-		if err != nil {
-			done <- err
-			return
-		}
-		defer file.Close()
-		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter %s: %w", ns, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
+func In(ns string, f func() error) error { return netapply.InNamespace(ns, f) }
 
 // Until asks again every 50 ms until check returns nil, and fails the test
 // with its last error after limit. It returns how long it took.

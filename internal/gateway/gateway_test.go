@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -48,9 +47,9 @@ func waiting() Config {
 
 // run runs cfg until the test ends or stop is called, which returns how Run
 // ended.
-func run(t *testing.T, cfg Config) (g *Gateway, log *lockedBuffer, stop func() error) {
+func run(t *testing.T, cfg Config) (g *Gateway, log *nettest.Buffer, stop func() error) {
 	t.Helper()
-	log = &lockedBuffer{}
+	log = &nettest.Buffer{}
 	g, err := New(cfg, Options{Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -388,22 +387,4 @@ func waitFor(t *testing.T, what string, cond func() bool) {
 			t.Fatalf("not in %v: %s", patience, what)
 		}
 	}
-}
-
-// A lockedBuffer is a bytes.Buffer that goroutines may share.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

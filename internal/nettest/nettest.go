@@ -3,7 +3,8 @@
 // Main runs a package's tests in new mount and network namespaces (and in a new
 // user namespace when they are not run by root), so that they can lay
 // any network and nothing of it reaches the machine or outlives them. Only
-// TestMain functions may call it; nothing outside tests imports this package.
+// TestMain functions may call it. A Buffer is a log that a test may read while
+// it is written. Nothing outside tests imports this package.
 package nettest
 
 import (

@@ -1,17 +1,16 @@
 package store_test
 
 import (
-	"bytes"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
+	"seikan/internal/nettest"
 	"seikan/internal/secret"
 )
 
@@ -56,7 +55,7 @@ func TestOnlyTheOwnerReadsTheDirectory(t *testing.T) {
 // What cannot be read is reported without what it holds.
 func TestErrorsShowNoKey(t *testing.T) {
 	const key = "very.secret.key1"
-	var log lockedBuffer // etcd logs from goroutines of its own
+	var log nettest.Buffer // etcd logs from goroutines of its own
 	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), NoSync: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -84,22 +83,4 @@ func TestErrorsShowNoKey(t *testing.T) {
 			t.Errorf("error and log: got %q and %q, want nothing of the key", err, log.String())
 		}
 	}
-}
-
-// A lockedBuffer is a bytes.Buffer that many goroutines may use.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -173,7 +171,7 @@ type side struct {
 	*Process
 	t       *testing.T
 	changed chan struct{}
-	log     lockedBuffer
+	log     nettest.Buffer
 }
 
 // start runs cfg in namespace ns until the test ends. stderr, when not nil, is
@@ -275,21 +273,3 @@ func up(st gateway.Status) string {
 
 // carrier is the tunnel of the first route.
 func carrier(st gateway.Status) string { return st.Routes[0].Tunnel }
-
-// A lockedBuffer is a bytes.Buffer that goroutines may share.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}

@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -21,6 +20,7 @@ import (
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/nettest"
 )
 
 func TestPacketsCrossBothWays(t *testing.T) {
@@ -401,7 +401,7 @@ func TestRemovedTunnelIsReadNoLonger(t *testing.T) {
 }
 
 func TestTUNThatGoesAwayIsReported(t *testing.T) {
-	var log lockedBuffer
+	var log nettest.Buffer
 	gone := make(chan error, 2)
 	a := newEnd(t, "127.0.0.1", func(c *TunnelConfig) { c.Gone = func(err error) { gone <- err } })
 	a.engine.log = slog.New(slog.NewTextHandler(&log, nil))
@@ -448,22 +448,4 @@ func TestSocketThatCannotBeReadEndsRun(t *testing.T) {
 		t.Errorf("the TUN: got %v, want %v", err, os.ErrClosed)
 	}
 	a.engine.RemoveTunnel(a.tunnel) // as the owner does
-}
-
-// A lockedBuffer is a bytes.Buffer that goroutines may share.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

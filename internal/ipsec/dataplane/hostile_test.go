@@ -13,6 +13,7 @@ import (
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/esp"
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/nettest"
 )
 
 // A wiretap stands between a and b: a's packets come to it.
@@ -287,7 +288,7 @@ func (brokenDevice) Close() error                           { return nil }
 func TestBrokenTUNIsCountedAndItsLoopEnds(t *testing.T) {
 	a := newEnd(t, "127.0.0.1", nil)
 	b := newEnd(t, "127.0.0.2", func(c *TunnelConfig) { c.Dev = brokenDevice{} })
-	var log lockedBuffer
+	var log nettest.Buffer
 	b.engine.log = slog.New(slog.NewTextHandler(&log, nil))
 	a.run(t)
 	b.run(t)
@@ -311,7 +312,7 @@ func TestBrokenTUNIsCountedAndItsLoopEnds(t *testing.T) {
 }
 
 func TestRefusalOfTheSocketIsSaidOnceAndCounted(t *testing.T) {
-	var log lockedBuffer
+	var log nettest.Buffer
 	a, b := newEnd(t, "127.0.0.1", nil), newEnd(t, "127.0.0.2", nil)
 	a.engine.log = slog.New(slog.NewTextHandler(&log, nil))
 	a.run(t)
