@@ -178,7 +178,7 @@ func (t Tunnel) validate() error {
 	if !local.IsValid() {
 		local = netip.IPv4Unspecified() // not known before there is a route
 	}
-	_, err := ikev2.New(machineConfig(t, local)) // it has rules of its own
+	_, err := ikev2.New(machineConfig(t, local), nil) // it has rules of its own
 	return err
 }
 

@@ -10,14 +10,15 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
 )
 
 // initiateTo lets the peer of t begin towards responder, and returns what the
 // peer makes of the answer, in words.
-func initiateTo(t *testing.T, responder *ikev2.Machine, of ikev2.Config) string {
+func initiateTo(t *testing.T, responder *ikev2.Machine, of policy.Config) string {
 	t.Helper()
 	of.Initiator, of.Local, of.Remote = true, of.Remote, of.Local
-	initiator, err := ikev2.New(of)
+	initiator, err := ikev2.New(of, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ type Gateway struct {
 	host    *netapply.Host
 	engine  *dataplane.Engine
 	opts    Options
-	cookies *ikev2.Cookies
+	shared  *ikev2.Shared
 	changed chan struct{} // holds one token when the status changed
 	kick    chan struct{} // holds one token when routes must be looked at again
 	peers   atomic.Pointer[map[peer]*running]
@@ -84,7 +84,7 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 		host:     netapply.New(netapply.Options{Owner: owner(), Guest: true}),
 		changed:  make(chan struct{}, 1),
 		kick:     make(chan struct{}, 1),
-		cookies:  ikev2.NewCookies(rand.Reader),
+		shared:   &ikev2.Shared{Cookies: ikev2.NewCookies(rand.Reader)},
 		tunnels:  map[string]*running{},
 		outsides: map[netip.Addr]*udp.Outside{},
 		failed:   map[string]failure{},

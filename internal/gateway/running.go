@@ -16,6 +16,7 @@ import (
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/tunnel"
 )
 
@@ -150,26 +151,23 @@ func (g *Gateway) outsideLocked(local netip.Addr) (*udp.Outside, error) {
 // machine speaks IKE for t. Those of a gateway share their cookies, and so count
 // together how many attempts of strangers are half open.
 func (g *Gateway) machine(t Tunnel, local netip.Addr) (*ikev2.Machine, error) {
-	cfg := machineConfig(t, local)
-	cfg.Tuning.Cookies = g.cookies
-	return ikev2.New(cfg)
+	return ikev2.New(machineConfig(t, local), g.shared)
 }
 
 // machineConfig says to the protocol what t says to us. Its identities were
 // checked by Validate.
-func machineConfig(t Tunnel, local netip.Addr) ikev2.Config {
+func machineConfig(t Tunnel, local netip.Addr) policy.Config {
 	localID, _ := parseID(t.Outside.LocalID)
 	remoteID, _ := parseID(t.Outside.RemoteID)
-	return ikev2.Config{
+	return policy.Config{
 		Initiator: t.Initiate, Restart: t.Initiate,
 		Local: netip.AddrPortFrom(local, udp.IKEPort), Remote: netip.AddrPortFrom(t.Outside.Remote, udp.IKEPort),
 		LocalID: localID, RemoteID: remoteID,
-		PSK: t.PSK, IKE: t.IKE, ESP: t.ESP, ForceEncap: t.Outside.ForceEncap,
+		Auth: policy.Auth{PSK: t.PSK}, IKE: t.IKE, ESP: t.ESP, ForceEncap: t.Outside.ForceEncap,
 		LocalTS: []ike.Selector{ike.FromPrefix(t.LocalTS)}, RemoteTS: []ike.Selector{ike.FromPrefix(t.RemoteTS)},
-		IKELifetime: t.Lifetime.Phase1, ChildLifetime: t.Lifetime.Phase2,
-		RekeyMargin: t.Lifetime.RekeyMargin, RekeyFuzz: t.Lifetime.RekeyFuzz,
-		DPDInterval: t.Liveness.Interval, DPDTimeout: t.Liveness.Timeout,
-		Tuning: ikev2.Tuning{RetransmitMax: retransmitMax, RestartMax: restartMax},
+		Lifetime: policy.Lifetime{IKE: t.Lifetime.Phase1, Child: t.Lifetime.Phase2, Margin: t.Lifetime.RekeyMargin, Fuzz: t.Lifetime.RekeyFuzz},
+		Liveness: policy.Liveness{Interval: t.Liveness.Interval, Timeout: t.Liveness.Timeout},
+		Tuning:   policy.Tuning{RetransmitMax: retransmitMax, RestartMax: restartMax},
 	}
 }
 

@@ -163,6 +163,8 @@ type Snapshot struct {
 	Local, Remote netip.AddrPort
 	LocalID       string
 	RemoteID      string
+	Auth          string   // how both proved who they are: "PSK", "RSA", "ECDSA-SHA2-256" …
+	Extensions    []string // what was negotiated beyond the base: "fragmentation", "MOBIKE", "PPK" …
 	SPIi, SPIr    uint64
 	NATLocal      bool // we are behind a NAT
 	NATRemote     bool // the peer is

@@ -8,6 +8,7 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -22,9 +23,9 @@ var (
 )
 
 // config is that of end i with the given seed of its randomness.
-func config(i int, seed byte) ikev2.Config {
-	c := ikev2.Config{
-		Initiator: i == 0, Local: addrA, Remote: addrB, PSK: secret.FromString("correct.horse_battery"),
+func config(i int, seed byte) policy.Config {
+	c := policy.Config{
+		Initiator: i == 0, Local: addrA, Remote: addrB, Auth: policy.Auth{PSK: secret.FromString("correct.horse_battery")},
 		IKE: []suite.IKE{{Encr: suite.AESGCM16, KeyBits: 256, PRF: suite.PRFSHA384, Group: 20}},
 		ESP: []suite.ESP{{Encr: suite.AESGCM16, KeyBits: 256, Group: 20}},
 	}
@@ -36,17 +37,17 @@ func config(i int, seed byte) ikev2.Config {
 }
 
 // pair joins two machines, after change has had its way with their configs.
-func pair(t testing.TB, change func(a, b *ikev2.Config)) *Net {
+func pair(t testing.TB, change func(a, b *policy.Config)) *Net {
 	t.Helper()
 	ca, cb := config(0, 0), config(1, 0)
 	if change != nil {
 		change(&ca, &cb)
 	}
-	a, err := ikev2.New(ca)
+	a, err := ikev2.New(ca, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := ikev2.New(cb)
+	b, err := ikev2.New(cb, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"seikan/internal/ipsec/ike"
-	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
 )
 
 // story is a life: up, both kinds of rekey from both ends.
@@ -106,7 +106,7 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 		seed := rapid.Byte().Draw(rt, "seed")
 		wire := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "wire"), 1))
 		loss := rapid.Float64Range(0, 0.4).Draw(rt, "loss")
-		n := pair(t, func(a, b *ikev2.Config) {
+		n := pair(t, func(a, b *policy.Config) {
 			a.Tuning.Rand = rand.NewChaCha8([32]byte{0, seed})
 			b.Tuning.Rand = rand.NewChaCha8([32]byte{1, seed})
 			a.Restart = true
@@ -114,8 +114,8 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 			b.Initiator = rapid.Bool().Draw(rt, "both")
 			b.Restart = b.Initiator
 			if rapid.Bool().Draw(rt, "short") {
-				for _, c := range []*ikev2.Config{a, b} {
-					c.ChildLifetime, c.IKELifetime, c.RekeyMargin, c.RekeyFuzz = 40*time.Second, 90*time.Second, 5*time.Second, 100
+				for _, c := range []*policy.Config{a, b} {
+					c.Lifetime.Child, c.Lifetime.IKE, c.Lifetime.Margin, c.Lifetime.Fuzz = 40*time.Second, 90*time.Second, 5*time.Second, 100
 				}
 			}
 		})

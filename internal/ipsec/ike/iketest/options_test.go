@@ -8,6 +8,7 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
 )
 
 // prefixes reads "10.0.0.0/8,192.168.0.0/16".
@@ -24,7 +25,7 @@ func prefixes(text string) ([]ike.Selector, error) {
 }
 
 // setFlag sets what is either on or off.
-func setFlag(c *ikev2.Config, name string) error {
+func setFlag(c *setup, name string) error {
 	switch name {
 	case "restart":
 		c.Restart = true
@@ -33,7 +34,7 @@ func setFlag(c *ikev2.Config, name string) error {
 	case "encap":
 		c.ForceEncap = true
 	case "cookie":
-		c.Tuning.Cookies = ikev2.NewStrictCookies(c.Tuning.Rand)
+		c.shared = &ikev2.Shared{Cookies: ikev2.NewStrictCookies(c.Tuning.Rand)}
 	default:
 		return fmt.Errorf("no flag %q", name)
 	}
@@ -41,22 +42,22 @@ func setFlag(c *ikev2.Config, name string) error {
 }
 
 // setTime sets a duration.
-func setTime(c *ikev2.Config, field, value string) error {
+func setTime(c *policy.Config, field, value string) error {
 	d, err := time.ParseDuration(value)
 	if err != nil {
 		return err
 	}
 	switch field {
 	case "ikelife":
-		c.IKELifetime = d
+		c.Lifetime.IKE = d
 	case "childlife":
-		c.ChildLifetime = d
+		c.Lifetime.Child = d
 	case "margin":
-		c.RekeyMargin = d
+		c.Lifetime.Margin = d
 	case "dpd":
-		c.DPDInterval = d
+		c.Liveness.Interval = d
 	case "dpdtimeout":
-		c.DPDTimeout = d
+		c.Liveness.Timeout = d
 	default:
 		return fmt.Errorf("no field %q", field)
 	}

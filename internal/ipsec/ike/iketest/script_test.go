@@ -13,6 +13,7 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -54,10 +55,16 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// A setup is what one end is made of.
+type setup struct {
+	policy.Config
+	shared *ikev2.Shared
+}
+
 // makePair reads "key=value" words: "a.psk=other" is for one end, "psk=same"
 // for both, "nat=1000" puts end a behind a NAT.
 func makePair(words []string) (*Net, error) {
-	configs := [2]ikev2.Config{config(0, 0), config(1, 0)}
+	configs := [2]setup{{Config: config(0, 0)}, {Config: config(1, 0)}}
 	var nat *NAT
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
@@ -82,7 +89,7 @@ func makePair(words []string) (*Net, error) {
 	}
 	var machines [2]Machine
 	for i, c := range configs {
-		m, err := ikev2.New(c)
+		m, err := ikev2.New(c.Config, c.shared)
 		if err != nil {
 			return nil, err
 		}
@@ -93,13 +100,13 @@ func makePair(words []string) (*Net, error) {
 	n.Remake = func(i int) (Machine, error) {
 		c := configs[i]
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 99})
-		return ikev2.New(c)
+		return ikev2.New(c.Config, c.shared)
 	}
 	return n, nil
 }
 
 // set changes one field of c.
-func set(c *ikev2.Config, end int, field, value string) error {
+func set(c *setup, end int, field, value string) error {
 	var err error
 	switch field {
 	case "seed":
@@ -107,7 +114,7 @@ func set(c *ikev2.Config, end int, field, value string) error {
 		seed, err = strconv.Atoi(value)
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(end), byte(seed)})
 	case "psk":
-		c.PSK = secret.FromString(value)
+		c.Auth.PSK = secret.FromString(value)
 	case "ike":
 		c.IKE, err = ikeSuites(value)
 	case "esp":
@@ -123,7 +130,7 @@ func set(c *ikev2.Config, end int, field, value string) error {
 	case "flag":
 		return setFlag(c, value)
 	default:
-		return setTime(c, field, value)
+		return setTime(&c.Config, field, value)
 	}
 	return err
 }

@@ -59,7 +59,7 @@ func (m *Machine) used() *child {
 // addChild makes a CHILD SA acceptable.
 func (m *Machine) addChild(t *turn, s *sa, c *ike.ChildSA) *child {
 	c.Encap, c.Local, c.Remote, c.Created = s.path.encap(), s.path.local, s.path.remote, t.now
-	life := &child{SA: c, ike: s, soft: t.now.Add(m.cfg.ChildLifetime - m.lead(t)), hard: t.now.Add(m.cfg.ChildLifetime)}
+	life := &child{SA: c, ike: s, soft: t.now.Add(m.cfg.Lifetime.Child - m.lead(t)), hard: t.now.Add(m.cfg.Lifetime.Child)}
 	m.children = append(m.children, life)
 	t.act(ike.InstallInbound{SA: c})
 	return life
@@ -136,7 +136,7 @@ func (m *Machine) expired(t *turn, c *child) {
 	}
 	m.removeChild(t, c)
 	if was {
-		t.notice(levelWarn, "CHILD SA reached the end of its lifetime", "lifetime", m.cfg.ChildLifetime)
+		t.notice(levelWarn, "CHILD SA reached the end of its lifetime", "lifetime", m.cfg.Lifetime.Child)
 		m.lacksChild(t, "CHILD SA reached the end of its lifetime before it was rekeyed")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -60,7 +61,7 @@ func (d *duo) answerAs(t testing.TB, exchange uint8, list ...wire.Payload) {
 }
 
 func TestWiderSelectorsThanOfferedAreRefused(t *testing.T) {
-	d := upDuo(t, func(a, b *Config) {
+	d := upDuo(t, func(a, b *policy.Config) {
 		narrow := []ike.Selector{ike.FromPrefix(netip.MustParsePrefix("10.0.0.0/8"))}
 		a.LocalTS, b.RemoteTS = narrow, narrow
 	})

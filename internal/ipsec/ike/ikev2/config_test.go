@@ -7,15 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
 
 func TestRekeyTimeFollowsTheFormula(t *testing.T) {
 	for seed := range byte(20) {
-		d := upDuo(t, func(a, _ *Config) {
+		d := upDuo(t, func(a, _ *policy.Config) {
 			a.Tuning.Rand = rand.NewChaCha8([32]byte{seed})
-			a.RekeyFuzz = 100
+			a.Lifetime.Fuzz = 100
 		})
 		// vpn §2.2: a CHILD SA between 3060 s and 3330 s, an IKE SA between
 		// 28260 s and 28530 s.
@@ -30,23 +31,23 @@ func TestRekeyTimeFollowsTheFormula(t *testing.T) {
 
 func TestConfigErrorsNameFieldAndRule(t *testing.T) {
 	for _, c := range []struct {
-		change func(*Config)
+		change func(*policy.Config)
 		want   string
 	}{
-		{func(c *Config) { c.Local = netip.AddrPort{} }, "Local"},
-		{func(c *Config) { c.Remote = netip.AddrPort{} }, "Remote"},
-		{func(c *Config) { c.PSK = secret.Secret{} }, "PSK"},
-		{func(c *Config) { c.IKE = nil }, "IKE"},
-		{func(c *Config) { c.ESP = nil }, "ESP"},
-		{func(c *Config) { c.IKE = []suite.IKE{{}} }, "IKE[0]"},
-		{func(c *Config) { c.ESP = []suite.ESP{{}} }, "ESP[0]"},
-		{func(c *Config) { c.RekeyFuzz = 101 }, "RekeyFuzz"},
-		{func(c *Config) { c.ChildLifetime = 300 * time.Second; c.RekeyFuzz = 100 }, "ChildLifetime"},
-		{func(c *Config) { c.DPDTimeout = -1 }, "DPDTimeout"},
+		{func(c *policy.Config) { c.Local = netip.AddrPort{} }, "Local"},
+		{func(c *policy.Config) { c.Remote = netip.AddrPort{} }, "Remote"},
+		{func(c *policy.Config) { c.Auth.PSK = secret.Secret{} }, "Auth.PSK"},
+		{func(c *policy.Config) { c.IKE = nil }, "IKE"},
+		{func(c *policy.Config) { c.ESP = nil }, "ESP"},
+		{func(c *policy.Config) { c.IKE = []suite.IKE{{}} }, "IKE[0]"},
+		{func(c *policy.Config) { c.ESP = []suite.ESP{{}} }, "ESP[0]"},
+		{func(c *policy.Config) { c.Lifetime.Fuzz = 101 }, "Lifetime.Fuzz"},
+		{func(c *policy.Config) { c.Lifetime.Child = 300 * time.Second; c.Lifetime.Fuzz = 100 }, "Lifetime.Child"},
+		{func(c *policy.Config) { c.Liveness.Timeout = -1 }, "Liveness.Timeout"},
 	} {
 		cfg := testConfig(0)
 		c.change(&cfg)
-		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), c.want+":") {
+		if _, err := New(cfg, nil); err == nil || !strings.Contains(err.Error(), c.want+":") {
 			t.Errorf("got %v, want an error that names %s", err, c.want)
 		}
 	}

@@ -45,19 +45,18 @@ func TestCookiesBindAddressSPIAndNonce(t *testing.T) {
 }
 
 func TestCookiesAreDemandedWhileManyAttemptsAreHalfOpen(t *testing.T) {
-	shared := NewCookies(rand.NewChaCha8([32]byte{1}))
-	share := func(_, b *Config) { b.Tuning.Cookies = shared }
+	shared := &Shared{Cookies: NewCookies(rand.NewChaCha8([32]byte{1}))}
 	var crowd []*duo
 	for range calm {
-		d := newDuo(t, share)
+		d := newDuoSharing(t, nil, shared)
 		d.Step(0, ike.Initiate{})
 		d.DeliverNext() // and IKE_AUTH never comes
 		crowd = append(crowd, d)
 	}
-	if got := shared.halfOpen.Load(); got != calm {
+	if got := shared.Cookies.halfOpen.Load(); got != calm {
 		t.Fatalf("got %d half open, want %d", got, calm)
 	}
-	d := newDuo(t, share)
+	d := newDuoSharing(t, nil, shared)
 	d.Step(0, ike.Initiate{})
 	d.DeliverNext()
 	if got := d.b.halfOpen(); got != 0 || !strings.Contains(d.Log.String(), "N(COOKIE)") {
@@ -79,10 +78,13 @@ func TestCookiesAreDemandedWhileManyAttemptsAreHalfOpen(t *testing.T) {
 			d.Step(1, ike.Close{})
 		}
 	}
-	if got := shared.halfOpen.Load(); got != 0 {
+	if got := shared.Cookies.halfOpen.Load(); got != 0 {
 		t.Errorf("got %d half open when all is over, want 0", got)
 	}
-	if d := upDuo(t, share); strings.Contains(d.Log.String(), "N(COOKIE)") {
+	d = newDuoSharing(t, nil, shared)
+	d.Step(0, ike.Initiate{})
+	d.Run()
+	if strings.Contains(d.Log.String(), "N(COOKIE)") {
 		t.Error("a cookie is demanded though nothing is half open")
 	}
 }

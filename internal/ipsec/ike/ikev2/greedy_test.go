@@ -10,6 +10,7 @@ import (
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -17,7 +18,7 @@ import (
 func TestPeerThatStartsOverAndOverIsBounded(t *testing.T) {
 	d := upDuo(t, nil)
 	for range 3 * maxSAs {
-		fresh, err := New(d.a.cfg)
+		fresh, err := New(d.a.cfg, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +98,7 @@ func TestNewBusynessBeginsAnew(t *testing.T) {
 // everything it can, in any order, and answer nothing, or say it is busy.
 func TestPeerWithTheKeyCannotMakeUsKeepMuch(t *testing.T) {
 	for seed := range uint64(8) {
-		d := upDuo(t, func(_, b *Config) { b.ESP[0].Group = 0 })
+		d := upDuo(t, func(_, b *policy.Config) { b.ESP[0].Group = 0 })
 		r := rand.New(rand.NewPCG(seed, 3))
 		for i := range 600 {
 			if d.b.current == nil || d.a.current.spiI != d.b.current.spiI {

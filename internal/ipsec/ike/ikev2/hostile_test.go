@@ -12,6 +12,7 @@ import (
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/secret"
 )
 
@@ -34,7 +35,7 @@ func TestResponderWithoutNATDoesNotFollowARewrittenPort(t *testing.T) {
 
 // lived is a pair that has been through both kinds of rekey, so that every
 // kind of message has crossed the wire.
-func lived(t testing.TB, change func(a, b *Config)) *duo {
+func lived(t testing.TB, change func(a, b *policy.Config)) *duo {
 	t.Helper()
 	d := upDuo(t, change)
 	for i, ev := range []ike.Event{ike.RekeyChild{}, ike.RekeyIKE{}, ike.RekeyChild{}} {
@@ -92,7 +93,7 @@ func mutate(r *rand.Rand, data []byte, current ike.Header) []byte {
 
 func TestNothingUnauthenticTouchesAnEstablishedPair(t *testing.T) {
 	for _, encap := range []bool{false, true} {
-		d := lived(t, func(a, _ *Config) { a.ForceEncap = encap })
+		d := lived(t, func(a, _ *policy.Config) { a.ForceEncap = encap })
 		r := rand.New(rand.NewPCG(7, 7))
 		genuine := d.Sent
 		for i := range 12000 {
@@ -169,7 +170,7 @@ func TestReplayedMessagesAreNoSignOfLife(t *testing.T) {
 }
 
 func TestOwnInitReflectedIsNotAPeer(t *testing.T) {
-	d := newDuo(t, func(a, _ *Config) { a.RemoteID = ike.Identity{} })
+	d := newDuo(t, func(a, _ *policy.Config) { a.RemoteID = ike.Identity{} })
 	d.Step(0, ike.Initiate{})
 	d.Queue = nil
 	for i := 0; i < len(d.Sent) && i < 10; i++ { // everything a sends comes back to it
@@ -185,7 +186,7 @@ func TestOwnInitReflectedIsNotAPeer(t *testing.T) {
 
 func TestInitAnswerOfAnotherAttemptDoesNotMoveESP(t *testing.T) {
 	// Both start at once; b's SA comes up first, then b answers a's INIT.
-	d := newDuo(t, func(a, b *Config) { a.ForceEncap, b.Initiator = true, true })
+	d := newDuo(t, func(a, b *policy.Config) { a.ForceEncap, b.Initiator = true, true })
 	d.Step(0, ike.Initiate{})
 	late := d.Queue
 	d.Queue = nil
@@ -282,8 +283,8 @@ func TestStrangersWithoutTheKeyAreReportedSeldom(t *testing.T) {
 	before, notices := d.b.State(), len(d.Ends[1].Notices)
 	for i := range 50 {
 		cfg := testConfig(0)
-		cfg.PSK, cfg.Tuning.Rand = secret.FromString("a_guess_1234"), rand.NewChaCha8([32]byte{9, byte(i)})
-		stranger, err := New(cfg)
+		cfg.Auth.PSK, cfg.Tuning.Rand = secret.FromString("a_guess_1234"), rand.NewChaCha8([32]byte{9, byte(i)})
+		stranger, err := New(cfg, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,9 +301,9 @@ func TestStrangersWithoutTheKeyAreReportedSeldom(t *testing.T) {
 }
 
 func TestStrangerWithoutTheKeyDoesNotHideOurOwnAttempt(t *testing.T) {
-	d := newDuo(t, func(a, b *Config) {
+	d := newDuo(t, func(a, b *policy.Config) {
 		b.Initiator, b.Restart = true, true
-		a.PSK = secret.FromString("a_guess_1234")
+		a.Auth.PSK = secret.FromString("a_guess_1234")
 	})
 	d.Step(1, ike.Initiate{})
 	d.Queue = nil

@@ -82,15 +82,15 @@ func (m *Machine) repeatInit(t *turn, d ike.Datagram, msg *wire.Message) bool {
 // demandCookie asks the sender to prove its address, when that is called for,
 // and reports whether the request is done with.
 func (m *Machine) demandCookie(t *turn, d ike.Datagram, msg *wire.Message, nonce []byte) bool {
-	if m.halfOpen() == 0 && !m.cfg.Tuning.Cookies.demanded() {
+	if m.halfOpen() == 0 && !m.shared.Cookies.demanded() {
 		return false
 	}
 	claim := cookieClaim{remote: d.Remote, spiI: msg.Header.SPIi, nonce: nonce}
 	if n, ok := msg.Payloads[0].(*wire.Notify); ok && n.Type == wire.CookieNotify &&
-		m.cfg.Tuning.Cookies.valid(t.now, claim, n.Data) {
+		m.shared.Cookies.valid(t.now, claim, n.Data) {
 		return false
 	}
-	c, err := m.cfg.Tuning.Cookies.make(t.now, claim)
+	c, err := m.shared.Cookies.make(t.now, claim)
 	if err != nil {
 		t.bug(err)
 		return true
@@ -113,7 +113,7 @@ func (m *Machine) halfOpen() int {
 // countHalfOpen tells the other machines of the process how many there are.
 func (m *Machine) countHalfOpen() {
 	n := m.halfOpen()
-	m.cfg.Tuning.Cookies.halfOpen.Add(int64(n - m.strangers.halfOpen))
+	m.shared.Cookies.halfOpen.Add(int64(n - m.strangers.halfOpen))
 	m.strangers.halfOpen = n
 }
 

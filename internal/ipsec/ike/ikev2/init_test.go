@@ -7,6 +7,7 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -26,7 +27,7 @@ func TestNoncesServeEveryPRF(t *testing.T) {
 }
 
 func TestEveryAttemptHasItsOwnKeyAndNonce(t *testing.T) {
-	d := newDuo(t, func(a, _ *Config) { a.Restart = true })
+	d := newDuo(t, func(a, _ *policy.Config) { a.Restart = true })
 	d.Cut = true
 	d.Step(0, ike.Initiate{})
 	d.Wait(35 * time.Second)

@@ -18,7 +18,7 @@ type liveness struct{ seen time.Time }
 func (l *liveness) hear(at time.Time) { l.seen = latest(l.seen, at) }
 
 // probePause is how long a probe waits for its answer before it is sent again.
-func (m *Machine) probePause() time.Duration { return min(m.cfg.DPDInterval, maxProbePause) }
+func (m *Machine) probePause() time.Duration { return min(m.cfg.Liveness.Interval, maxProbePause) }
 
 // probeAt is when the peer has been silent for so long that it must be
 // probed. While a request of ours is unanswered that is the probe.
@@ -27,7 +27,7 @@ func (m *Machine) probeAt() time.Time {
 	if s == nil || s.window.out != nil {
 		return time.Time{}
 	}
-	return m.live.seen.Add(m.cfg.DPDInterval)
+	return m.live.seen.Add(m.cfg.Liveness.Interval)
 }
 
 // probePeer asks a silent peer for a sign of life.
@@ -76,7 +76,7 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	case s == m.current:
 		silent := m.cfg.Tuning.RetransmitTimeout
 		if _, probing := f.task.(*probe); probing {
-			silent = m.cfg.DPDTimeout
+			silent = m.cfg.Liveness.Timeout
 		}
 		t.notice(levelWarn, "peer is dead", "remote", s.path.remote, "silent", silent, "exchange", wire.ExchangeName(f.task.exchange()))
 		m.finish(s, t.now)

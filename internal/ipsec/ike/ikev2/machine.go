@@ -11,11 +11,13 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 )
 
 // A Machine is one IKEv2 endpoint towards one peer. It implements ike.Machine.
 type Machine struct {
-	cfg Config
+	cfg    policy.Config
+	shared *Shared
 
 	sas      []*sa // every IKE SA that is not forgotten
 	current  *sa   // the one of them that is up and in use
@@ -41,14 +43,25 @@ type status struct {
 
 var _ ike.Machine = (*Machine)(nil)
 
-// New checks cfg and returns a machine that does nothing yet. The error names
-// the field of Config that is wrong.
-func New(cfg Config) (*Machine, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+// A Shared is what the machines of one process have in common.
+type Shared struct {
+	// Cookies lets each demand cookies while many attempts are half open at
+	// all of them together. A machine also does while it has one half-open
+	// attempt itself.
+	Cookies *Cookies
+}
+
+// New checks cfg and returns a machine that does nothing yet. Nil for shared
+// means one's own. The error names the field of cfg that is wrong.
+func New(cfg policy.Config, shared *Shared) (*Machine, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("ikev2: config: %w", err)
 	}
-	return &Machine{cfg: cfg}, nil
+	if shared == nil {
+		shared = &Shared{Cookies: NewCookies(cfg.Tuning.Rand)}
+	}
+	return &Machine{cfg: cfg, shared: shared}, nil
 }
 
 // A turn is one call of Step.

@@ -11,6 +11,7 @@ import (
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/iketest"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -18,9 +19,9 @@ import (
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // testConfig is that of end i; both use a fast group.
-func testConfig(i int) Config {
-	c := Config{
-		Initiator: i == 0, PSK: secret.FromString("correct.horse_battery"),
+func testConfig(i int) policy.Config {
+	c := policy.Config{
+		Initiator: i == 0, Auth: policy.Auth{PSK: secret.FromString("correct.horse_battery")},
 		Local: netip.MustParseAddrPort("198.51.100.2:500"), Remote: netip.MustParseAddrPort("203.0.113.10:500"),
 		IKE: []suite.IKE{{Encr: suite.AESGCM16, KeyBits: 128, PRF: suite.PRFSHA256, Group: 31}},
 		ESP: []suite.ESP{{Encr: suite.AESGCM16, KeyBits: 128, Group: 31}},
@@ -38,17 +39,23 @@ type duo struct {
 	a, b *Machine
 }
 
-func newDuo(t testing.TB, change func(a, b *Config)) *duo {
+func newDuo(t testing.TB, change func(a, b *policy.Config)) *duo {
+	t.Helper()
+	return newDuoSharing(t, change, nil)
+}
+
+// newDuoSharing is newDuo with a responder of a process that has shared.
+func newDuoSharing(t testing.TB, change func(a, b *policy.Config), shared *Shared) *duo {
 	t.Helper()
 	ca, cb := testConfig(0), testConfig(1)
 	if change != nil {
 		change(&ca, &cb)
 	}
-	a, err := New(ca)
+	a, err := New(ca, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(cb)
+	b, err := New(cb, shared)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +63,7 @@ func newDuo(t testing.TB, change func(a, b *Config)) *duo {
 }
 
 // up is newDuo after IKE_AUTH.
-func upDuo(t testing.TB, change func(a, b *Config)) *duo {
+func upDuo(t testing.TB, change func(a, b *policy.Config)) *duo {
 	t.Helper()
 	d := newDuo(t, change)
 	d.Step(0, ike.Initiate{})
@@ -141,7 +148,9 @@ func TestRequestsOutsideTheWindowAreIgnored(t *testing.T) {
 }
 
 func TestNATKeepaliveIsOneOctet(t *testing.T) {
-	d := upDuo(t, func(a, b *Config) { a.ForceEncap, a.DPDInterval, b.DPDInterval = true, time.Hour, time.Hour })
+	d := upDuo(t, func(a, b *policy.Config) {
+		a.ForceEncap, a.Liveness.Interval, b.Liveness.Interval = true, time.Hour, time.Hour
+	})
 	sent := len(d.Sent)
 	d.Wait(21 * time.Second)
 	if got := d.Sent[sent:]; len(got) != 1 || !bytes.Equal(got[0].Data, []byte{0xff}) || got[0].Local.Port() != portNAT {
@@ -157,7 +166,7 @@ func TestNonsenseInAnAuthenticResponseEndsTheSA(t *testing.T) {
 		"unknown critical": {&wire.Raw{Type: 222, Critical: true}},
 		"no nonce":         {},
 	} {
-		d := upDuo(t, func(a, _ *Config) { a.Restart = true })
+		d := upDuo(t, func(a, _ *policy.Config) { a.Restart = true })
 		d.Step(0, ike.RekeyChild{})
 		d.answerAs(t, wire.CreateChildSA, list...)
 		if got := d.a.State().Phase; got != ike.Failed {

@@ -23,7 +23,7 @@ type strangers struct {
 	proved  time.Time // when about one whose sender failed to authenticate
 	refused time.Time // when the last answer went to what makes no sense
 
-	halfOpen int // attempts that Tuning.Cookies counts for this machine
+	halfOpen int // attempts that Shared.Cookies counts for this machine
 }
 
 // seldom reports whether pause has passed since it last said so.

@@ -6,6 +6,7 @@ import (
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -13,7 +14,7 @@ func TestRekeyOfTheIKESAKeepsThePRF(t *testing.T) {
 	weak := suite.IKE{Encr: suite.AESGCM16, KeyBits: 128, PRF: suite.PRFSHA1, Group: 31}
 	strong := weak
 	strong.PRF = suite.PRFSHA512
-	d := upDuo(t, func(a, b *Config) {
+	d := upDuo(t, func(a, b *policy.Config) {
 		a.IKE, b.IKE = []suite.IKE{strong, weak}, []suite.IKE{weak, strong}
 	})
 	for _, end := range []int{0, 1} {

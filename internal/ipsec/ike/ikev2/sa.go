@@ -97,14 +97,15 @@ func (m *Machine) find(h ike.Header) *sa {
 
 // lifetimes sets when s is rekeyed and deleted (vpn §2.2).
 func (m *Machine) lifetimes(t *turn, s *sa) {
-	s.soft = t.now.Add(m.cfg.IKELifetime - m.lead(t))
-	s.hard = t.now.Add(m.cfg.IKELifetime)
+	s.soft = t.now.Add(m.cfg.Lifetime.IKE - m.lead(t))
+	s.hard = t.now.Add(m.cfg.Lifetime.IKE)
 }
 
-// lead is how long before the end of a lifetime the rekey starts: margin +
-// rand(0, margin × fuzz).
+// lead is how long before the end of a lifetime the rekey starts.
 func (m *Machine) lead(t *turn) time.Duration {
-	return m.cfg.RekeyMargin + m.jitter(t, m.cfg.RekeyMargin*time.Duration(m.cfg.RekeyFuzz)/100)
+	d, err := m.cfg.Lead()
+	t.bug(err)
+	return d
 }
 
 // expireSA does what is due for s apart from retransmission.
@@ -120,7 +121,7 @@ func (m *Machine) expireSA(t *turn, s *sa) {
 		return
 	}
 	if due(t, s.hard) {
-		t.notice(levelWarn, "IKE SA reached the end of its lifetime", "lifetime", m.cfg.IKELifetime)
+		t.notice(levelWarn, "IKE SA reached the end of its lifetime", "lifetime", m.cfg.Lifetime.IKE)
 		m.fade(s, t.now)
 		s.tasks = append(s.tasks, &deleteIKE{})
 		if s == m.current {

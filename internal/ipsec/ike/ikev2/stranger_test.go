@@ -10,6 +10,7 @@ import (
 	"seikan/internal/ipsec/ike/iketest"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/secret"
 )
 
@@ -75,7 +76,7 @@ func TestHalfOpenAttemptsAreBounded(t *testing.T) {
 	plain := msg.Payloads
 	for i := range 3 * maxHalfOpen {
 		msg.Header.SPIi = uint64(i + 1)
-		c, err := d.b.cfg.Tuning.Cookies.make(d.Now, cookieClaim{d.a.cfg.Local, msg.Header.SPIi, nonce.Data})
+		c, err := d.b.shared.Cookies.make(d.Now, cookieClaim{d.a.cfg.Local, msg.Header.SPIi, nonce.Data})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestLaterMajorVersionIsRefused(t *testing.T) {
 }
 
 func TestSecretsNeverShow(t *testing.T) {
-	d := upDuo(t, func(a, _ *Config) { a.PSK = secret.FromString("correct.horse_battery") })
+	d := upDuo(t, func(a, _ *policy.Config) { a.Auth.PSK = secret.FromString("correct.horse_battery") })
 	d.Step(0, ike.RekeyChild{})
 	d.Run()
 	log := d.Log.String()
@@ -144,7 +145,7 @@ func TestLateAnswersOfOldExchangesAreIgnored(t *testing.T) {
 }
 
 func TestReplayFromElsewhereDoesNotMoveThePeer(t *testing.T) {
-	d := upDuo(t, func(a, _ *Config) { a.ForceEncap = true })
+	d := upDuo(t, func(a, _ *policy.Config) { a.ForceEncap = true })
 	d.say(t, wire.Informational)
 	before := d.b.current.path.remote
 	last := d.a.current.window.next - 1

@@ -77,7 +77,7 @@ func (m *Machine) launch(t *turn, s *sa, data []byte, k task) {
 	pace := m.cfg.Tuning
 	f := &flight{id: s.window.next, data: data, task: k, pause: pace.RetransmitFirst, giveUp: t.now.Add(pace.RetransmitTimeout)}
 	if _, probing := k.(*probe); probing {
-		f.pause, f.giveUp = m.probePause(), t.now.Add(m.cfg.DPDTimeout)
+		f.pause, f.giveUp = m.probePause(), t.now.Add(m.cfg.Liveness.Timeout)
 	}
 	f.again = t.now.Add(f.pause)
 	s.window.out = f
@@ -101,7 +101,7 @@ func (m *Machine) retransmit(t *turn, s *sa) {
 	if probing {
 		// Protected traffic that came in after the probe proves as much as its
 		// answer (RFC 7296 section 2.4).
-		f.giveUp = latest(f.giveUp, m.live.seen.Add(m.cfg.DPDTimeout))
+		f.giveUp = latest(f.giveUp, m.live.seen.Add(m.cfg.Liveness.Timeout))
 	}
 	if !t.now.Before(f.giveUp) {
 		s.window.out = nil
