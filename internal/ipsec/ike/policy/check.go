@@ -23,7 +23,7 @@ func (c Config) Check() error {
 	case len(c.ESP) == 0:
 		return errors.New("field ESP: no algorithms; give at least one suite")
 	case c.Lifetime.Fuzz < 0 || c.Lifetime.Fuzz > 100:
-		return fmt.Errorf("field Lifetime.Fuzz: RekeyFuzz is %d: want 0 to 100 percent", c.Lifetime.Fuzz)
+		return fmt.Errorf("field Lifetime.Fuzz, RekeyFuzz: %d: want 0 to 100 percent", c.Lifetime.Fuzz)
 	case c.Liveness.Action > Restart:
 		return fmt.Errorf("field Liveness.Action: %d: want clear, none or restart", c.Liveness.Action)
 	}
