@@ -41,7 +41,7 @@ func TestConfigErrorsNameFieldAndRule(t *testing.T) {
 		{func(c *policy.Config) { c.ESP = nil }, "ESP"},
 		{func(c *policy.Config) { c.IKE = []suite.IKE{{}} }, "IKE[0]"},
 		{func(c *policy.Config) { c.ESP = []suite.ESP{{}} }, "ESP[0]"},
-		{func(c *policy.Config) { c.Lifetime.Fuzz = 101 }, "Lifetime.Fuzz"},
+		{func(c *policy.Config) { c.Lifetime.Fuzz = 101 }, "Lifetime.Fuzz, RekeyFuzz"},
 		{func(c *policy.Config) { c.Lifetime.Child = 300 * time.Second; c.Lifetime.Fuzz = 100 }, "Lifetime.Child"},
 		{func(c *policy.Config) { c.Liveness.Timeout = -1 }, "Liveness.Timeout"},
 	} {
