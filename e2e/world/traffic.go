@@ -47,7 +47,7 @@ type Load struct {
 // server.
 func (w *World) Transfer(load Load) (Transfer, error) {
 	var listener net.Listener
-	err := In("server", func() (err error) {
+	err := w.In("server", func() (err error) {
 		listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp4", Server+":"+port)
 		return err
 	})
@@ -65,7 +65,7 @@ func (w *World) Transfer(load Load) (Transfer, error) {
 		accepted <- move(conn, !load.Up, load)
 	}()
 	var conn net.Conn
-	err = In("client", func() (err error) {
+	err = w.In("client", func() (err error) {
 		conn, err = net.DialTimeout("tcp4", Server+":"+port, 10*time.Second)
 		return err
 	})

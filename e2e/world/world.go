@@ -4,6 +4,7 @@ package world
 
 import (
 	"fmt"
+	"hash/fnv"
 	"os/exec"
 	"strings"
 	"testing"
@@ -76,28 +77,35 @@ var rules = map[string]string{
 		}`,
 }
 
-// World is one test's network.
-type World struct{ t testing.TB }
+// World is one test's network. Its namespaces have names of their own, so that
+// tests may run beside each other; the methods take the names of the picture.
+type World struct {
+	t      testing.TB
+	prefix string
+}
 
 // New lays a world and takes it away when the test ends. Processes in it must
 // have ended before; their cleanups, registered later, run earlier.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{t: t}
+	of := fnv.New32a()
+	of.Write([]byte(t.Name()))
+	w := &World{t: t, prefix: fmt.Sprintf("%08x-", of.Sum32())}
 	for _, ns := range []string{"client", "cgw", "nat", "inet", "resp", "server"} {
+		ns = w.prefix + ns
 		w.host("ip", "netns", "add", ns)
 		t.Cleanup(func() { w.host("ip", "netns", "del", ns) })
 		w.host("ip", "-n", ns, "link", "set", "lo", "up")
 	}
 	for _, l := range links {
-		w.host("ip", "-n", l[0], "link", "add", l[1], "type", "veth", "peer", "name", l[4], "netns", l[3])
+		w.host("ip", "-n", w.prefix+l[0], "link", "add", l[1], "type", "veth", "peer", "name", l[4], "netns", w.prefix+l[3])
 		for _, end := range [][]string{l[:3], l[3:]} {
-			w.host("ip", "-n", end[0], "address", "add", end[2], "dev", end[1])
-			w.host("ip", "-n", end[0], "link", "set", end[1], "up")
+			w.host("ip", "-n", w.prefix+end[0], "address", "add", end[2], "dev", end[1])
+			w.host("ip", "-n", w.prefix+end[0], "link", "set", end[1], "up")
 		}
 	}
 	for ns, via := range routes {
-		w.host("ip", "-n", ns, "route", "add", "default", "via", via)
+		w.host("ip", "-n", w.prefix+ns, "route", "add", "default", "via", via)
 	}
 	for _, ns := range []string{"cgw", "nat", "inet", "resp"} {
 		w.Exec(ns, "sysctl", "-qw", "net.ipv4.ip_forward=1")
@@ -120,7 +128,7 @@ func (w *World) host(args ...string) string {
 
 // Command is a command in a namespace.
 func (w *World) Command(ns string, args ...string) *exec.Cmd {
-	return exec.Command("ip", append([]string{"netns", "exec", ns}, args...)...)
+	return exec.Command("ip", append([]string{"netns", "exec", w.prefix + ns}, args...)...)
 }
 
 // Exec runs a command in a namespace; it must succeed. It returns what was
@@ -181,7 +189,9 @@ func (w *World) Seen(kind string) (packets, octets int64) {
 
 // In runs f on a thread that is in a namespace, so that the sockets it opens
 // are that namespace's.
-func In(ns string, f func() error) error { return netapply.InNamespace(ns, f) }
+func (w *World) In(ns string, f func() error) error {
+	return netapply.InNamespace(w.prefix+ns, f)
+}
 
 // Until asks again every 50 ms until check returns nil, and fails the test
 // with its last error after limit. It returns how long it took.
