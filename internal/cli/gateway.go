@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,35 +118,6 @@ func newGatewayStatus(s *streams) *cobra.Command {
 	c.Flags().StringVar(&socket, "control", "", "control socket (default: "+defaultControl+")")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
-}
-
-func printGateway(s *streams, st gateway.Status) error {
-	t := newTable("TUNNEL", "STATE", "SINCE", "OUTSIDE", "SUITES", "IN", "OUT")
-	for _, tn := range st.Tunnels {
-		state, since, suites := "up", "", tn.IKE.Suite
-		if !tn.Up {
-			state = strings.TrimSpace("down " + tn.Phase + " " + tn.Reason)
-		}
-		if !tn.Since.IsZero() {
-			since = time.Since(tn.Since).Round(time.Second).String()
-		}
-		if tn.Child != nil {
-			suites += " " + tn.Child.Suite
-		}
-		t.add(tn.ID, state, since, fmt.Sprintf("%v %v", tn.IKE.Local, tn.IKE.Remote), suites, octets(tn.Traffic.BytesIn), octets(tn.Traffic.BytesOut))
-	}
-	if err := t.print(s.out); err != nil {
-		return err
-	}
-	routes := newTable("PREFIX", "BY")
-	for _, r := range st.Routes {
-		by := r.Tunnel
-		if by == "" {
-			by = "nothing: unreachable"
-		}
-		routes.add(r.Prefix.String(), by)
-	}
-	return routes.print(s.out)
 }
 
 func newGatewayRekey(s *streams) *cobra.Command {

@@ -1,13 +1,14 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -30,8 +31,13 @@ type Tunnel struct {
 	Outside   Outside
 	// PSK is left out of every encoding; package worker carries it by hand.
 	PSK secret.Secret `json:"-"`
-	IKE []suite.IKE   // in order of preference
-	ESP []suite.ESP   // in order of preference
+	// Certificates are used instead of PSK; one of the two is given.
+	Certificates Certificates
+	// Versions of IKE that are spoken, 2 and 1 in any order; an initiator tries
+	// 2 first. Empty means DefaultVersions.
+	Versions []int
+	IKE      []suite.IKE // in order of preference
+	ESP      []suite.ESP // in order of preference
 	// Inside is our address in the tunnel's /30 with its prefix length; the
 	// zero value gives the TUN no address.
 	Inside   netip.Prefix
@@ -41,6 +47,7 @@ type Tunnel struct {
 	Liveness Liveness
 	// ReplayWindow is in packets, 64 to 2048; 0 means 1024.
 	ReplayWindow int
+	Extensions   Extensions
 	// Routes are the prefixes behind the peer. Of the tunnels that list a
 	// prefix the gateway uses one that is up; while none is, the prefix is
 	// unreachable, so that nothing leaves in clear.
@@ -51,11 +58,15 @@ type Tunnel struct {
 type Outside struct {
 	// Local is our own address; the zero value means whichever the route to
 	// the peer has. Several tunnels may share one.
-	Local  netip.Addr
-	Remote netip.Addr // the peer's public address
-	// LocalID and RemoteID are IKE identities: an address, a name, or
-	// user@name. Empty means the address itself; a RemoteID of %any accepts
-	// whoever holds the key.
+	Local netip.Addr
+	// Remote is the peer's public address. The zero value means any, for a peer
+	// with a certificate for which we wait: whoever authenticates at Local and
+	// is not the peer of another tunnel there. One tunnel of each Local.
+	Remote netip.Addr
+	// LocalID and RemoteID are IKE identities: an address, a name, user@name,
+	// or a distinguished name. Empty means the address itself, with
+	// certificates the subject of ours, and of the peer's any that we trust; a
+	// RemoteID of %any accepts whoever holds the key.
 	LocalID, RemoteID string
 	ForceEncap        bool // encapsulate in UDP 4500 though no NAT is found
 }
@@ -73,7 +84,13 @@ type Lifetime struct {
 // Seikan's.
 type Liveness struct {
 	Interval, Timeout time.Duration
+	// Action is what follows a peer's death (vpn §2.1 DPDTimeoutAction).
+	Action policy.Action
 }
+
+// DefaultVersions are the versions of IKE that a tunnel speaks unless it is
+// told otherwise.
+func DefaultVersions() []int { return []int{2} }
 
 // Defaults of vpn §2.1 and §2.2.
 const (
@@ -102,8 +119,11 @@ func (t Tunnel) withDefaults() Tunnel {
 	if !t.RemoteTS.IsValid() {
 		t.RemoteTS = all
 	}
-	if t.Outside.RemoteID == "" {
+	if t.Outside.RemoteID == "" && !t.Certificates.Used() {
 		t.Outside.RemoteID = t.Outside.Remote.String()
+	}
+	if len(t.Versions) == 0 {
+		t.Versions = DefaultVersions()
 	}
 	return t
 }
@@ -144,9 +164,11 @@ func (t Tunnel) validate() error {
 	switch {
 	case t.Interface == "" || len(t.Interface) > 15 || strings.ContainsAny(t.Interface, "/%: \t\n") || t.Interface == "." || t.Interface == "..":
 		return fmt.Errorf("field Interface %q: a link name has 1 to 15 bytes, without spaces, slash, colon or percent sign", t.Interface)
-	case !t.Outside.Remote.Is4():
-		return fmt.Errorf("Outside.Remote %v: the peer's IPv4 address is required", t.Outside.Remote)
-	case t.PSK.Len() < 8 || t.PSK.Len() > 64:
+	case t.Outside.Remote.IsValid() && !t.Outside.Remote.Is4():
+		return fmt.Errorf("Outside.Remote %v: an IPv4 address is wanted", t.Outside.Remote)
+	case t.Certificates.Used() && !t.PSK.IsZero():
+		return fmt.Errorf("PSK and Certificates are both given; a tunnel authenticates by one of them")
+	case !t.Certificates.Used() && (t.PSK.Len() < 8 || t.PSK.Len() > 64):
 		return fmt.Errorf("PSK has %d characters; a pre-shared key has 8 to 64 of [A-Za-z0-9._] and does not start with 0", t.PSK.Len())
 	case len(t.IKE) == 0 || len(t.ESP) == 0:
 		return fmt.Errorf("no IKE or ESP suite is allowed; name at least one encryption, integrity and DH group for each phase")
@@ -158,6 +180,9 @@ func (t Tunnel) validate() error {
 		return fmt.Errorf("ReplayWindow %d: 64 to 2048 packets", t.ReplayWindow)
 	case t.Liveness.Timeout < t.Liveness.Interval/2 || t.Liveness.Interval < 50*time.Millisecond:
 		return fmt.Errorf("Liveness %v/%v: the interval is at least 50ms and the timeout at least half of it", t.Liveness.Interval, t.Liveness.Timeout)
+	}
+	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkAction()); err != nil {
+		return err
 	}
 	for _, id := range []string{t.Outside.LocalID, t.Outside.RemoteID} {
 		if _, err := parseID(id); err != nil {
@@ -178,7 +203,10 @@ func (t Tunnel) validate() error {
 	if !local.IsValid() {
 		local = netip.IPv4Unspecified() // not known before there is a route
 	}
-	_, err := ikev2.New(machineConfig(t, local), nil) // it has rules of its own
+	cfg, err := machineConfig(t, local)
+	if err == nil {
+		_, err = newMachine(cfg, t.Versions, nil) // the protocols have rules of their own
+	}
 	return err
 }
 
@@ -193,7 +221,7 @@ func (c Config) ValidatePaths(handed ...netip.Addr) error {
 		}
 		for _, u := range c.Tunnels {
 			for _, p := range u.Routes {
-				if p.Contains(t.Outside.Remote) {
+				if t.Outside.Remote.IsValid() && p.Contains(t.Outside.Remote) {
 					return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds the peer's own address %v of tunnel %s: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, t.Outside.Remote, t.ID)
 				}
 			}

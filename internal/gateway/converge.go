@@ -11,7 +11,6 @@ import (
 
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
-	"seikan/internal/secret"
 )
 
 // A failure is why a tunnel does not run, and how long it is left so.
@@ -158,15 +157,6 @@ func (g *Gateway) forgetApplied() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.applied = nil
-}
-
-// sameSession reports whether t and u differ at most in their routes, so that
-// the SAs of one serve the other.
-func (t Tunnel) sameSession(u Tunnel) bool {
-	samePSK := t.PSK.Equal(u.PSK)
-	t.Routes, u.Routes = nil, nil
-	t.PSK, u.PSK = secret.Secret{}, secret.Secret{} // compared in constant time above
-	return samePSK && reflect.DeepEqual(t, u)
 }
 
 // status is that of t, which does not run because of f.

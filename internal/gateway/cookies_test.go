@@ -15,7 +15,7 @@ import (
 
 // initiateTo lets the peer of t begin towards responder, and returns what the
 // peer makes of the answer, in words.
-func initiateTo(t *testing.T, responder *ikev2.Machine, of policy.Config) string {
+func initiateTo(t *testing.T, responder ike.Machine, of policy.Config) string {
 	t.Helper()
 	of.Initiator, of.Local, of.Remote = true, of.Remote, of.Local
 	initiator, err := ikev2.New(of, nil)
@@ -50,9 +50,13 @@ func TestTunnelsOfAGatewayCountHalfOpenAttemptsTogether(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		cfg, err := machineConfig(tunnel, tunnel.Outside.Local)
+		if err != nil {
+			t.Fatal(err)
+		}
 		// Each machine sees one attempt only, so only what all of them see
 		// together can call for a cookie.
-		if strings.Contains(initiateTo(t, m, machineConfig(tunnel, tunnel.Outside.Local)), "N(COOKIE)") {
+		if strings.Contains(initiateTo(t, m, cfg), "N(COOKIE)") {
 			demanded++
 		} else if demanded > 0 {
 			t.Errorf("tunnel %d: no cookie demanded, though one before it did", i)

@@ -71,7 +71,8 @@ const (
 )
 
 // A peer is the pair of addresses that tells which tunnel an IKE message is
-// for, as AWS tells them apart (vpn §3.2).
+// for, as AWS tells them apart (vpn §3.2). Without remote it is whoever else
+// comes.
 type peer struct{ local, remote netip.Addr }
 
 // New checks cfg and returns a gateway that does nothing until Run.
@@ -213,10 +214,16 @@ func (g *Gateway) stopAll() error {
 	return errors.Join(err, g.host.Close())
 }
 
-// deliver hands an IKE message to the tunnel that it is for. The data plane
-// calls it for every message, so it only looks up and enqueues.
+// deliver hands an IKE message to the tunnel that it is for: that of its peer's
+// address, else the one of our address that takes any. The data plane calls it
+// for every message, so it only looks up and enqueues.
 func (g *Gateway) deliver(_ *udp.Outside, d ike.Datagram) {
-	if r := (*g.peers.Load())[peer{d.Local.Addr(), d.Remote.Addr()}]; r != nil {
+	peers := *g.peers.Load()
+	r := peers[peer{d.Local.Addr(), d.Remote.Addr()}]
+	if r == nil {
+		r = peers[peer{local: d.Local.Addr()}]
+	}
+	if r != nil {
 		r.tunnel.Deliver(d)
 	}
 }

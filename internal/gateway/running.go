@@ -15,22 +15,12 @@ import (
 	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
-	"seikan/internal/ipsec/ike/ikev2"
-	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/tunnel"
 )
 
 // firstMTU is what a TUN has until its first SA says better, in octets: it
 // fits the dearest common suite, CBC with SHA2-256 in UDP (vpn §3.5).
 const firstMTU = 1422
-
-// An initiator repeats a request after at most retransmitMax and begins anew
-// after at most restartMax: a tunnel whose path is back shall be up soon after.
-// A tunnel that is down costs its peer one small message every few seconds.
-const (
-	retransmitMax = 4 * time.Second
-	restartMax    = 5 * time.Second
-)
 
 // A running tunnel is a session with its peer and the TUN it serves.
 type running struct {
@@ -109,8 +99,11 @@ const maxPath = 1500
 
 // pathOf is the outside path of a tunnel. When our address is given, the
 // sockets may be another namespace's, whose routes we do not see: then the
-// path is the Internet's.
+// path is the Internet's, as it is to a peer that comes from anywhere.
 func pathOf(o Outside) (udp.Path, error) {
+	if !o.Remote.IsValid() {
+		return udp.Path{Local: o.Local, MTU: maxPath}, nil
+	}
 	path, err := udp.PathTo(o.Remote)
 	if o.Local.IsValid() {
 		if err != nil || path.Local != o.Local {
@@ -146,40 +139,6 @@ func (g *Gateway) outsideLocked(local netip.Addr) (*udp.Outside, error) {
 	}
 	g.outsides[local] = o
 	return o, nil
-}
-
-// machine speaks IKE for t. Those of a gateway share their cookies, and so count
-// together how many attempts of strangers are half open.
-func (g *Gateway) machine(t Tunnel, local netip.Addr) (*ikev2.Machine, error) {
-	return ikev2.New(machineConfig(t, local), g.shared)
-}
-
-// machineConfig says to the protocol what t says to us. Its identities were
-// checked by Validate.
-func machineConfig(t Tunnel, local netip.Addr) policy.Config {
-	localID, _ := parseID(t.Outside.LocalID)
-	remoteID, _ := parseID(t.Outside.RemoteID)
-	return policy.Config{
-		Initiator: t.Initiate, Restart: t.Initiate,
-		Local: netip.AddrPortFrom(local, udp.IKEPort), Remote: netip.AddrPortFrom(t.Outside.Remote, udp.IKEPort),
-		LocalID: localID, RemoteID: remoteID,
-		Auth: policy.Auth{PSK: t.PSK}, IKE: t.IKE, ESP: t.ESP, ForceEncap: t.Outside.ForceEncap,
-		LocalTS: []ike.Selector{ike.FromPrefix(t.LocalTS)}, RemoteTS: []ike.Selector{ike.FromPrefix(t.RemoteTS)},
-		Lifetime: policy.Lifetime{IKE: t.Lifetime.Phase1, Child: t.Lifetime.Phase2, Margin: t.Lifetime.RekeyMargin, Fuzz: t.Lifetime.RekeyFuzz},
-		Liveness: policy.Liveness{Interval: t.Liveness.Interval, Timeout: t.Liveness.Timeout},
-		Tuning:   policy.Tuning{RetransmitMax: retransmitMax, RestartMax: restartMax},
-	}
-}
-
-// anyID accepts whoever holds the key, as strongSwan's %any does.
-const anyID = "%any"
-
-// parseID reads an identity; empty and %any are no identity.
-func parseID(text string) (ike.Identity, error) {
-	if text == "" || text == anyID {
-		return ike.Identity{}, nil
-	}
-	return ike.ParseIdentity(text)
 }
 
 // insidePeer is the other usable address of the /30 that ours is in; no

@@ -3,10 +3,13 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"seikan/internal/ipsec/dataplane"
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // A Status is what a gateway shows of itself. It holds no keys and may be
@@ -46,9 +49,12 @@ type IKEStatus struct {
 	Remote      netip.AddrPort `json:"remote,omitzero"`
 	LocalID     string         `json:"local_id,omitempty"`
 	RemoteID    string         `json:"remote_id,omitempty"`
-	NATLocal    bool           `json:"nat_local"`  // we are behind a NAT
-	NATRemote   bool           `json:"nat_remote"` // the peer is
+	NATLocal    bool           `json:"nat_local"`            // we are behind a NAT
+	NATRemote   bool           `json:"nat_remote"`           // the peer is
+	Auth        string         `json:"auth,omitempty"`       // how both proved who they are: "PSK", "ECDSA-SHA2-256" …
+	Extensions  []string       `json:"extensions,omitempty"` // negotiated beyond the base: "MOBIKE" …
 	Suite       string         `json:"suite,omitempty"`
+	Weak        []string       `json:"weak,omitempty"` // the algorithms of Suite and Auth that should not be used any more
 	Established time.Time      `json:"established,omitzero"`
 	Retransmits uint64         `json:"retransmits"`
 	Rekeys      uint64         `json:"rekeys"`
@@ -60,7 +66,8 @@ type ChildStatus struct {
 	SPIIn       string    `json:"spi_in"` // hexadecimal, as captures show it
 	SPIOut      string    `json:"spi_out"`
 	Suite       string    `json:"suite"`
-	Encap       bool      `json:"encap"` // in UDP 4500
+	Weak        []string  `json:"weak,omitempty"` // as in IKEStatus
+	Encap       bool      `json:"encap"`          // in UDP 4500
 	Established time.Time `json:"established,omitzero"`
 }
 
@@ -84,15 +91,39 @@ func describe(s ike.Snapshot) (IKEStatus, *ChildStatus) {
 		Established: s.Established, Retransmits: s.Retransmits, Rekeys: s.Rekeys,
 	}
 	if s.Phase == ike.Authed || s.Phase == ike.Established {
-		st.Suite = s.Suite.String()
+		st.Suite, st.Auth, st.Extensions = s.Suite.String(), s.Auth, slices.Clone(s.Extensions)
+		st.Weak = weakIKE(s.Suite, s.Auth)
 	}
 	if s.Child == nil {
 		return st, nil
 	}
 	return st, &ChildStatus{
 		SPIIn: fmt.Sprintf("%08x", s.Child.SPIIn), SPIOut: fmt.Sprintf("%08x", s.Child.SPIOut),
-		Suite: s.Child.Suite.String(), Encap: s.Child.Encap, Established: s.Child.Established,
+		Suite: s.Child.Suite.String(), Weak: weakESP(s.Child.Suite), Encap: s.Child.Encap, Established: s.Child.Established,
 	}
+}
+
+// weakIKE names the algorithms of s and of the proof auth that are weak, as the
+// suite does.
+func weakIKE(s suite.IKE, auth string) (out []string) {
+	if s.Group.Weak() {
+		out = append(out, s.Group.String())
+	}
+	if s.Integ.Weak() || s.PRF.Weak() || strings.Contains(auth, suite.IntegSHA1.String()) {
+		out = append(out, suite.IntegSHA1.String())
+	}
+	return out
+}
+
+// weakESP is weakIKE for a CHILD SA.
+func weakESP(s suite.ESP) (out []string) {
+	if s.Group.Weak() {
+		out = append(out, s.Group.String())
+	}
+	if s.Integ.Weak() {
+		out = append(out, s.Integ.String())
+	}
+	return out
 }
 
 // traffic turns a tunnel's counters into status form.

@@ -3,8 +3,8 @@
 //
 // It is strict: an unknown key, a value outside its range or a missing field
 // is an error that names the line, the field, the value, the rule and the
-// cure. It reads the file, and the files that hold pre-shared keys; it starts
-// nothing. The command line is its only caller.
+// cure. It reads the file, and those that it names for keys and certificates; it
+// starts nothing. The command line is its only caller.
 package conffile
 
 import (
@@ -39,7 +39,7 @@ type File struct {
 	Control string
 }
 
-// Read reads the file at path. PSK files are looked up beside it.
+// Read reads the file at path. Files that it names are looked up beside it.
 func Read(path string) (File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -60,7 +60,7 @@ func Read(path string) (File, error) {
 	return out, nil
 }
 
-// Parse reads YAML text; dir is where relative PSK file names are looked up.
+// Parse reads YAML text; dir is where names of files in it are looked up.
 func Parse(b []byte, dir string) (File, error) {
 	var raw rawFile
 	dec := yaml.NewDecoder(bytes.NewReader(b))
@@ -84,7 +84,7 @@ func Parse(b []byte, dir string) (File, error) {
 		return File{}, errors.New("tunnels: none is given; an AWS connection has two")
 	}
 	for i, rt := range raw.Tunnels {
-		t, err := rt.parse(i, dir)
+		t, err := rt.parse(i, directory(dir))
 		if err != nil {
 			return File{}, err
 		}
@@ -112,6 +112,8 @@ type rawTunnel struct {
 	Outside      rawOutside  `yaml:"outside,omitempty"`
 	PSK          text        `yaml:"pre_shared_key,omitempty"`
 	PSKFile      string      `yaml:"pre_shared_key_file,omitempty"`
+	IKEVersions  []text      `yaml:"ike_versions,omitempty,flow"`
+	DPDAction    text        `yaml:"dpd_action,omitempty"`
 	InsideCIDR   text        `yaml:"inside_cidr,omitempty"`
 	Inside       text        `yaml:"inside_address,omitempty"`
 	Phase1       rawPhase    `yaml:"phase1,omitempty"`
@@ -122,6 +124,9 @@ type rawTunnel struct {
 	LocalCIDR    text        `yaml:"local_cidr,omitempty"`
 	RemoteCIDR   text        `yaml:"remote_cidr,omitempty"`
 	Routes       []text      `yaml:"routes,omitempty"`
+
+	Certificates rawCertificates `yaml:",inline"`
+	Extensions   rawExtensions   `yaml:",inline"`
 }
 
 type rawOutside struct {
@@ -149,7 +154,7 @@ type rawLiveness struct {
 	Timeout  text `yaml:"timeout,omitempty"`
 }
 
-func (rt rawTunnel) parse(i int, dir string) (gateway.Tunnel, error) {
+func (rt rawTunnel) parse(i int, dir directory) (gateway.Tunnel, error) {
 	name := rt.Name
 	if name == "" {
 		name = fmt.Sprintf("tunnel-%d", i+1)
@@ -165,7 +170,8 @@ func (rt rawTunnel) parse(i int, dir string) (gateway.Tunnel, error) {
 		t.Interface = fmt.Sprintf("tun%d", i+1)
 	}
 	steps := []func(*gateway.Tunnel) error{
-		rt.startup, rt.outside, func(t *gateway.Tunnel) error { return rt.psk(t, dir) }, rt.inside, rt.suites, rt.times, rt.selectors,
+		rt.startup, rt.outside, func(t *gateway.Tunnel) error { return rt.proof(t, dir) }, rt.versions, rt.dpdAction,
+		func(t *gateway.Tunnel) error { return rt.extensions(t, dir) }, rt.inside, rt.suites, rt.times, rt.selectors,
 	}
 	for _, step := range steps {
 		if err := step(&t); err != nil {
@@ -190,26 +196,28 @@ func (rt rawTunnel) outside(t *gateway.Tunnel) (err error) {
 	if t.Outside.Local, err = rt.Outside.Local.addr("outside.local_address", false); err != nil {
 		return err
 	}
+	if rt.Outside.Remote.value == anyAddress {
+		return nil
+	}
 	t.Outside.Remote, err = rt.Outside.Remote.addr("outside.remote_address", true)
 	return err
 }
 
+// anyAddress stands for a peer whose address is not known before it comes.
+const anyAddress = "any"
+
 // pskRule is the rule of vpn §2.1.
 var pskRule = regexp.MustCompile(`^[A-Za-z1-9._][A-Za-z0-9._]{7,63}$`)
 
-func (rt rawTunnel) psk(t *gateway.Tunnel, dir string) error {
+func (rt rawTunnel) psk(t *gateway.Tunnel, dir directory) error {
 	key := rt.PSK.value
 	if (key == "") == (rt.PSKFile == "") {
-		return errors.New("give either pre_shared_key or pre_shared_key_file")
+		return errors.New("give either pre_shared_key or pre_shared_key_file, or certificate_file, private_key_file and ca_file")
 	}
 	if rt.PSKFile != "" {
-		path := rt.PSKFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
-		}
-		b, err := os.ReadFile(path)
+		b, err := dir.readSecret("pre_shared_key_file", rt.PSKFile)
 		if err != nil {
-			return fmt.Errorf("pre_shared_key_file: %w", err)
+			return err
 		}
 		key = strings.TrimRight(string(b), "\r\n")
 	}

@@ -2,14 +2,17 @@ package conffile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -21,10 +24,14 @@ const header = `# Customer gateway of a Site-to-Site VPN connection.
 
 // Format writes f as a file that Read reads back into the same configuration.
 // Suites are written as lists of algorithms, so a combination that f lacks but
-// its lists allow comes back too. The text holds the pre-shared keys.
+// its lists allow comes back too. The text holds the pre-shared keys. What would
+// need other files beside it is an error.
 func Format(f File) ([]byte, error) {
 	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, NoForward: !f.Gateway.Forward}
 	for _, t := range f.Gateway.Tunnels {
+		if t.Certificates.Used() || !t.Extensions.PPK.IsZero() {
+			return nil, fmt.Errorf("formatting tunnel %s: %w", t.ID, errFiles)
+		}
 		raw.Tunnels = append(raw.Tunnels, format(t))
 	}
 	var b bytes.Buffer
@@ -37,6 +44,9 @@ func Format(f File) ([]byte, error) {
 	return b.Bytes(), enc.Close()
 }
 
+// errFiles is why a configuration has no form in one file.
+var errFiles = errors.New("it has certificates or a post-quantum pre-shared key, which stand in files of their own")
+
 func format(t gateway.Tunnel) rawTunnel {
 	startup := "add"
 	if t.Initiate {
@@ -48,15 +58,46 @@ func format(t gateway.Tunnel) rawTunnel {
 			Local: addr(t.Outside.Local), Remote: addr(t.Outside.Remote),
 			LocalID: t.Outside.LocalID, RemoteID: t.Outside.RemoteID, ForceEncap: t.Outside.ForceEncap,
 		},
-		PSK:    plain(string(t.PSK.Reveal())),
+		PSK:         plain(string(t.PSK.Reveal())),
+		IKEVersions: versionTexts(t.Versions), DPDAction: actionText(t.Liveness.Action),
 		Inside: prefixText(t.Inside),
 		Phase1: phase1(t.IKE, t.Lifetime.Phase1), Phase2: phase2(t.ESP, t.Lifetime.Phase2),
 		Rekey:        rawRekey{Margin: duration(t.Lifetime.RekeyMargin), FuzzPercent: &t.Lifetime.RekeyFuzz},
 		Liveness:     rawLiveness{Interval: duration(t.Liveness.Interval), Timeout: duration(t.Liveness.Timeout)},
 		ReplayWindow: t.ReplayWindow,
 		LocalCIDR:    prefixText(t.LocalTS), RemoteCIDR: prefixText(t.RemoteTS),
-		Routes: prefixTexts(t.Routes),
+		Routes:     prefixTexts(t.Routes),
+		Extensions: extensions(t.Extensions),
 	}
+}
+
+// extensions writes what is not a secret.
+func extensions(e gateway.Extensions) rawExtensions {
+	out := rawExtensions{FragmentSize: e.FragmentSize, Resumption: e.Resumption}
+	no := false
+	if e.NoFragmentation {
+		out.Fragmentation = &no
+	}
+	if e.NoMOBIKE {
+		out.MOBIKE = &no
+	}
+	return out
+}
+
+func versionTexts(list []int) (out []text) {
+	for _, v := range list {
+		out = append(out, plain(strconv.Itoa(v)))
+	}
+	return out
+}
+
+func actionText(a policy.Action) text {
+	for word, action := range dpdActions() {
+		if action == a {
+			return plain(word)
+		}
+	}
+	return text{}
 }
 
 func phase1(list []suite.IKE, lifetime time.Duration) rawPhase {

@@ -55,7 +55,7 @@ func (t text) prefix(field string) (netip.Prefix, error) {
 func (t text) addr(field string, required bool) (netip.Addr, error) {
 	if t.value == "" {
 		if required {
-			return netip.Addr{}, fmt.Errorf("%s: missing; it is the peer's public IPv4 address", field)
+			return netip.Addr{}, fmt.Errorf("%s: missing; it is the peer's public IPv4 address, or any for a peer with a certificate that may come from anywhere", field)
 		}
 		return netip.Addr{}, nil
 	}

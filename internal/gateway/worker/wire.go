@@ -21,8 +21,8 @@ const firstSocket = 4
 // time. Keys travel beside it, since a secret refuses to be encoded: this pipe
 // is between two processes of one owner and is seen by nobody else.
 type order struct {
-	Config gateway.Config
-	PSKs   map[string][]byte // by tunnel ID
+	Config  gateway.Config
+	Secrets map[string]map[string][]byte // by tunnel ID, then by the secret's name
 	// Outsides is how many outside addresses' sockets were handed over: UDP
 	// 500, UDP 4500 and raw ESP for each. Only the first order has it.
 	Outsides int `json:",omitempty"`
@@ -30,9 +30,15 @@ type order struct {
 
 // encodeOrder lays the keys of cfg beside it.
 func encodeOrder(cfg gateway.Config, outsides int) ([]byte, error) {
-	o := order{Config: cfg, PSKs: map[string][]byte{}, Outsides: outsides}
+	o := order{Config: cfg, Secrets: map[string]map[string][]byte{}, Outsides: outsides}
 	for _, t := range cfg.Tunnels {
-		o.PSKs[t.ID] = t.PSK.Reveal()
+		mine := map[string][]byte{}
+		t.VisitSecrets(func(name string, s *secret.Secret) {
+			if !s.IsZero() {
+				mine[name] = s.Reveal()
+			}
+		})
+		o.Secrets[t.ID] = mine
 	}
 	b, err := json.Marshal(o)
 	if err != nil {
@@ -47,8 +53,13 @@ func decodeOrder(b []byte) (order, error) {
 	if err := json.Unmarshal(b, &o); err != nil {
 		return order{}, fmt.Errorf("reading the worker's configuration: %w", err)
 	}
-	for i, t := range o.Config.Tunnels {
-		o.Config.Tunnels[i].PSK = secret.New(o.PSKs[t.ID])
+	for i := range o.Config.Tunnels {
+		t := &o.Config.Tunnels[i]
+		t.VisitSecrets(func(name string, s *secret.Secret) {
+			if key := o.Secrets[t.ID][name]; len(key) > 0 {
+				*s = secret.New(key)
+			}
+		})
 	}
 	return o, nil
 }

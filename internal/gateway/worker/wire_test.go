@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -19,6 +20,11 @@ func TestOrderArrivesWithItsKeysAndHidesThemFromJSON(t *testing.T) {
 		ESP:     []suite.ESP{{Encr: suite.AESGCM16, KeyBits: 128, Group: 19}},
 		Inside:  netip.MustParsePrefix("169.254.10.1/30"),
 		Routes:  []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")},
+	}, {
+		ID: "vpn-1/2", Versions: []int{2, 1},
+		Certificates: gateway.Certificates{Own: []byte("own"), Key: secret.FromString("TheKeyOfOwn"), CA: []byte("ca")},
+		Extensions:   gateway.Extensions{PPK: secret.FromString("ThePPK"), PPKID: "one"},
+		Liveness:     gateway.Liveness{Action: policy.None},
 	}}}
 	line, err := encodeOrder(want, 2)
 	if err != nil {
@@ -27,8 +33,10 @@ func TestOrderArrivesWithItsKeysAndHidesThemFromJSON(t *testing.T) {
 	if bytes.Count(line, []byte("\n")) != 1 || line[len(line)-1] != '\n' {
 		t.Errorf("got %q, want one line", line)
 	}
-	if bytes.Contains(line, want.Tunnels[0].PSK.Reveal()) {
-		t.Errorf("the key stands in the text as it is: %q", line)
+	for _, key := range []secret.Secret{want.Tunnels[0].PSK, want.Tunnels[1].Certificates.Key, want.Tunnels[1].Extensions.PPK} {
+		if bytes.Contains(line, key.Reveal()) {
+			t.Errorf("the key stands in the text as it is: %q", line)
+		}
 	}
 	got, err := decodeOrder(line)
 	if err != nil {

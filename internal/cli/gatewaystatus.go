@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"seikan/internal/gateway"
+)
+
+// printGateway shows a gateway's tunnels, what is worth a remark about them,
+// and its routes.
+func printGateway(s *streams, st gateway.Status) error {
+	t := newTable("TUNNEL", "STATE", "SINCE", "IKE", "OUTSIDE", "SUITES", "IN", "OUT")
+	for _, tn := range st.Tunnels {
+		state, since := "up", ""
+		if !tn.Up {
+			state = strings.TrimSpace("down " + tn.Phase + " " + tn.Reason)
+		}
+		if !tn.Since.IsZero() {
+			since = time.Since(tn.Since).Round(time.Second).String()
+		}
+		version := strings.TrimSpace(fmt.Sprintf("v%d %s", tn.IKE.Version, tn.IKE.Auth))
+		t.add(tn.ID, state, since, version, fmt.Sprintf("%v %v", tn.IKE.Local, tn.IKE.Remote), suites(tn), octets(tn.Traffic.BytesIn), octets(tn.Traffic.BytesOut))
+	}
+	if err := t.print(s.out); err != nil {
+		return err
+	}
+	for _, tn := range st.Tunnels {
+		for _, line := range remarks(tn) {
+			if _, err := fmt.Fprintf(s.out, "%s: %s\n", tn.ID, line); err != nil {
+				return err
+			}
+		}
+	}
+	routes := newTable("PREFIX", "BY")
+	for _, r := range st.Routes {
+		by := r.Tunnel
+		if by == "" {
+			by = "nothing: unreachable"
+		}
+		routes.add(r.Prefix.String(), by)
+	}
+	return routes.print(s.out)
+}
+
+// suites are those of a tunnel's IKE SA and CHILD SA, a weak one marked.
+func suites(tn gateway.TunnelStatus) string {
+	out := mark(tn.IKE.Suite, tn.IKE.Weak)
+	if tn.Child != nil {
+		out += " " + mark(tn.Child.Suite, tn.Child.Weak)
+	}
+	return out
+}
+
+func mark(name string, weak []string) string {
+	if len(weak) > 0 {
+		return name + "!"
+	}
+	return name
+}
+
+// remarks are a tunnel's extensions, and its weak algorithms with what to
+// change at both ends.
+func remarks(tn gateway.TunnelStatus) (out []string) {
+	if len(tn.IKE.Extensions) > 0 {
+		out = append(out, "with "+strings.Join(tn.IKE.Extensions, ", "))
+	}
+	phases := []struct {
+		key  string
+		weak []string
+	}{{"phase1", tn.IKE.Weak}, {"phase2", nil}}
+	if tn.Child != nil {
+		phases[1].weak = tn.Child.Weak
+	}
+	for _, p := range phases {
+		if len(p.weak) == 0 {
+			continue
+		}
+		out = append(out, fmt.Sprintf("weak in %s: %s; %s, at both ends", p.key, strings.Join(p.weak, ", "), cure(p.key, p.weak)))
+	}
+	return out
+}
+
+// cure says which options rid a phase of its weak algorithms.
+func cure(phase string, weak []string) string {
+	var do []string
+	if slices.ContainsFunc(weak, func(w string) bool { return strings.HasPrefix(w, "DH") }) {
+		do = append(do, phase+".dh_groups to 19, 20, 21 or 14")
+	}
+	if slices.Contains(weak, "SHA1") {
+		do = append(do, phase+".integrity to SHA2-256 or above")
+	}
+	return "set " + strings.Join(do, " and ")
+}

@@ -1,0 +1,111 @@
+package conffile
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/policy"
+)
+
+// with is minimal with more keys for tunnel 2.
+func with(more string) string { return minimal + "    " + more + "\n" }
+
+// write makes a file of dir with mode.
+func write(t *testing.T, dir, name, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOptionsArriveAtTheTunnel(t *testing.T) {
+	dir := folder(t)
+	write(t, dir, "ppk", strings.Repeat("p", minPPK)+"\n", 0o600)
+	for _, tt := range []struct {
+		text string
+		got  func(gateway.Tunnel) any
+		want any
+	}{
+		{"ike_versions: [2]", func(t gateway.Tunnel) any { return t.Versions }, []int{2}},
+		{"dpd_action: clear", func(t gateway.Tunnel) any { return t.Liveness.Action }, policy.Clear},
+		{"dpd_action: none", func(t gateway.Tunnel) any { return t.Liveness.Action }, policy.None},
+		{"dpd_action: restart", func(t gateway.Tunnel) any { return t.Liveness.Action }, policy.Restart},
+		{"startup_action: add", func(t gateway.Tunnel) any { return t.Initiate }, false},
+		{"fragmentation: false", func(t gateway.Tunnel) any { return t.Extensions.NoFragmentation }, true},
+		{"fragment_size: 600", func(t gateway.Tunnel) any { return t.Extensions.FragmentSize }, 600},
+		{"mobike: false", func(t gateway.Tunnel) any { return t.Extensions.NoMOBIKE }, true},
+		{"mobike: true", func(t gateway.Tunnel) any { return t.Extensions.NoMOBIKE }, false},
+		{"resumption: true", func(t gateway.Tunnel) any { return t.Extensions.Resumption }, true},
+		{"ike_versions: [2]\n    ppk_file: ppk\n    ppk_id: one\n    ppk_required: true", func(t gateway.Tunnel) any {
+			return string(t.Extensions.PPK.Reveal()) + t.Extensions.PPKID
+		}, strings.Repeat("p", minPPK) + "one"},
+	} {
+		f, err := Parse([]byte(with(tt.text)), dir)
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		if got := tt.got(f.Gateway.Tunnels[1]); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.text, got, tt.want)
+		}
+		if f.Gateway.Tunnels[1].Extensions.PPKID != "" {
+			if _, err := Format(f); err == nil {
+				t.Errorf("%s: got a text, want an error, since its key has no place in it", tt.text)
+			}
+			continue
+		}
+		b, err := Format(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Parse(b, t.TempDir()); err != nil || !reflect.DeepEqual(again, f) {
+			t.Errorf("%s: read back: got %+v, %v, want %+v", tt.text, again, err, f)
+		}
+	}
+}
+
+func TestWrongOptionsAreRefusedWithTheirCure(t *testing.T) {
+	dir := folder(t)
+	write(t, dir, "ppk", strings.Repeat("p", minPPK), 0o600)
+	write(t, dir, "short", "ppk", 0o600)
+	write(t, dir, "open", strings.Repeat("p", minPPK), 0o640)
+	write(t, dir, "empty", "", 0o600)
+	for _, tt := range []struct{ text, want string }{
+		{"ike_versions: [3]", `line 14: ike_versions: "3" is not 1 or 2`},
+		{"ike_versions: [2, 2]", "2 stands there twice"},
+		{"dpd_action: hold", `line 14: dpd_action: "hold" is not clear`},
+		{"startup_action: now", `line 14: startup_action: "now" is not start`},
+		{"fragment_size: 100", "FragmentSize 100: 576 to 65535"},
+		{"fragmentation: false\n    fragment_size: 1000", "leave one of them out"},
+		{"ppk_file: ppk", "ppk_file and ppk_id"},
+		{"ppk_id: one", "ppk_file and ppk_id"},
+		{"ppk_required: true", "there is no PPK"},
+		{"ppk_file: short\n    ppk_id: one", "ppk_file: 3 bytes; a post-quantum pre-shared key has at least 32"},
+		{"ppk_file: empty\n    ppk_id: one", "is empty"},
+		{"ppk_file: open\n    ppk_id: one", "has mode 0640, so that others than its owner can read or write it; run chmod 600"},
+		{"ppk_file: nothing\n    ppk_id: one", "ppk_file: open"},
+		{"ike_versions: [2, 1]\n    ppk_file: ppk\n    ppk_id: one\n    ppk_required: true", "allow version 2 only"},
+	} {
+		if _, err := Parse([]byte(with(tt.text)), dir); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want it to say %q", tt.text, err, tt.want)
+		}
+	}
+	any := strings.Replace(minimal, "remote_address: 203.0.113.11", "remote_address: any", 1)
+	if _, err := Parse([]byte(any), dir); err == nil || !strings.Contains(err.Error(), "only a peer with certificates may come from any address") {
+		t.Errorf("a pre-shared key and any address: got %v, want a refusal", err)
+	}
+}
+
+func TestKeyFileThatOthersMayReadIsRefused(t *testing.T) {
+	dir := folder(t)
+	if err := os.Chmod(filepath.Join(dir, "second.psk"), 0o604); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Parse([]byte(minimal), dir); err == nil || !strings.Contains(err.Error(), "pre_shared_key_file: ") || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("got %v, want a refusal with its cure", err)
+	}
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"net/netip"
+	"time"
+
+	"seikan/internal/ipsec/dataplane/udp"
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/ike/policy"
+)
+
+// An initiator repeats a request after at most retransmitMax and begins anew
+// after at most restartMax: a tunnel whose path is back shall be up soon after.
+// A tunnel that is down costs its peer one small message every few seconds.
+const (
+	retransmitMax = 4 * time.Second
+	restartMax    = 5 * time.Second
+)
+
+// machine speaks IKE for t. Those of a gateway share their cookies, and so count
+// together how many attempts of strangers are half open.
+func (g *Gateway) machine(t Tunnel, local netip.Addr) (ike.Machine, error) {
+	cfg, err := machineConfig(t, local)
+	if err != nil {
+		return nil, err
+	}
+	return newMachine(cfg, t.Versions, g.shared)
+}
+
+// newMachine speaks the given versions of IKE.
+func newMachine(cfg policy.Config, versions []int, shared *ikev2.Shared) (ike.Machine, error) {
+	return ikev2.New(cfg, shared)
+}
+
+// machineConfig says to the protocols what t, with its defaults, says to us.
+func machineConfig(t Tunnel, local netip.Addr) (policy.Config, error) {
+	localID, err := parseID(t.Outside.LocalID)
+	if err != nil {
+		return policy.Config{}, err
+	}
+	remoteID, err := parseID(t.Outside.RemoteID)
+	if err != nil {
+		return policy.Config{}, err
+	}
+	auth, err := t.auth()
+	if err != nil {
+		return policy.Config{}, err
+	}
+	cfg := policy.Config{
+		Initiator: t.Initiate, Restart: t.Initiate,
+		Local:   netip.AddrPortFrom(local, udp.IKEPort),
+		LocalID: localID, RemoteID: remoteID,
+		Auth: auth, IKE: t.IKE, ESP: t.ESP, ForceEncap: t.Outside.ForceEncap,
+		LocalTS: []ike.Selector{ike.FromPrefix(t.LocalTS)}, RemoteTS: []ike.Selector{ike.FromPrefix(t.RemoteTS)},
+		Lifetime:   policy.Lifetime{IKE: t.Lifetime.Phase1, Child: t.Lifetime.Phase2, Margin: t.Lifetime.RekeyMargin, Fuzz: t.Lifetime.RekeyFuzz},
+		Liveness:   policy.Liveness{Interval: t.Liveness.Interval, Timeout: t.Liveness.Timeout, Action: t.Liveness.Action},
+		Extensions: t.Extensions.policy(),
+		Tuning:     policy.Tuning{RetransmitMax: retransmitMax, RestartMax: restartMax},
+	}
+	if t.Outside.Remote.IsValid() {
+		cfg.Remote = netip.AddrPortFrom(t.Outside.Remote, udp.IKEPort)
+	}
+	return cfg, nil
+}
+
+// auth is how t proves who we are, and what it takes as the peer's proof.
+func (t Tunnel) auth() (policy.Auth, error) {
+	return policy.Auth{PSK: t.PSK}, nil
+}
+
+func (e Extensions) policy() policy.Extensions {
+	out := policy.Extensions{
+		FragmentSize: e.FragmentSize, NoMOBIKE: e.NoMOBIKE, Resumption: e.Resumption,
+		PPK: e.PPK, PPKID: e.PPKID, PPKRequired: e.PPKRequired,
+	}
+	if e.NoFragmentation {
+		out.FragmentSize = -1
+	}
+	return out
+}
+
+// anyID accepts whoever holds the key, as strongSwan's %any does.
+const anyID = "%any"
+
+// parseID reads an identity; empty and %any are no identity.
+func parseID(text string) (ike.Identity, error) {
+	if text == "" || text == anyID {
+		return ike.Identity{}, nil
+	}
+	return ike.ParseIdentity(text)
+}

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"seikan/internal/ipsec/ike/policy"
+	"seikan/internal/secret"
+)
+
+// Certificates prove both ends by certificate instead of a pre-shared key.
+// Texts are PEM unless the field says otherwise.
+type Certificates struct {
+	// Own is our certificate, then the intermediate ones that lead to a root
+	// that the peer knows.
+	Own []byte
+	// Key is Own's private key. Like every secret it is left out of encodings.
+	Key secret.Secret `json:"-"`
+	// CA are the certificates of those whose signature on the peer's we accept.
+	CA []byte
+	// CRL are revocation lists of those, PEM or DER, and OCSP is one response
+	// in DER; both may be empty. What they hold is fetched by somebody else.
+	CRL, OCSP []byte
+}
+
+// Used reports whether a tunnel authenticates by certificate.
+func (c Certificates) Used() bool { return len(c.Own) > 0 || !c.Key.IsZero() || len(c.CA) > 0 }
+
+// check reports what is missing. What the texts say is checked with the
+// machine's configuration.
+func (c Certificates) check() error {
+	switch {
+	case !c.Used() && (len(c.CRL) > 0 || len(c.OCSP) > 0):
+		return fmt.Errorf("Certificates.CRL and OCSP are of no use without certificates; give Own, Key and CA too, or leave them out")
+	case !c.Used():
+		return nil
+	case len(c.Own) == 0 || c.Key.IsZero():
+		return fmt.Errorf("Certificates.Own and Key: our certificate and its private key come together")
+	case len(c.CA) == 0:
+		return fmt.Errorf("Certificates.CA: empty; say whose certificates are accepted of the peer")
+	}
+	return nil
+}
+
+// Extensions are what is negotiated beyond AWS's options, with IKEv2 unless
+// the field says otherwise. A peer that does not know one goes without it,
+// except where it is required.
+type Extensions struct {
+	// NoFragmentation keeps long IKE messages whole; IP fragments them then.
+	// FragmentSize is the largest IP packet of a fragmented one, 576 to 65535
+	// octets; 0 means 1280 (RFC 7383).
+	NoFragmentation bool
+	FragmentSize    int
+	NoMOBIKE        bool // a changed address of ours starts the tunnel anew (RFC 4555)
+	Resumption      bool // a lost session is taken up again in one round trip (RFC 5723)
+	// PPK is a post-quantum pre-shared key by the name of PPKID (RFC 8784).
+	// With PPKRequired a peer without it is refused.
+	PPK         secret.Secret `json:"-"`
+	PPKID       string
+	PPKRequired bool
+}
+
+// check reports what contradicts the versions of IKE that are spoken.
+func (e Extensions) check(versions []int) error {
+	two := slices.Contains(versions, 2)
+	switch {
+	case e.FragmentSize != 0 && (e.FragmentSize < 576 || e.FragmentSize > 65535):
+		return fmt.Errorf("Extensions.FragmentSize %d: 576 to 65535 octets", e.FragmentSize)
+	case e.PPK.IsZero() != (e.PPKID == ""):
+		return fmt.Errorf("Extensions.PPK and PPKID: a post-quantum pre-shared key and its name come together")
+	case e.PPKRequired && e.PPK.IsZero():
+		return fmt.Errorf("Extensions.PPKRequired: there is no PPK; give PPK and PPKID, or do not require it")
+	case !e.PPK.IsZero() && !two:
+		return fmt.Errorf("Extensions.PPK: IKEv1 has none; allow version 2 as well")
+	case e.PPKRequired && slices.Contains(versions, 1):
+		return fmt.Errorf("Extensions.PPKRequired: with IKEv1, which has no PPK, a peer could do without it; allow version 2 only")
+	case e.Resumption && !two:
+		return fmt.Errorf("Extensions.Resumption: IKEv1 has none; allow version 2 as well")
+	}
+	return nil
+}
+
+// checkVersions reports what is no list of versions of IKE.
+func checkVersions(list []int) error {
+	for i, v := range list {
+		if v != 1 && v != 2 {
+			return fmt.Errorf("Versions %v: %d is no version of IKE; 1 and 2 are", list, v)
+		}
+		if slices.Contains(list[:i], v) {
+			return fmt.Errorf("Versions %v: %d stands there twice; once is enough", list, v)
+		}
+	}
+	return nil
+}
+
+// checkAction reports what of t cannot be done for want of the peer's address.
+func (t Tunnel) checkAction() error {
+	switch {
+	case t.Liveness.Action > policy.Restart:
+		return fmt.Errorf("Liveness.Action %d: clear, none or restart", t.Liveness.Action)
+	case t.Outside.Remote.IsValid():
+		return nil
+	case !t.Certificates.Used():
+		return fmt.Errorf("Outside.Remote: missing; only a peer with certificates may come from any address, for a pre-shared key is chosen by it")
+	case t.Initiate:
+		return fmt.Errorf("Outside.Remote: any, but we shall start; give the peer's address, or wait for it (startup action add)")
+	case !t.Outside.Local.IsValid():
+		return fmt.Errorf("Outside.Local: missing; without the peer's address no route says which of ours it will come to")
+	case t.Liveness.Action == policy.Restart:
+		return fmt.Errorf("Liveness.Action restart: the peer's address is not known, so it cannot be called; use clear or none")
+	}
+	return nil
+}
+
+// VisitSecrets shows each secret of t with its name, which is stable. Who
+// encodes a Tunnel carries them beside it, since a secret refuses to be
+// encoded.
+func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
+	visit("psk", &t.PSK)
+	visit("key", &t.Certificates.Key)
+	visit("ppk", &t.Extensions.PPK)
+}
+
+// sameSession reports whether t and u differ at most in their routes, so that
+// the SAs of one serve the other.
+func (t Tunnel) sameSession(u Tunnel) bool {
+	kept := map[string]secret.Secret{}
+	t.VisitSecrets(func(name string, s *secret.Secret) { kept[name], *s = *s, secret.Secret{} })
+	same := true
+	u.VisitSecrets(func(name string, s *secret.Secret) { // compared in constant time
+		same = s.Equal(kept[name]) && same
+		*s = secret.Secret{}
+	})
+	t.Routes, u.Routes = nil, nil
+	return same && reflect.DeepEqual(t, u)
+}
