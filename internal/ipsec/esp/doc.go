@@ -1,8 +1,8 @@
 // Package esp seals and opens ESP packets in tunnel mode (RFC 4303) in place.
 //
 // An Outbound and an Inbound hold the keys, the sequence number and the replay
-// window of one direction of one CHILD SA: AES-GCM-16 (RFC 4106), or AES-CBC
-// (RFC 3602) with HMAC-SHA1-96 (RFC 2404) or HMAC-SHA2 (RFC 4868), with or
+// window of one direction of one CHILD SA: AES-GCM-16 (RFC 4106),
+// ChaCha20-Poly1305 (RFC 7634), or AES-CBC (RFC 3602) with HMAC-SHA1-96 (RFC 2404) or HMAC-SHA2 (RFC 4868), with or
 // without extended sequence numbers. MTU and MSS say how large an inner packet
 // may be (vpn §3.5).
 //

@@ -16,7 +16,10 @@ import (
 
 // allSuites is every suite that can be negotiated, with and without ESN.
 func allSuites() []suite.ESP {
-	var all []suite.ESP
+	all := []suite.ESP{
+		{Encr: suite.ChaCha20Poly1305, KeyBits: 256},
+		{Encr: suite.ChaCha20Poly1305, KeyBits: 256, ESN: true},
+	}
 	for _, bits := range []int{128, 256} {
 		for _, esn := range []bool{false, true} {
 			all = append(all, suite.ESP{Encr: suite.AESGCM16, KeyBits: bits, ESN: esn})
@@ -33,6 +36,9 @@ func nameOf(s suite.ESP) string {
 	if s.Encr == suite.AESCBC {
 		integ := map[suite.Integ]string{suite.IntegSHA1: "SHA1", suite.IntegSHA256: "SHA256", suite.IntegSHA384: "SHA384", suite.IntegSHA512: "SHA512"}
 		name = fmt.Sprintf("CBC%d-%s", s.KeyBits, integ[s.Integ])
+	}
+	if s.Encr == suite.ChaCha20Poly1305 {
+		name = "ChaCha20"
 	}
 	if s.ESN {
 		name += "-ESN"
@@ -56,7 +62,7 @@ func newSA(t testing.TB, s suite.ESP) *ike.ChildSA {
 		t.Fatal(err)
 	}
 	n := d.keyLen
-	if s.Encr == suite.AESGCM16 {
+	if s.Encr.AEAD() {
 		n += saltLen
 	}
 	keys := suite.ESPKeys{Encr: secret.New(seq(0, n)), Integ: secret.New(seq(0x80, d.integKeyLen))}
@@ -207,6 +213,27 @@ func TestGCMAgreesWithTheVectorsOfDraftMcGrew(t *testing.T) {
 		if !ok || !bytes.Equal(got, unhex(t, tt.pt)) {
 			t.Errorf("AES-%d: got %x, %v, want %s", tt.bits, got, ok, tt.pt)
 		}
+	}
+}
+
+func TestChaChaAgreesWithRFC7634AppendixA(t *testing.T) {
+	const inner = "45000054a6f200004001e778c6336405c000020508005b7a3a080000553bec100007362708090a0b0c0d0e0f10111213" +
+		"1415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f3031323334353637"
+	pkt := unhex(t, "01020304000000051011121314151617"+
+		"24039428b97f417e3c13753a4f05087b67c352e6a7fab1b982d466ef407ae5c614ee8099d52844eb61aa95dfab4c02f7"+
+		"2aa71e7c4c4f64c9befe2facc638e8f3cbec163fac469b502773f6fb94e664da9165b82829f641e0"+
+		"76aaa8266b7fb0f7b11b369907e1ad43")
+	in, err := NewInbound(&ike.ChildSA{
+		SPIIn:  0x01020304,
+		Suite:  suite.ESP{Encr: suite.ChaCha20Poly1305, KeyBits: 256},
+		KeysIn: suite.ESPKeys{Encr: secret.New(append(seq(0x80, 32), seq(0xa0, 4)...))},
+	}, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := in.Open(nil, pkt)
+	if err != nil || !bytes.Equal(got, unhex(t, inner)) {
+		t.Errorf("got %x, %v, want %s", got, err, inner)
 	}
 }
 
@@ -414,8 +441,11 @@ func TestNoIVIsUsedTwice(t *testing.T) {
 func TestBadKeysAndSuitesAreNamed(t *testing.T) {
 	good := newSA(t, suite.ESP{Encr: suite.AESCBC, KeyBits: 128, Integ: suite.IntegSHA256})
 	for name, change := range map[string]func(*ike.ChildSA){
-		"key bits":           func(sa *ike.ChildSA) { sa.Suite.KeyBits = 192 },
-		"cipher":             func(sa *ike.ChildSA) { sa.Suite.Encr = 3 },
+		"key bits": func(sa *ike.ChildSA) { sa.Suite.KeyBits = 192 },
+		"cipher":   func(sa *ike.ChildSA) { sa.Suite.Encr = 3 },
+		"ChaCha20 with 128 bits": func(sa *ike.ChildSA) {
+			sa.Suite.Encr, sa.Suite.Integ = suite.ChaCha20Poly1305, suite.IntegNone
+		},
 		"no integrity":       func(sa *ike.ChildSA) { sa.Suite.Integ = suite.IntegNone },
 		"GCM with integrity": func(sa *ike.ChildSA) { sa.Suite.Encr = suite.AESGCM16 },
 		"short cipher key": func(sa *ike.ChildSA) {

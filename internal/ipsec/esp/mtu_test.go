@@ -19,6 +19,7 @@ func TestMTUIsThatOfTheGuide(t *testing.T) {
 		mtu, mss4, mss6 int
 	}{
 		{"GCM", gcm, false, false, 1446, 1406, 1386},
+		{"ChaCha20", suite.ESP{Encr: suite.ChaCha20Poly1305, KeyBits: 256}, false, false, 1446, 1406, 1386},
 		{"GCM NAT-T", gcm, true, false, 1438, 1398, 1378},
 		{"SHA1", sha1, false, false, 1438, 1398, 1378},
 		{"SHA1 NAT-T", sha1, true, false, 1422, 1382, 1362},

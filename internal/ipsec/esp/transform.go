@@ -12,8 +12,8 @@ import (
 const (
 	espHeader  = 8  // SPI and sequence number
 	espTrailer = 2  // pad length and next header
-	saltLen    = 4  // RFC 4106 section 4
-	gcmIV      = 8  // RFC 4106 section 3.1
+	saltLen    = 4  // RFC 4106 section 4, RFC 7634 section 2
+	gcmIV      = 8  // RFC 4106 section 3.1; ChaCha20-Poly1305 is laid out alike
 	gcmICV     = 16 // RFC 4106 section 6, the longest of the three
 	gcmBlock   = 4  // RFC 4303 section 2.4: the trailer ends on a 4-octet boundary
 )
@@ -40,9 +40,12 @@ func dimsOf(s suite.ESP) (dims, error) {
 		return dims{}, fmt.Errorf("esp: KeyBits %d: want 128 or 256", s.KeyBits)
 	}
 	switch s.Encr {
-	case suite.AESGCM16:
+	case suite.AESGCM16, suite.ChaCha20Poly1305:
 		if s.Integ != suite.IntegNone {
-			return dims{}, fmt.Errorf("esp: Integ %d with AES-GCM-16: want none", s.Integ)
+			return dims{}, fmt.Errorf("esp: Integ %d with %v: want none", s.Integ, s.Encr)
+		}
+		if s.Encr == suite.ChaCha20Poly1305 && s.KeyBits != 256 {
+			return dims{}, fmt.Errorf("esp: KeyBits %d with %v: want 256", s.KeyBits, s.Encr)
 		}
 		return dims{iv: gcmIV, icv: gcmICV, block: gcmBlock, keyLen: s.KeyBits / 8}, nil
 	case suite.AESCBC:
@@ -51,7 +54,7 @@ func dimsOf(s suite.ESP) (dims, error) {
 		}
 		return dims{iv: aes.BlockSize, icv: s.Integ.ICVLen(), block: aes.BlockSize, keyLen: s.KeyBits / 8, integKeyLen: s.Integ.KeyLen()}, nil
 	default:
-		return dims{}, fmt.Errorf("esp: Encr %d: want AES-CBC (12) or AES-GCM-16 (20)", s.Encr)
+		return dims{}, fmt.Errorf("esp: Encr %d: want AES-CBC (12), AES-GCM-16 (20) or CHACHA20-POLY1305 (28)", s.Encr)
 	}
 }
 
@@ -61,7 +64,7 @@ type transform struct {
 	dims
 	esn bool
 
-	aead  cipher.AEAD // AES-GCM-16
+	aead  cipher.AEAD // AES-GCM-16, ChaCha20-Poly1305
 	nonce [saltLen + gcmIV]byte
 
 	block cipher.Block // AES-CBC
@@ -78,7 +81,7 @@ func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
 		return nil, err
 	}
 	want := d.keyLen
-	if s.Encr == suite.AESGCM16 {
+	if s.Encr.AEAD() {
 		want += saltLen
 	}
 	if got := keys.Encr.Len(); got != want {
@@ -89,15 +92,15 @@ func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
 	}
 	t := &transform{dims: d, esn: s.ESN}
 	key := keys.Encr.Reveal()
-	if t.block, err = aes.NewCipher(key[:d.keyLen]); err != nil {
-		return nil, fmt.Errorf("esp: %w", err)
-	}
 	if s.Encr == suite.AESCBC {
+		if t.block, err = aes.NewCipher(key); err != nil {
+			return nil, fmt.Errorf("esp: %w", err)
+		}
 		t.mac = s.Integ.New(keys.Integ)
 		return t, nil
 	}
 	copy(t.nonce[:], key[d.keyLen:])
-	if t.aead, err = cipher.NewGCM(t.block); err != nil {
+	if t.aead, err = s.EncrKey().NewAEAD(key[:d.keyLen]); err != nil {
 		return nil, fmt.Errorf("esp: %w", err)
 	}
 	return t, nil

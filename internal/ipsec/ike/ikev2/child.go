@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -213,15 +214,15 @@ func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.
 	}
 	var ke *wire.KE
 	if chosen.Group != 0 {
-		x, shared, n := m.answerKE(t, list, chosen.Group)
+		public, shared, n := m.answerKE(t, list, chosen.Group)
 		if n != nil {
 			return nil, []wire.Payload{n}, fmt.Sprintf("peer was asked for %v", chosen.Group)
 		}
-		if x == nil {
+		if public == nil {
 			return no(wire.InvalidSyntax, "peer's key exchange value is not valid")
 		}
 		in.Shared = shared
-		ke = &wire.KE{Group: uint16(chosen.Group), Public: x.Public()}
+		ke = &wire.KE{Group: uint16(chosen.Group), Public: public}
 	}
 	toUs, toPeer, err := suite.DeriveChild(s.suite.PRF, s.keys.D, chosen, in)
 	in.Shared.Wipe()
@@ -242,23 +243,21 @@ func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.
 }
 
 // answerKE does the responder's side of a key exchange in CREATE_CHILD_SA. A
-// notify asks for the right group; without one, x is nil if the peer's value
-// is not valid.
-func (m *Machine) answerKE(t *turn, list []wire.Payload, g suite.Group) (x *suite.Exchange, shared secret.Secret, n *wire.Notify) {
+// notify asks for the right group; without one, public is nil if the peer's
+// value is not valid.
+func (m *Machine) answerKE(t *turn, list []wire.Payload, g suite.Group) (public []byte, shared secret.Secret, n *wire.Notify) {
 	ke, ok := wire.Find[*wire.KE](list)
 	if !ok || suite.Group(ke.Group) != g {
 		return nil, shared, groupWanted(g)
 	}
-	x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
-	if err != nil {
+	public, shared, err := suite.RespondExchange(g, ke.Public, m.cfg.Tuning.Rand)
+	if err != nil && !errors.Is(err, suite.ErrPublic) {
 		t.bug(err)
-		return nil, shared, nil
 	}
-	shared, err = x.Shared(ke.Public)
 	if err != nil {
-		return nil, shared, nil
+		return nil, secret.Secret{}, nil
 	}
-	return x, shared, nil
+	return public, shared, nil
 }
 
 // An offer is what we asked for in a request for a CHILD SA.

@@ -3,6 +3,7 @@ package ikev2
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -139,12 +140,11 @@ type answerInit struct {
 
 // acceptInitiator makes an SA for the initiator, with keys, and answers.
 func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a answerInit) {
-	x, err := suite.NewExchange(a.suite.Group, m.cfg.Tuning.Rand)
-	if err != nil {
+	public, shared, err := suite.RespondExchange(a.suite.Group, a.ke.Public, m.cfg.Tuning.Rand)
+	if err != nil && !errors.Is(err, suite.ErrPublic) {
 		t.bug(err)
 		return
 	}
-	shared, err := x.Shared(a.ke.Public)
 	if err != nil {
 		m.refuseInit(t, d, msg.Header, &wire.Notify{Type: wire.InvalidSyntax})
 		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return fmt.Sprintf("peer's key exchange value is not valid: %v", err) })
@@ -168,7 +168,7 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	shared.Wipe()
 	list := []wire.Payload{
 		proposal.AnswerIKE(a.suite, a.proposal, nil),
-		&wire.KE{Group: uint16(a.suite.Group), Public: x.Public()},
+		&wire.KE{Group: uint16(a.suite.Group), Public: public},
 		&wire.Nonce{Data: s.shake.nr},
 	}
 	if s.path.supported {

@@ -235,15 +235,15 @@ func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonc
 		m.refuse(t, s, r, &wire.Notify{Type: wire.NoProposalChosen})
 		return
 	}
-	x, shared, no := m.answerKE(t, r.list, chosen.Group)
-	if no == nil && x == nil {
+	public, shared, no := m.answerKE(t, r.list, chosen.Group)
+	if no == nil && public == nil {
 		no = &wire.Notify{Type: wire.InvalidSyntax}
 	}
 	if no != nil {
 		m.refuse(t, s, r, no)
 		return
 	}
-	m.replaceIKE(t, s, r, rekeyChoice{chosen, prop, nonce.Data, x, shared})
+	m.replaceIKE(t, s, r, rekeyChoice{chosen, prop, nonce.Data, public, shared})
 }
 
 // A rekeyChoice is what the responder of a rekey of the IKE SA has chosen.
@@ -251,7 +251,7 @@ type rekeyChoice struct {
 	suite    suite.IKE
 	proposal wire.Proposal
 	ni       []byte
-	x        *suite.Exchange
+	public   []byte
 	shared   secret.Secret
 }
 
@@ -269,7 +269,7 @@ func (m *Machine) replaceIKE(t *turn, s *sa, r received, a rekeyChoice) {
 	m.reply(t, s, r,
 		proposal.AnswerIKE(a.suite, a.proposal, binary.BigEndian.AppendUint64(nil, next.spiR)),
 		&wire.Nonce{Data: nr},
-		&wire.KE{Group: uint16(a.suite.Group), Public: a.x.Public()})
+		&wire.KE{Group: uint16(a.suite.Group), Public: a.public})
 	if s.window.out != nil {
 		if k, ok := s.window.out.task.(*rekeyIKE); ok {
 			k.theirs, k.lowest = next, lower(a.ni, nr)

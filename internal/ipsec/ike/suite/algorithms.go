@@ -1,41 +1,78 @@
 package suite
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"fmt"
 	"hash"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"seikan/internal/secret"
 )
 
-// gcmSaltLen is the salt at the end of AES-GCM key material, in octets
-// (RFC 4106 section 8.1, RFC 5282 section 7.1).
-const gcmSaltLen = 4
+// saltLen is the salt at the end of an AEAD's key material, in octets
+// (RFC 4106 section 8.1, RFC 5282 section 7.1, RFC 7634 section 2).
+const saltLen = 4
 
 // AEAD reports whether the cipher brings its own integrity check.
-func (e Encr) AEAD() bool { return e == AESGCM16 }
+func (e Encr) AEAD() bool { return e == AESGCM16 || e == ChaCha20Poly1305 }
 
 // IVLen is the length of the explicit IV in octets: 16 for CBC (RFC 3602
-// section 3), 8 for GCM (RFC 4106 section 3.1), 0 when unknown.
+// section 3), 8 for GCM (RFC 4106 section 3.1) and ChaCha20-Poly1305 (RFC 7634
+// section 2), 0 when unknown.
 func (e Encr) IVLen() int {
 	switch e {
 	case AESCBC:
 		return 16
-	case AESGCM16:
+	case AESGCM16, ChaCha20Poly1305:
 		return 8
 	}
 	return 0
 }
 
 // MaterialLen is how many octets of key material the cipher takes: the key,
-// and for GCM the 4-octet salt after it.
+// and for an AEAD the 4-octet salt after it.
 func (k EncrKey) MaterialLen() int {
-	if k.Encr == AESGCM16 {
-		return k.KeyBits/8 + gcmSaltLen
+	if k.Encr.AEAD() {
+		return k.KeyBits/8 + saltLen
 	}
 	return k.KeyBits / 8
+}
+
+// Attribute is the Key Length attribute with which a proposal names the
+// cipher, in bits; 0 where there must be none, since the cipher has but one
+// length (RFC 7296 section 3.3.5, RFC 7634 section 4).
+func (k EncrKey) Attribute() int {
+	if k.Encr == ChaCha20Poly1305 {
+		return 0
+	}
+	return k.KeyBits
+}
+
+// NewAEAD returns the cipher, which must be an AEAD, under key: KeyBits/8
+// octets, without the salt. Its nonce is the salt and the explicit IV, its tag
+// has 16 octets. The error says that the cipher is no AEAD or the key too long
+// or too short.
+func (k EncrKey) NewAEAD(key []byte) (cipher.AEAD, error) {
+	if len(key)*8 != k.KeyBits {
+		return nil, fmt.Errorf("key of %d octets, %v takes %d", len(key), k, k.KeyBits/8)
+	}
+	switch k.Encr {
+	case AESGCM16:
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, err
+		}
+		return cipher.NewGCM(block)
+	case ChaCha20Poly1305:
+		return chacha20poly1305.New(key)
+	}
+	return nil, fmt.Errorf("%v is no AEAD", k)
 }
 
 // Known reports whether the cipher is implemented with this key length.

@@ -52,13 +52,15 @@ func CombineESP(encr []EncrKey, integ []Integ, groups []Group) []ESP {
 }
 
 // StrongestFirst is a copy of list in the order that a customer gateway
-// offers: GCM before CBC, long keys before short ones, strong groups before
-// weak ones, strong hashes before weak ones. It does not depend on the order
+// offers: additional key exchanges before none, since they are used only where
+// they are named, then GCM and ChaCha20-Poly1305 before CBC, long keys before
+// short ones, strong groups before weak ones, strong hashes before weak ones. It does not depend on the order
 // of list.
 func StrongestFirst(list []IKE) []IKE {
 	out := slices.Clone(list)
 	slices.SortStableFunc(out, func(a, b IKE) int {
 		return cmp.Or(
+			compareMore(b.AddKE, a.AddKE),
 			cmp.Compare(rankEncr(b.EncrKey()), rankEncr(a.EncrKey())),
 			compareGroups(b.Group, a.Group),
 			cmp.Compare(b.PRF, a.PRF),
@@ -74,6 +76,7 @@ func StrongestFirstESP(list []ESP) []ESP {
 	out := slices.Clone(list)
 	slices.SortStableFunc(out, func(a, b ESP) int {
 		return cmp.Or(
+			compareMore(b.AddKE, a.AddKE),
 			cmp.Compare(rankEncr(b.EncrKey()), rankEncr(a.EncrKey())),
 			compareGroups(b.Group, a.Group),
 			cmp.Compare(b.Integ, a.Integ),
@@ -96,12 +99,30 @@ func compareGroups(a, b Group) int {
 	return cmp.Or(cmp.Compare(a.strength(), b.strength()), cmp.Compare(a, b))
 }
 
+// compareMore orders by the strongest method, then by how many there are.
+func compareMore(a, b MoreKE) int {
+	strongest := func(m MoreKE) (bits int) {
+		for _, g := range m.List() {
+			bits = max(bits, g.strength())
+		}
+		return bits
+	}
+	return cmp.Or(cmp.Compare(strongest(a), strongest(b)), cmp.Compare(len(a.List()), len(b.List())))
+}
+
 // rankSelf ranks by transform id: AWS's order of integrity algorithms and
 // groups is the order of their ids.
 func rankSelf[T Integ | Group](v T) int { return int(v) }
 
 // rankEncr ranks by AWS's order: CBC before GCM, then by key length.
-func rankEncr(k EncrKey) int { return int(k.Encr)<<16 | k.KeyBits }
+// ChaCha20-Poly1305, which AWS has not, stands below AES-GCM with keys as
+// long, which hardware makes fast.
+func rankEncr(k EncrKey) int {
+	if k.Encr == ChaCha20Poly1305 {
+		return int(AESGCM16)<<16 | (k.KeyBits - 1)
+	}
+	return int(k.Encr)<<16 | k.KeyBits
+}
 
 // compareBool orders false before true.
 func compareBool(a, b bool) int {

@@ -121,6 +121,38 @@ func TestStrongestFirstPutsGCMAndStrongGroupsFirst(t *testing.T) {
 	}
 }
 
+func TestAdditionalKeyExchangesComeFirstAndChaChaBeforeCBC(t *testing.T) {
+	s := IKE{Encr: AESGCM16, KeyBits: 256, PRF: PRFSHA256, Group: 19}
+	more, chacha, short := s, s, s
+	more.Encr, more.Integ, more.AddKE = AESCBC, IntegSHA256, MoreKE{MLKEM768}
+	most := more
+	most.AddKE = MoreKE{MLKEM1024}
+	chacha.Encr, short.KeyBits = ChaCha20Poly1305, 128
+	got := texts(StrongestFirst([]IKE{short, chacha, s, more, most}))
+	want := texts([]IKE{most, more, s, chacha, short})
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// Nothing comes out that did not go in: weak algorithms work only when named.
+func TestCombineAddsNothingOfItsOwn(t *testing.T) {
+	encr := []EncrKey{{AESCBC, 128}, {AESGCM16, 256}}
+	for _, s := range Combine(encr, []Integ{IntegSHA256, IntegSHA512}, []Group{14, 20}) {
+		if s.Weak() {
+			t.Errorf("%v is weak, and nobody named anything weak", s)
+		}
+	}
+	for _, s := range CombineESP(encr, []Integ{IntegSHA256}, []Group{14}) {
+		if s.Weak() || s.Group != 14 {
+			t.Errorf("%v is weak or has another group, and nobody named that", s)
+		}
+	}
+	if got := Combine(encr, nil, []Group{14}); len(got) != 0 {
+		t.Errorf("without hashes: got %v, want nothing", got)
+	}
+}
+
 func TestOrdersDoNotDependOnTheOrderOfOptionsAndLeaveThemAlone(t *testing.T) {
 	encr, integ, groups := awsLists()
 	want := Combine(encr, integ, groups)

@@ -21,8 +21,9 @@ var errRandom = errors.New("random source gives no usable private key")
 // maxTries bounds the draws of a private key.
 const maxTries = 128
 
-// An Exchange is one side of a Diffie-Hellman exchange: a fresh private key
-// and its public value. Use it for one exchange only.
+// An Exchange is one side of a Diffie-Hellman exchange, or the initiator's of
+// a key encapsulation: a fresh private key and its public value. Use it for
+// one exchange only.
 type Exchange struct {
 	group  Group
 	public []byte
@@ -38,19 +39,39 @@ func NewExchange(g Group, random io.Reader) (*Exchange, error) {
 	}
 	info, ok := groups[g]
 	if !ok {
-		return nil, fmt.Errorf("new key exchange: %w", unknown("group", uint16(g), "2, 5, 14–24 or 31"))
+		return nil, fmt.Errorf("new key exchange: %w", unknown("group", uint16(g), knownGroups))
 	}
 	x := &Exchange{group: g}
 	var err error
-	if info.modp != nil {
+	switch {
+	case info.modp != nil:
 		err = x.initMODP(info.modp, random)
-	} else {
+	case info.kem != nil:
+		err = x.initKEM(info.kem, random)
+	default:
 		err = x.initCurve(info.curve(), random)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("new key exchange in %v: %w", g, err)
 	}
 	return x, nil
+}
+
+// RespondExchange is the responder's whole part of an exchange in g with the
+// owner of peer, the data of the initiator's KE payload: public is the data of
+// our own, and shared what Exchange.Shared gives the initiator for it. random
+// and the error are as for NewExchange and Exchange.Shared; an encapsulation
+// always draws from crypto/rand.
+func RespondExchange(g Group, peer []byte, random io.Reader) (public []byte, shared secret.Secret, err error) {
+	if k := groups[g].kem; k != nil {
+		return k.respond(g, peer)
+	}
+	x, err := NewExchange(g, random)
+	if err != nil {
+		return nil, secret.Secret{}, err
+	}
+	shared, err = x.Shared(peer)
+	return x.Public(), shared, err
 }
 
 // Group is the group given to NewExchange.
@@ -63,11 +84,13 @@ func (x *Exchange) Public() []byte { return x.public }
 // Shared is the secret shared with the owner of peer, the data of the peer's
 // KE payload: as long as the modulus for MODP, zeros in front (RFC 7296
 // section 2.14), x alone for ECP (RFC 5903 section 7), 32 octets for
-// Curve25519. The error wraps ErrPublic when peer has the wrong length or is
+// Curve25519 and ML-KEM. The error wraps ErrPublic when peer has the wrong length or is
 // no safe element of the group: 0, 1, p-1 or outside the subgroup (RFC 6989
-// section 2), off the curve, or of small order (RFC 7748 section 6.1).
+// section 2), off the curve, or of small order (RFC 7748 section 6.1). A
+// ciphertext of ML-KEM that was tampered with gives no error but another
+// secret (FIPS 203 section 6.3).
 func (x *Exchange) Shared(peer []byte) (secret.Secret, error) {
-	if want := x.group.PublicLen(); len(peer) != want {
+	if want := x.group.AnswerLen(); len(peer) != want {
 		return secret.Secret{}, fmt.Errorf("key exchange in %v: %w: %d octets, must be %d", x.group, ErrPublic, len(peer), want)
 	}
 	b, err := x.shared(peer)

@@ -54,8 +54,12 @@ func TestExchangeVectorsOfTheRFCs(t *testing.T) {
 	}
 }
 
-// sharedLen is the length of the secret: the modulus, or one coordinate.
+// sharedLen is the length of the secret: the modulus, one coordinate, or what
+// a KEM gives.
 func sharedLen(g Group) int {
+	if g.KEM() {
+		return 32
+	}
 	if g >= 19 && g <= 21 {
 		return g.PublicLen() / 2
 	}
@@ -77,28 +81,27 @@ func TestBothSidesAgreeInEveryGroup(t *testing.T) {
 	}
 }
 
-// agree runs one exchange between two keys from random.
+// agree runs one exchange between two ends that read random.
 func agree(t rapid.TB, g Group, random io.Reader) {
 	t.Helper()
 	a, err := NewExchange(g, random)
 	if err != nil {
 		t.Fatalf("NewExchange(%v): %v", g, err)
 	}
-	b, err := NewExchange(g, random)
+	public, ba, err := RespondExchange(g, a.Public(), random)
 	if err != nil {
-		t.Fatalf("NewExchange(%v): %v", g, err)
+		t.Fatalf("RespondExchange(%v): %v", g, err)
 	}
-	if bytes.Equal(a.Public(), b.Public()) {
+	if bytes.Equal(a.Public(), public) {
 		t.Fatalf("%v: two exchanges with the same public value", g)
 	}
 	if got, want := len(a.Public()), g.PublicLen(); got != want {
 		t.Fatalf("%v: public value of %d octets, want %d", g, got, want)
 	}
-	ab, err := a.Shared(b.Public())
-	if err != nil {
-		t.Fatalf("%v: %v", g, err)
+	if got, want := len(public), g.AnswerLen(); got != want {
+		t.Fatalf("%v: responder's value of %d octets, want %d", g, got, want)
 	}
-	ba, err := b.Shared(a.Public())
+	ab, err := a.Shared(public)
 	if err != nil {
 		t.Fatalf("%v: %v", g, err)
 	}
@@ -141,6 +144,9 @@ func wantRefused(t *testing.T, own *Exchange, what string, peer []byte) {
 
 func TestUnsafePublicValuesAreRefused(t *testing.T) {
 	for _, g := range sortedGroups() {
+		if g.KEM() {
+			continue // TestUnsafeKeysOfAKEMAreRefused
+		}
 		own := exchange(t, g, nil)
 		n := g.PublicLen()
 		wantRefused(t, own, "nothing", nil)
@@ -176,6 +182,32 @@ func TestUnsafePublicValuesAreRefused(t *testing.T) {
 		}
 		// 2 is between 1 and p-1, but not in the subgroup.
 		wantRefused(t, own, "2", big.NewInt(2).FillBytes(make([]byte, n)))
+	}
+}
+
+func TestUnsafeKeysOfAKEMAreRefused(t *testing.T) {
+	for _, g := range []Group{MLKEM768, MLKEM1024} {
+		own := exchange(t, g, nil)
+		// Twelve bits at a time, 0xfff is not below 3329 (FIPS 203 section 7.2).
+		for what, peer := range map[string][]byte{
+			"nothing": nil, "one octet short": own.Public()[1:], "one octet long": append([]byte{0}, own.Public()...),
+			"all ones": bytes.Repeat([]byte{0xff}, g.PublicLen()),
+		} {
+			public, _, err := RespondExchange(g, peer, nil)
+			if !errors.Is(err, ErrPublic) || public != nil {
+				t.Errorf("%v, %s: got %d octets, %v, want ErrPublic", g, what, len(public), err)
+			}
+		}
+		wantRefused(t, own, "nothing", nil)
+		wantRefused(t, own, "a ciphertext one octet short", make([]byte, g.AnswerLen()-1))
+		public, want, err := RespondExchange(g, own.Public(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public[7] ^= 1
+		if got, err := own.Shared(public); err != nil || got.Equal(want) || got.Len() != 32 {
+			t.Errorf("%v, a changed ciphertext: got %v, want another secret without an error", g, err)
+		}
 	}
 }
 
@@ -215,11 +247,13 @@ func TestBrokenRandomSourcesEndInAnError(t *testing.T) {
 }
 
 func TestUnknownGroups(t *testing.T) {
-	for _, g := range []Group{0, 1, 3, 13, 25, 32, 35} {
-		if g.Known() || g.PublicLen() != 0 {
+	for _, g := range []Group{0, 1, 3, 13, 25, 32, 35, 38} {
+		if g.Known() || g.PublicLen() != 0 || g.AnswerLen() != 0 || g.KEM() {
 			t.Errorf("group %d is taken for a known one", g)
 		}
 		_, err := NewExchange(g, nil)
+		wantError(t, g.String(), err, "new key exchange", "14–24")
+		_, _, err = RespondExchange(g, nil, nil)
 		wantError(t, g.String(), err, "new key exchange", "14–24")
 	}
 }
@@ -229,8 +263,7 @@ func BenchmarkExchange(b *testing.B) {
 		b.Run(g.String(), func(b *testing.B) {
 			peer := exchange(b, g, nil).Public()
 			for b.Loop() {
-				x := exchange(b, g, nil)
-				if _, err := x.Shared(peer); err != nil {
+				if _, _, err := RespondExchange(g, peer, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// An EncrKey is one entry of AWS's encryption lists: a cipher with its key
-// length in bits (128 or 256).
+// An EncrKey is one entry of AWS's encryption lists, or CHACHA20-POLY1305: a
+// cipher with its key length in bits (128 or 256).
 type EncrKey struct {
 	Encr    Encr
 	KeyBits int
 }
 
 // encrNames are AWS's names of the encryption algorithms (vpn §2.1), lowest
-// value first.
+// value first, and then what AWS does not have.
 var encrNames = []struct {
 	name string
 	key  EncrKey
@@ -23,6 +23,7 @@ var encrNames = []struct {
 	{"AES256", EncrKey{AESCBC, 256}},
 	{"AES128-GCM-16", EncrKey{AESGCM16, 128}},
 	{"AES256-GCM-16", EncrKey{AESGCM16, 256}},
+	{"CHACHA20-POLY1305", EncrKey{ChaCha20Poly1305, 256}},
 }
 
 // integNames are AWS's names of the integrity algorithms (vpn §2.1), lowest
@@ -39,8 +40,9 @@ var integNames = []struct {
 }
 
 // ParseEncr reads one of AWS's encryption names (vpn §2.1): AES128, AES256,
-// AES128-GCM-16 or AES256-GCM-16, in exactly this spelling. The int is the key
-// length in bits.
+// AES128-GCM-16 or AES256-GCM-16, or CHACHA20-POLY1305, in exactly this
+// spelling. The int is the key length in bits. What an option may hold is for
+// its owner to check.
 func ParseEncr(aws string) (Encr, int, error) {
 	known := make([]string, len(encrNames))
 	for i, e := range encrNames {
@@ -49,7 +51,7 @@ func ParseEncr(aws string) (Encr, int, error) {
 		}
 		known[i] = e.name
 	}
-	return 0, 0, fmt.Errorf("parse encryption algorithm %q: not a name that AWS uses; use one of %s", aws, strings.Join(known, ", "))
+	return 0, 0, fmt.Errorf("parse encryption algorithm %q: not known; use one of %s", aws, strings.Join(known, ", "))
 }
 
 // ParseInteg reads one of AWS's integrity names (vpn §2.1): SHA1, SHA2-256,
@@ -66,13 +68,24 @@ func ParseInteg(aws string) (Integ, error) {
 }
 
 // ParseGroup reads a Diffie-Hellman group number. It knows more than either of
-// AWS's lists (vpn §2.1 has no 5 in phase 1 and no 31 at all): what an option
-// may hold is for its owner to check.
+// AWS's lists (vpn §2.1 has no 5 in phase 1 and no 31, 36 or 37 at all): what an
+// option may hold is for its owner to check.
 func ParseGroup(n int) (Group, error) {
 	if n > 0 && n <= 0xffff && Group(n).Known() {
 		return Group(n), nil
 	}
-	return 0, fmt.Errorf("parse DH group %d: not known; use 2, 5, 14–24 or 31", n)
+	return 0, fmt.Errorf("parse DH group %d: not known; use %s", n, knownGroups)
+}
+
+// ParseKeyExchange reads what Group.String writes, such as ML-KEM-768 or DH20,
+// in exactly this spelling.
+func ParseKeyExchange(name string) (Group, error) {
+	for g := range groups {
+		if g.String() == name {
+			return g, nil
+		}
+	}
+	return 0, fmt.Errorf("parse key exchange %q: not known; use ML-KEM-768, ML-KEM-1024, or DH and the number of a group, such as DH20", name)
 }
 
 // String is AWS's name, such as AES256-GCM-16.
@@ -85,13 +98,16 @@ func (k EncrKey) String() string {
 	return fmt.Sprintf("%v(%d bits)", k.Encr, k.KeyBits)
 }
 
-// String names the cipher without its key length: AES-CBC or AES-GCM-16.
+// String names the cipher without its key length: AES-CBC, AES-GCM-16 or
+// CHACHA20-POLY1305.
 func (e Encr) String() string {
 	switch e {
 	case AESCBC:
 		return "AES-CBC"
 	case AESGCM16:
 		return "AES-GCM-16"
+	case ChaCha20Poly1305:
+		return "CHACHA20-POLY1305"
 	}
 	return fmt.Sprintf("ENCR(%d)", uint16(e))
 }
@@ -119,17 +135,48 @@ func (p PRF) String() string {
 	return fmt.Sprintf("PRF(%d)", uint16(p))
 }
 
-// String is the group's number after DH, such as DH20.
-func (g Group) String() string { return "DH" + strconv.Itoa(int(g)) }
+// String is the group's number after DH, such as DH20, or ML-KEM-768 or
+// ML-KEM-1024.
+func (g Group) String() string {
+	switch g {
+	case MLKEM768:
+		return "ML-KEM-768"
+	case MLKEM1024:
+		return "ML-KEM-1024"
+	}
+	return "DH" + strconv.Itoa(int(g))
+}
 
-// String is such as AES256-GCM-16/PRF-SHA2-384/DH20 or
-// AES128/SHA1/PRF-SHA1/DH2.
+// List is the additional key exchanges that there are, in order.
+func (a MoreKE) List() []Group {
+	var out []Group
+	for _, g := range a {
+		if g != 0 {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// names are those of the groups in a.
+func (a MoreKE) names() []string {
+	var out []string
+	for _, g := range a.List() {
+		out = append(out, g.String())
+	}
+	return out
+}
+
+// String is such as AES256-GCM-16/PRF-SHA2-384/DH20,
+// AES128/SHA1/PRF-SHA1/DH2, or with additional key exchanges
+// AES256-GCM-16/PRF-SHA2-384/DH20/ML-KEM-768.
 func (s IKE) String() string {
 	parts := []string{s.EncrKey().String()}
 	if s.Integ != IntegNone {
 		parts = append(parts, s.Integ.String())
 	}
-	return strings.Join(append(parts, s.PRF.String(), s.Group.String()), "/")
+	parts = append(parts, s.PRF.String(), s.Group.String())
+	return strings.Join(append(parts, s.AddKE.names()...), "/")
 }
 
 // String is such as AES256-GCM-16/DH20/ESN or AES128/SHA1; without PFS no
@@ -142,6 +189,7 @@ func (s ESP) String() string {
 	if s.Group != 0 {
 		parts = append(parts, s.Group.String())
 	}
+	parts = append(parts, s.AddKE.names()...)
 	if s.ESN {
 		parts = append(parts, "ESN")
 	}

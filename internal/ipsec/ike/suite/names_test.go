@@ -6,7 +6,7 @@ import (
 )
 
 func TestEveryAWSNameParsesAndPrintsBack(t *testing.T) {
-	for _, name := range []string{"AES128", "AES256", "AES128-GCM-16", "AES256-GCM-16"} {
+	for _, name := range []string{"AES128", "AES256", "AES128-GCM-16", "AES256-GCM-16", "CHACHA20-POLY1305"} {
 		e, bits, err := ParseEncr(name)
 		if err != nil {
 			t.Fatalf("ParseEncr(%q): %v", name, err)
@@ -49,7 +49,7 @@ func TestParseRefusesOtherNamesAndSaysWhichItKnows(t *testing.T) {
 }
 
 func TestParseGroupKnowsExactlyTheImplementedOnes(t *testing.T) {
-	known := map[int]bool{2: true, 5: true, 31: true}
+	known := map[int]bool{2: true, 5: true, 31: true, 36: true, 37: true}
 	for n := 14; n <= 24; n++ {
 		known[n] = true
 	}
@@ -68,6 +68,18 @@ func TestParseGroupKnowsExactlyTheImplementedOnes(t *testing.T) {
 	}
 }
 
+func TestKeyExchangesParseAsTheyPrint(t *testing.T) {
+	for _, g := range sortedGroups() {
+		if got, err := ParseKeyExchange(g.String()); err != nil || got != g {
+			t.Errorf("ParseKeyExchange(%q) = %v, %v, want %v", g, got, err, g)
+		}
+	}
+	for _, name := range []string{"", "20", "DH1", "ml-kem-768", "ML-KEM-512"} {
+		_, err := ParseKeyExchange(name)
+		wantError(t, name, err, "parse key exchange", "ML-KEM-1024", "DH20")
+	}
+}
+
 func TestSuitesPrintByAWSNames(t *testing.T) {
 	gcm := IKE{Encr: AESGCM16, KeyBits: 256, PRF: PRFSHA384, Group: 20}
 	cbc := IKE{Encr: AESCBC, KeyBits: 128, PRF: PRFSHA1, Integ: IntegSHA1, Group: 2}
@@ -80,6 +92,9 @@ func TestSuitesPrintByAWSNames(t *testing.T) {
 		{IntegNone.String(), "NONE"},
 		{AESCBC.String(), "AES-CBC"},
 		{AESGCM16.String(), "AES-GCM-16"},
+		{ESP{Encr: AESGCM16, KeyBits: 256, Group: 20, AddKE: MoreKE{0, MLKEM768}, ESN: true}.String(), "AES256-GCM-16/DH20/ML-KEM-768/ESN"},
+		{IKE{Encr: ChaCha20Poly1305, KeyBits: 256, PRF: PRFSHA256, Group: 31, AddKE: MoreKE{MLKEM768, MLKEM1024}}.String(),
+			"CHACHA20-POLY1305/PRF-SHA2-256/DH31/ML-KEM-768/ML-KEM-1024"},
 	}
 	for _, c := range cases {
 		if c.got != c.want {

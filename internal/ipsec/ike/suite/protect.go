@@ -21,8 +21,9 @@ var ErrIntegrity = errors.New("message fails its integrity check")
 // ErrPadding says that a message is authentic but padded wrongly.
 var ErrPadding = errors.New("message has a bad pad length")
 
-// gcmTagLen is the ICV of AES-GCM-16 in octets.
-const gcmTagLen = 16
+// tagLen is the ICV of both AEADs in octets (RFC 5282 section 3, RFC 7634
+// section 2).
+const tagLen = 16
 
 // headerLen is the IKE header's length in octets (RFC 7296 section 3.1), and
 // lengthAt the place of the message length in it.
@@ -39,11 +40,11 @@ const minBody = headerLen + 4
 // IKE SA. Of the two that a side has, one only seals and one only opens. It is
 // not safe for concurrent use.
 type Protector struct {
-	block  cipher.Block
+	block  cipher.Block  // nil with an AEAD
 	aead   cipher.AEAD   // nil with CBC
-	salt   secret.Secret // GCM: first 4 octets of the nonce
-	next   uint64        // GCM: explicit IV of the next message
-	spent  bool          // GCM: the last IV has been used
+	salt   secret.Secret // AEAD: first 4 octets of the nonce
+	next   uint64        // AEAD: explicit IV of the next message
+	spent  bool          // AEAD: the last IV has been used
 	integ  Integ
 	auth   secret.Secret
 	random io.Reader // CBC: source of IVs
@@ -51,8 +52,8 @@ type Protector struct {
 }
 
 // NewProtector returns a Protector for one direction of an IKE SA: encKey is
-// SK_ei or SK_er (ending in the salt with GCM), authKey SK_ai or SK_ar (empty
-// with GCM), as DeriveIKE makes them. random is where CBC's IVs come from; nil
+// SK_ei or SK_er (ending in the salt with an AEAD), authKey SK_ai or SK_ar
+// (empty with an AEAD), as DeriveIKE makes them. random is where CBC's IVs come from; nil
 // is crypto/rand. The keys are copied, so that wiping them does not change what
 // the Protector does. The error says that a key has the wrong length or that s
 // is not valid.
@@ -72,14 +73,14 @@ func NewProtector(s IKE, encKey, authKey secret.Secret, random io.Reader) (*Prot
 	key := encKey.Reveal()
 	p := &Protector{integ: s.Integ, auth: secret.New(authKey.Reveal()), random: random}
 	var err error
-	if p.block, err = aes.NewCipher(key[:s.KeyBits/8]); err != nil {
-		return nil, fmt.Errorf("new protector: %w", err)
-	}
 	if s.Encr.AEAD() {
 		p.salt = secret.New(key[s.KeyBits/8:])
-		if p.aead, err = cipher.NewGCM(p.block); err != nil {
-			return nil, fmt.Errorf("new protector: %w", err)
-		}
+		p.aead, err = s.EncrKey().NewAEAD(key[:s.KeyBits/8])
+	} else {
+		p.block, err = aes.NewCipher(key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new protector: %w", err)
 	}
 	return p, nil
 }
@@ -97,13 +98,13 @@ func (p *Protector) Wipe() {
 // before sealing.
 func (p *Protector) SealedLen(plain int) int {
 	if p.aead != nil {
-		return AESGCM16.IVLen() + plain + 1 + gcmTagLen
+		return AESGCM16.IVLen() + plain + 1 + tagLen
 	}
 	return aes.BlockSize + plain + p.padLen(plain) + 1 + p.integ.ICVLen()
 }
 
-// padLen is the number of octets before the pad length octet: none with GCM,
-// which has no block to fill (RFC 5282 section 3), else what fills the last
+// padLen is the number of octets before the pad length octet: none with an
+// AEAD, which has no block to fill (RFC 5282 section 3, RFC 7634 section 2), else what fills the last
 // block (RFC 7296 section 3.14).
 func (p *Protector) padLen(plain int) int {
 	if p.aead != nil {
@@ -118,7 +119,7 @@ func (p *Protector) padLen(plain int) int {
 // fields in msg must be final; the message length is checked, since a wrong
 // one would be sealed in. msg and plaintext are not changed and not kept.
 //
-// With GCM the IV counts messages and all of msg is associated data (RFC 5282
+// With an AEAD the IV counts messages and all of msg is associated data (RFC 5282
 // sections 3.1 and 5); with CBC the IV is random and the ICV covers
 // everything before it (RFC 7296 section 3.14). The error says that msg is
 // inconsistent, that random failed, or that 2^64 messages have been sealed.
@@ -135,13 +136,13 @@ func (p *Protector) SealSK(msg, plaintext []byte) ([]byte, error) {
 	}
 	out := append(make([]byte, 0, total), msg...)
 	if p.aead != nil {
-		return p.sealGCM(out, plaintext)
+		return p.sealAEAD(out, plaintext)
 	}
 	return p.sealCBC(out, plaintext)
 }
 
-// sealGCM appends IV, ciphertext and tag to out.
-func (p *Protector) sealGCM(out, plaintext []byte) ([]byte, error) {
+// sealAEAD appends IV, ciphertext and tag to out.
+func (p *Protector) sealAEAD(out, plaintext []byte) ([]byte, error) {
 	if p.spent {
 		return nil, errors.New("seal IKE message: all 2^64 IVs of this key are used: rekey the IKE SA")
 	}
@@ -158,7 +159,8 @@ func (p *Protector) sealGCM(out, plaintext []byte) ([]byte, error) {
 	return p.aead.Seal(out[:body], nonce, out[body:], aad), nil
 }
 
-// nonce is GCM's nonce: the salt, then the explicit IV (RFC 5282 section 4).
+// nonce is the AEAD's nonce: the salt, then the explicit IV (RFC 5282 section
+// 4, RFC 7634 section 2).
 func (p *Protector) nonce(iv []byte) []byte {
 	return append(append(make([]byte, 0, 12), p.salt.Reveal()...), iv...)
 }
@@ -191,7 +193,7 @@ func (p *Protector) OpenSK(msg []byte, bodyOffset int) ([]byte, error) {
 	var plain []byte
 	var err error
 	if p.aead != nil {
-		plain, err = p.openGCM(msg, bodyOffset)
+		plain, err = p.openAEAD(msg, bodyOffset)
 	} else {
 		plain, err = p.openCBC(msg, bodyOffset)
 	}
@@ -205,10 +207,10 @@ func (p *Protector) OpenSK(msg []byte, bodyOffset int) ([]byte, error) {
 	return plain[:len(plain)-pad], nil
 }
 
-// openGCM returns the plaintext with its padding, at least one octet.
-func (p *Protector) openGCM(msg []byte, body int) ([]byte, error) {
+// openAEAD returns the plaintext with its padding, at least one octet.
+func (p *Protector) openAEAD(msg []byte, body int) ([]byte, error) {
 	ct := body + AESGCM16.IVLen()
-	if len(msg) < ct+1+gcmTagLen {
+	if len(msg) < ct+1+tagLen {
 		return nil, ErrIntegrity
 	}
 	plain, err := p.aead.Open(nil, p.nonce(msg[body:ct]), msg[ct:], msg[:body])

@@ -24,6 +24,7 @@ var protectSuites = []IKE{
 	{Encr: AESCBC, KeyBits: 256, PRF: PRFSHA256, Integ: IntegSHA256, Group: 14},
 	{Encr: AESCBC, KeyBits: 128, PRF: PRFSHA384, Integ: IntegSHA384, Group: 20},
 	{Encr: AESCBC, KeyBits: 256, PRF: PRFSHA512, Integ: IntegSHA512, Group: 21},
+	{Encr: ChaCha20Poly1305, KeyBits: 256, PRF: PRFSHA256, Group: 31},
 }
 
 // protector makes a Protector of s with keys that count up from 0 and from
@@ -80,6 +81,26 @@ func TestSealedMessagesKnownFromElsewhere(t *testing.T) {
 		if want := append(slices.Clone(msg), unhex(t, c.want)...); !bytes.Equal(got, want) {
 			t.Errorf("%s:\ngot  %x\nwant %x", c.name, got, want)
 		}
+	}
+}
+
+func TestChaChaMessageOfRFC7634AppendixB(t *testing.T) {
+	key := append(ramp(0x80, 1, 32), 0xa0, 0xa1, 0xa2, 0xa3)
+	s := IKE{Encr: ChaCha20Poly1305, KeyBits: 256, PRF: PRFSHA256, Group: 31}
+	p, err := NewProtector(s, secret.New(key), secret.Secret{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.next = 0x1011121314151617
+	head := unhex(t, "c0c1c2c3c4c5c6c7d0d1d2d3d4d5d6d72e202500000000090000004529000029")
+	plain := unhex(t, "0000000c000040010000000a")
+	want := unhex(t, "c0c1c2c3c4c5c6c7d0d1d2d3d4d5d6d72e202500000000090000004529000029"+"1011121314151617"+
+		"610394701f8d017f7c12924889"+"6b71bfe25236efd7cdc67066906315b2")
+	if got, err := p.SealSK(head, plain); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("sealed: got %x, %v\nwant %x", got, err, want)
+	}
+	if got, err := p.OpenSK(want, len(head)); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("opened: got %x, %v, want %x", got, err, plain)
 	}
 }
 

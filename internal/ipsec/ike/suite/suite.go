@@ -26,8 +26,9 @@ type Group uint16
 
 // Transform ids, by the IANA registry.
 const (
-	AESCBC   Encr = 12
-	AESGCM16 Encr = 20
+	AESCBC           Encr = 12
+	AESGCM16         Encr = 20
+	ChaCha20Poly1305 Encr = 28 // RFC 7634; 256 bits, of which a proposal says nothing
 
 	PRFSHA1   PRF = 2
 	PRFSHA256 PRF = 5
@@ -39,15 +40,23 @@ const (
 	IntegSHA256 Integ = 12 // HMAC-SHA2-256-128
 	IntegSHA384 Integ = 13 // HMAC-SHA2-384-192
 	IntegSHA512 Integ = 14 // HMAC-SHA2-512-256
+
+	MLKEM768  Group = 36 // FIPS 203, draft-ietf-ipsecme-ikev2-mlkem
+	MLKEM1024 Group = 37
 )
+
+// A MoreKE is the additional key exchanges of a suite (RFC 9370), ADDKE1 to
+// ADDKE7 in order; zero is none.
+type MoreKE [7]Group
 
 // An IKE is the algorithms of one IKE SA. Groups are written by number.
 type IKE struct {
 	Encr    Encr
 	KeyBits int // 128 or 256
 	PRF     PRF
-	Integ   Integ // IntegNone with AESGCM16
+	Integ   Integ // IntegNone with AESGCM16 and ChaCha20Poly1305
 	Group   Group
+	AddKE   MoreKE // after Group, each in an IKE_INTERMEDIATE; IKEv2 only
 }
 
 // An ESP is the algorithms of one CHILD SA. Group 0 means no PFS, as for the
@@ -57,12 +66,13 @@ type ESP struct {
 	KeyBits int
 	Integ   Integ
 	Group   Group
-	ESN     bool // extended sequence numbers (RFC 4303 section 2.2.1)
+	ESN     bool   // extended sequence numbers (RFC 4303 section 2.2.1)
+	AddKE   MoreKE // after Group on rekey, each in an IKE_FOLLOWUP_KE; IKEv2 only
 }
 
 // ESPKeys is the key material of one direction of a CHILD SA, in the order in
-// which KEYMAT is taken (RFC 7296 section 2.17): for AESGCM16 Encr ends in the
-// 4-octet salt (RFC 4106 section 8.1) and Integ is empty.
+// which KEYMAT is taken (RFC 7296 section 2.17): for an AEAD Encr ends in the
+// 4-octet salt (RFC 4106 section 8.1, RFC 7634 section 2) and Integ is empty.
 type ESPKeys struct {
 	Encr  secret.Secret
 	Integ secret.Secret

@@ -37,6 +37,12 @@ func TestValidateNamesFieldValueAndCure(t *testing.T) {
 		{"unknown integrity", func(s *IKE) { s.Integ = 5 }, []string{"Integ 5", "use 2"}},
 		{"unknown PRF", func(s *IKE) { s.PRF = 4 }, []string{"PRF 4", "SHA2-384"}},
 		{"unknown group", func(s *IKE) { s.Group = 1 }, []string{"Group 1", "14–24"}},
+		{"ChaCha20 with 128 bits", func(s *IKE) { s.Encr, s.Integ = ChaCha20Poly1305, IntegNone }, []string{"KeyBits 128", "use 256"}},
+		{"ChaCha20 with integrity", func(s *IKE) { s.Encr, s.KeyBits = ChaCha20Poly1305, 256 }, []string{"Integ SHA2-256", "IntegNone"}},
+		{"too large for IKE_SA_INIT", func(s *IKE) { s.Group = MLKEM1024 }, []string{"ML-KEM-1024", "AddKE"}},
+		{"unknown additional exchange", func(s *IKE) { s.AddKE[2] = 35 }, []string{"AddKE[2] 35", "36 or 37"}},
+		{"the same exchange twice", func(s *IKE) { s.AddKE = MoreKE{MLKEM768, 0, MLKEM768} }, []string{"AddKE[2] ML-KEM-768", "twice"}},
+		{"the group again", func(s *IKE) { s.AddKE[0] = 14 }, []string{"AddKE[0] DH14", "twice"}},
 		{"no group", func(s *IKE) { s.Group = 0 }, []string{"Group 0", "14–24"}},
 	}
 	for _, c := range cases {
@@ -50,6 +56,7 @@ func TestValidateESPAllowsNoPFS(t *testing.T) {
 	for _, s := range []ESP{
 		{Encr: AESGCM16, KeyBits: 128},
 		{Encr: AESCBC, KeyBits: 256, Integ: IntegSHA384, Group: 24, ESN: true},
+		{Encr: ChaCha20Poly1305, KeyBits: 256, Group: MLKEM1024, AddKE: MoreKE{31, MLKEM768}},
 	} {
 		if err := s.Validate(); err != nil {
 			t.Errorf("Validate(%v): %v", s, err)
@@ -57,6 +64,7 @@ func TestValidateESPAllowsNoPFS(t *testing.T) {
 	}
 	wantError(t, "unknown group", ESP{Encr: AESGCM16, KeyBits: 128, Group: 13}.Validate(), "ESP suite", "Group 13", "no PFS")
 	wantError(t, "no integrity", ESP{Encr: AESCBC, KeyBits: 128}.Validate(), "ESP suite", "Integ is absent")
+	wantError(t, "additional exchange without PFS", ESP{Encr: AESGCM16, KeyBits: 128, AddKE: MoreKE{MLKEM768}}.Validate(), "ESP suite", "without Group")
 	wantError(t, "zero value", ESP{}.Validate(), "Encr 0")
 }
 
@@ -68,6 +76,15 @@ func TestWeakIsSHA1AndGroups2And5And22To24(t *testing.T) {
 		}
 		if got := (IKE{Encr: AESGCM16, KeyBits: 128, PRF: PRFSHA256, Group: g}).Weak(); got != want {
 			t.Errorf("%v weak in IKE: got %v, want %v", g, got, want)
+		}
+	}
+	for _, weak := range []bool{false, true} {
+		more := MoreKE{MLKEM768}
+		if weak {
+			more[1] = 2
+		}
+		if got := (IKE{Encr: AESGCM16, KeyBits: 128, PRF: PRFSHA256, Group: 19, AddKE: more}).Weak(); got != weak {
+			t.Errorf("additional exchanges %v weak: got %v, want %v", more.List(), got, weak)
 		}
 	}
 	for _, e := range integNames {

@@ -19,6 +19,13 @@ var kinds = []struct {
 	{wire.TypeInteg, "integrity algorithm", "IntegrityAlgorithms"},
 	{wire.TypePRF, "PRF", "IntegrityAlgorithms"},
 	{wire.TypeDH, "DH group", "DHGroupNumbers"},
+	{wire.TypeAddKE1, "additional key exchange 1", "AdditionalKeyExchanges"},
+	{wire.TypeAddKE2, "additional key exchange 2", "AdditionalKeyExchanges"},
+	{wire.TypeAddKE3, "additional key exchange 3", "AdditionalKeyExchanges"},
+	{wire.TypeAddKE4, "additional key exchange 4", "AdditionalKeyExchanges"},
+	{wire.TypeAddKE5, "additional key exchange 5", "AdditionalKeyExchanges"},
+	{wire.TypeAddKE6, "additional key exchange 6", "AdditionalKeyExchanges"},
+	{wire.TypeAddKE7, "additional key exchange 7", "AdditionalKeyExchanges"},
 	{wire.TypeESN, "sequence numbers", ""},
 }
 
@@ -26,7 +33,10 @@ var kinds = []struct {
 func transformWord(t wire.Transform) string {
 	switch t.Type {
 	case wire.TypeEncr:
-		if suite.Encr(t.ID) == suite.AESCBC || suite.Encr(t.ID) == suite.AESGCM16 {
+		switch suite.Encr(t.ID) {
+		case suite.ChaCha20Poly1305:
+			return suite.ChaCha20Poly1305.String()
+		case suite.AESCBC, suite.AESGCM16:
 			return suite.EncrKey{Encr: suite.Encr(t.ID), KeyBits: int(t.KeyBits)}.String()
 		}
 		return fmt.Sprintf("ENCR%d-%d", t.ID, t.KeyBits)
@@ -35,6 +45,11 @@ func transformWord(t wire.Transform) string {
 	case wire.TypePRF:
 		return suite.PRF(t.ID).String()
 	case wire.TypeDH:
+		return suite.Group(t.ID).String()
+	case wire.TypeAddKE1, wire.TypeAddKE2, wire.TypeAddKE3, wire.TypeAddKE4, wire.TypeAddKE5, wire.TypeAddKE6, wire.TypeAddKE7:
+		if t.ID == 0 {
+			return "NONE"
+		}
 		return suite.Group(t.ID).String()
 	case wire.TypeESN:
 		if t.ID == esnYes {

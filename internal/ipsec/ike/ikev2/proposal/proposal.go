@@ -35,6 +35,7 @@ type bundle struct {
 	encr   []suite.EncrKey
 	hashes []hash
 	groups []suite.Group
+	more   suite.MoreKE
 	esn    bool
 	count  int
 }
@@ -44,6 +45,7 @@ type piece struct {
 	encr  suite.EncrKey
 	hash  hash
 	group suite.Group
+	more  suite.MoreKE
 	esn   bool
 }
 
@@ -56,7 +58,9 @@ func addNew[T comparable](list []T, v T) []T {
 }
 
 // How finely pack divides: AEAD ciphers are always apart from others, and so
-// are suites with ESN.
+// are suites with ESN, and those with additional key exchanges: a peer that
+// has never heard of them refuses the whole proposal that names one, so others
+// must do without (RFC 9370 section 2.2.1).
 const (
 	coarse    = iota
 	perHash   // a bundle for each hash
@@ -65,7 +69,7 @@ const (
 
 // fits reports whether p goes into b when dividing that finely.
 func (b *bundle) fits(p piece, fineness int) bool {
-	return b.esn == p.esn && b.encr[0].Encr == p.encr.Encr &&
+	return b.esn == p.esn && b.more == p.more && b.encr[0].Encr == p.encr.Encr &&
 		(fineness < perHash || b.hashes[0] == p.hash) &&
 		(fineness < perCipher || b.encr[0] == p.encr)
 }
@@ -79,7 +83,7 @@ func pack(list []piece) []*bundle {
 			at := slices.IndexFunc(out, func(b *bundle) bool { return b.fits(p, fineness) })
 			if at < 0 {
 				at = len(out)
-				out = append(out, &bundle{esn: p.esn})
+				out = append(out, &bundle{esn: p.esn, more: p.more})
 			}
 			b := out[at]
 			b.encr, b.hashes, b.groups = addNew(b.encr, p.encr), addNew(b.hashes, p.hash), addNew(b.groups, p.group)
@@ -96,7 +100,7 @@ func pack(list []piece) []*bundle {
 func IKE(list []suite.IKE, spi []byte) []wire.Proposal {
 	var pieces []piece
 	for _, s := range list {
-		pieces = addNew(pieces, piece{encr: s.EncrKey(), hash: hash{s.PRF, s.Integ}, group: s.Group})
+		pieces = addNew(pieces, piece{encr: s.EncrKey(), hash: hash{s.PRF, s.Integ}, group: s.Group, more: s.AddKE})
 	}
 	var out []wire.Proposal
 	for i, b := range pack(pieces) {
@@ -105,6 +109,7 @@ func IKE(list []suite.IKE, spi []byte) []wire.Proposal {
 		p.Transforms = append(p.Transforms, b.prfTransforms()...)
 		p.Transforms = append(p.Transforms, b.integTransforms()...)
 		p.Transforms = append(p.Transforms, b.groupTransforms()...)
+		p.Transforms = append(p.Transforms, b.moreTransforms()...)
 		out = append(out, p)
 	}
 	return out
@@ -117,7 +122,7 @@ func ESP(list []suite.ESP, spi uint32, pfs bool) []wire.Proposal {
 	for _, s := range list {
 		p := piece{encr: s.EncrKey(), hash: hash{integ: s.Integ}, esn: s.ESN}
 		if pfs {
-			p.group = s.Group
+			p.group, p.more = s.Group, s.AddKE
 		}
 		pieces = addNew(pieces, p)
 	}
@@ -127,6 +132,7 @@ func ESP(list []suite.ESP, spi uint32, pfs bool) []wire.Proposal {
 		p.Transforms = append(p.Transforms, b.encrTransforms()...)
 		p.Transforms = append(p.Transforms, b.integTransforms()...)
 		p.Transforms = append(p.Transforms, b.groupTransforms()...)
+		p.Transforms = append(p.Transforms, b.moreTransforms()...)
 		if b.esn {
 			p.Transforms = append(p.Transforms, wire.Transform{Type: wire.TypeESN, ID: esnYes})
 		}
@@ -148,7 +154,7 @@ func unique[T comparable](list []T) []T {
 func (b *bundle) encrTransforms() []wire.Transform {
 	var out []wire.Transform
 	for _, e := range b.encr {
-		out = append(out, wire.Transform{Type: wire.TypeEncr, ID: uint16(e.Encr), KeyBits: uint16(e.KeyBits)})
+		out = append(out, wire.Transform{Type: wire.TypeEncr, ID: uint16(e.Encr), KeyBits: uint16(e.Attribute())})
 	}
 	return out
 }
@@ -184,6 +190,41 @@ func (b *bundle) groupTransforms() []wire.Transform {
 	return out
 }
 
+func (b *bundle) moreTransforms() []wire.Transform {
+	var out []wire.Transform
+	for i, g := range b.more {
+		if g != 0 {
+			out = append(out, wire.Transform{Type: wire.TypeAddKE1 + wire.TransformType(i), ID: uint16(g)})
+		}
+	}
+	return out
+}
+
+// offersMore reports whether p has exactly the additional key exchanges in
+// more.
+func offersMore(p wire.Proposal, more suite.MoreKE) bool {
+	for i, g := range more {
+		if !offers(p, wire.TypeAddKE1+wire.TransformType(i), uint16(g), 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// none is what an answer to p says about the additional key exchanges that p
+// would also do without: a type that p has must be in the answer (RFC 7296
+// section 3.3.6).
+func none(p wire.Proposal, more suite.MoreKE) []wire.Transform {
+	var out []wire.Transform
+	for i, g := range more {
+		t := wire.TypeAddKE1 + wire.TransformType(i)
+		if g == 0 && slices.ContainsFunc(p.Transforms, func(x wire.Transform) bool { return x.Type == t }) {
+			out = append(out, wire.Transform{Type: t})
+		}
+	}
+	return out
+}
+
 // offers reports whether p has transform id of type t. What is absent counts
 // as id 0, NONE, which is how absence is written out (section 3.3.3).
 func offers(p wire.Proposal, t wire.TransformType, id uint16, keyBits int) bool {
@@ -205,7 +246,7 @@ func offers(p wire.Proposal, t wire.TransformType, id uint16, keyBits int) bool 
 // 3.3.6).
 func known(p wire.Proposal) bool {
 	return !slices.ContainsFunc(p.Transforms, func(t wire.Transform) bool {
-		return t.Type < wire.TypeEncr || t.Type > wire.TypeESN
+		return t.Type < wire.TypeEncr || t.Type > wire.TypeAddKE7
 	})
 }
 
@@ -215,8 +256,9 @@ func ChooseIKE(ours []suite.IKE, offered []wire.Proposal) (suite.IKE, wire.Propo
 	for _, s := range ours {
 		for _, p := range offered {
 			if p.Protocol == wire.ProtoIKE && known(p) &&
-				offers(p, wire.TypeEncr, uint16(s.Encr), s.KeyBits) && offers(p, wire.TypePRF, uint16(s.PRF), 0) &&
-				offers(p, wire.TypeInteg, uint16(s.Integ), 0) && offers(p, wire.TypeDH, uint16(s.Group), 0) {
+				offers(p, wire.TypeEncr, uint16(s.Encr), s.EncrKey().Attribute()) && offers(p, wire.TypePRF, uint16(s.PRF), 0) &&
+				offers(p, wire.TypeInteg, uint16(s.Integ), 0) && offers(p, wire.TypeDH, uint16(s.Group), 0) &&
+				offersMore(p, s.AddKE) {
 				return s, p, true
 			}
 		}
@@ -252,12 +294,12 @@ func usableSPI(spi []byte) bool { return len(spi) == 4 && binary.BigEndian.Uint3
 func ChooseESP(ours []suite.ESP, offered []wire.Proposal, pfs bool) (suite.ESP, wire.Proposal, bool) {
 	for _, s := range ours {
 		if !pfs {
-			s.Group = 0
+			s.Group, s.AddKE = 0, suite.MoreKE{}
 		}
 		for _, p := range offered {
 			if p.Protocol != wire.ProtoESP || !usableSPI(p.SPI) || !known(p) ||
-				!offers(p, wire.TypeEncr, uint16(s.Encr), s.KeyBits) || !offers(p, wire.TypeInteg, uint16(s.Integ), 0) ||
-				(pfs && !offers(p, wire.TypeDH, uint16(s.Group), 0)) {
+				!offers(p, wire.TypeEncr, uint16(s.Encr), s.EncrKey().Attribute()) || !offers(p, wire.TypeInteg, uint16(s.Integ), 0) ||
+				(pfs && (!offers(p, wire.TypeDH, uint16(s.Group), 0) || !offersMore(p, s.AddKE))) {
 				continue
 			}
 			if s.ESN && offers(p, wire.TypeESN, esnYes, 0) {
@@ -292,6 +334,7 @@ func Single(sa *wire.SA) bool {
 func AnswerIKE(s suite.IKE, p wire.Proposal, spi []byte) *wire.SA {
 	out := IKE([]suite.IKE{s}, spi)
 	out[0].Number = p.Number
+	out[0].Transforms = append(out[0].Transforms, none(p, s.AddKE)...)
 	return &wire.SA{Proposals: out}
 }
 
@@ -302,6 +345,9 @@ func AnswerESP(s suite.ESP, p wire.Proposal, spi uint32) *wire.SA {
 	out[0].Transforms = slices.DeleteFunc(out[0].Transforms, func(t wire.Transform) bool {
 		return t.Type == wire.TypeESN && (t.ID == esnYes) != s.ESN
 	})
+	if s.Group != 0 {
+		out[0].Transforms = append(out[0].Transforms, none(p, s.AddKE)...)
+	}
 	return &wire.SA{Proposals: out}
 }
 

@@ -43,6 +43,52 @@ func TestProposalsSayTheSameAsTheSuites(t *testing.T) {
 	}
 }
 
+func TestPeersWithoutAdditionalKeyExchangesGetAProposalWithout(t *testing.T) {
+	plain := suite.IKE{Encr: suite.AESGCM16, KeyBits: 256, PRF: suite.PRFSHA384, Group: 20}
+	with := plain
+	with.AddKE = suite.MoreKE{suite.MLKEM768, 0, suite.MLKEM1024}
+	offered := IKE([]suite.IKE{with, plain}, nil)
+	if len(offered) != 2 || len(offered[0].Transforms) != len(offered[1].Transforms)+2 {
+		t.Fatalf("got %+v, want one proposal with two additional key exchanges, and one without", offered)
+	}
+	for _, tt := range []struct {
+		ours []suite.IKE
+		want suite.IKE
+	}{{[]suite.IKE{with, plain}, with}, {[]suite.IKE{plain, with}, plain}, {[]suite.IKE{plain}, plain}} {
+		if got, _, ok := ChooseIKE(tt.ours, offered); !ok || got != tt.want {
+			t.Errorf("of %v: got %v, %v, want %v", tt.ours, got, ok, tt.want)
+		}
+	}
+	// A peer may leave the choice open, and is told NONE then (RFC 9370 section 2.2.1).
+	offered[0].Transforms = append(offered[0].Transforms, wire.Transform{Type: wire.TypeAddKE1}, wire.Transform{Type: wire.TypeAddKE3})
+	chosen, p, ok := ChooseIKE([]suite.IKE{plain}, offered[:1])
+	if !ok || chosen != plain {
+		t.Fatalf("with NONE among them: got %v, %v, want %v", chosen, ok, plain)
+	}
+	answer := AnswerIKE(chosen, p, nil)
+	if got := words(answer.Proposals, wire.TypeAddKE1); !Single(answer) || len(got) != 1 || got[0] != "NONE" {
+		t.Errorf("got %v as additional key exchange 1 of the answer, want NONE", got)
+	}
+	if got, ok := AcceptIKE([]suite.IKE{plain}, answer.Proposals[0]); !ok || got != plain {
+		t.Errorf("the answer read back: got %v, %v, want %v", got, ok, plain)
+	}
+}
+
+func TestChaChaIsNamedWithoutAKeyLength(t *testing.T) {
+	ours := []suite.ESP{{Encr: suite.ChaCha20Poly1305, KeyBits: 256, Group: 31}}
+	offered := ESP(ours, 7, true)
+	if got := offered[0].Transforms[0]; got.ID != 28 || got.KeyBits != 0 {
+		t.Errorf("got %+v, want transform 28 without a key length (RFC 7634 section 4)", got)
+	}
+	if _, _, ok := ChooseESP(ours, offered, true); !ok {
+		t.Error("our own offer is not chosen")
+	}
+	offered[0].Transforms[0].KeyBits = 256
+	if _, _, ok := ChooseESP(ours, offered, true); ok {
+		t.Error("a key length was accepted")
+	}
+}
+
 func TestStrangeTransformsAreNotChosen(t *testing.T) {
 	s := []suite.IKE{{Encr: suite.AESGCM16, KeyBits: 128, PRF: suite.PRFSHA256, Group: 31}}
 	offered := IKE(s, nil)
@@ -51,7 +97,7 @@ func TestStrangeTransformsAreNotChosen(t *testing.T) {
 		t.Error("a transform with an unknown attribute was chosen")
 	}
 	offered = IKE(s, nil)
-	offered[0].Transforms = append(offered[0].Transforms, wire.Transform{Type: 6, ID: 1})
+	offered[0].Transforms = append(offered[0].Transforms, wire.Transform{Type: 13, ID: 1})
 	if _, _, ok := ChooseIKE(s, offered); ok {
 		t.Error("a proposal with an unknown transform type was chosen")
 	}

@@ -17,6 +17,14 @@ const (
 	TypeInteg TransformType = 3
 	TypeDH    TransformType = 4
 	TypeESN   TransformType = 5
+
+	TypeAddKE1 TransformType = 6 // RFC 9370 section 3
+	TypeAddKE2 TransformType = 7
+	TypeAddKE3 TransformType = 8
+	TypeAddKE4 TransformType = 9
+	TypeAddKE5 TransformType = 10
+	TypeAddKE6 TransformType = 11
+	TypeAddKE7 TransformType = 12
 )
 
 // maxProposals bounds an SA payload. A full AWS list is 8 proposals of 16
