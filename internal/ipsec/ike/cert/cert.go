@@ -1,9 +1,12 @@
-// Package cert is certificates as IKE uses them: our own with its key, and
-// which of the peer's are accepted.
+// Package cert is certificates as IKE uses them: our own with its key, whose
+// of the peer's are accepted, and the signatures that prove them in both
+// versions.
 //
-// It reads no file, no clock and no network: PEM text, time and what was
-// fetched are arguments. The machines of ikev1 and ikev2 call it, package
-// gateway makes its values.
+// It reads no file, no clock and no network: PEM text, time, revocation lists
+// and OCSP responses are arguments. It decides about a chain and a signature,
+// never about a peer: that the identity is the wanted one is the caller's to
+// check. The machines of ikev1 and ikev2 call it, packages policy and gateway
+// make its values.
 package cert
 
 import (
@@ -22,6 +25,7 @@ import (
 type Credential struct {
 	chain []*x509.Certificate // leaf first
 	key   crypto.Signer
+	pss   bool
 }
 
 // NewCredential reads PEM: the leaf, then intermediates, and the leaf's
@@ -43,8 +47,20 @@ func NewCredential(chainPEM, keyPEM []byte) (*Credential, error) {
 	if !ok {
 		return nil, errors.New("private key: it cannot sign")
 	}
+	if _, err := keyKind(key.Public()); err != nil {
+		return nil, fmt.Errorf("private key: %w", err)
+	}
 	c.key = key
 	return c, nil
+}
+
+// WithPSS is c with RSA signatures in IKEv2 by RSASSA-PSS rather than PKCS #1
+// v1.5, towards peers that announce RFC 7427. It changes nothing for other
+// keys, nor in IKEv1.
+func (c *Credential) WithPSS() *Credential {
+	d := *c
+	d.pss = true
+	return &d
 }
 
 // Identity is the subject's distinguished name, ID_DER_ASN1_DN.
@@ -52,15 +68,35 @@ func (c *Credential) Identity() ike.Identity {
 	return ike.Identity{Type: ike.IDDN, Data: string(c.chain[0].RawSubject)}
 }
 
+// Owns reports whether id is the subject or one of the alternative names of
+// our certificate, so that a peer can believe us. The error says what names
+// there are.
+func (c *Credential) Owns(id ike.Identity) error { return owns(c.chain[0], id) }
+
+// Chain is our certificates in DER, leaf first, as CERT payloads carry them:
+// the leaf and the intermediates, without a root, which the peer has or does
+// not believe (RFC 7296 section 3.6). The peer's CERTREQ need not be looked
+// at: there is one chain, and a peer that does not know its root refuses it.
+func (c *Credential) Chain() [][]byte {
+	var out [][]byte
+	for i, one := range c.chain {
+		if i > 0 && selfIssued(one) {
+			break
+		}
+		out = append(out, one.Raw)
+	}
+	return out
+}
+
 // String is the subject; the key never prints.
-func (c *Credential) String() string { return c.chain[0].Subject.String() }
+func (c *Credential) String() string { return c.Identity().String() }
 
 // Equal reports whether both are the same certificates, for configurations.
 func (c *Credential) Equal(d *Credential) bool {
 	if c == nil || d == nil {
 		return c == d
 	}
-	if len(c.chain) != len(d.chain) {
+	if len(c.chain) != len(d.chain) || c.pss != d.pss {
 		return false
 	}
 	for i := range c.chain {
@@ -71,7 +107,11 @@ func (c *Credential) Equal(d *Credential) bool {
 	return true
 }
 
-// A Trust is whose certificates are accepted.
-type Trust struct {
-	roots *x509.CertPool
-}
+// selfIssued reports whether c names itself as its issuer, as roots do.
+func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
+
+// subject is the name of c for messages.
+func subject(c *x509.Certificate) string { return dn(c.RawSubject) }
+
+// dn is a distinguished name in DER for messages.
+func dn(der []byte) string { return ike.Identity{Type: ike.IDDN, Data: string(der)}.String() }
