@@ -1,0 +1,193 @@
+package proposal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"seikan/internal/ipsec/ike/ikev1/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// A Method is an IKEv1 authentication method (RFC 2409 appendix A, RFC 4754
+// section 4). It is part of the proposal: both ends prove themselves alike.
+type Method uint16
+
+// The methods that we speak.
+const (
+	PSK      Method = 1
+	RSA      Method = 3
+	ECDSA256 Method = 9
+	ECDSA384 Method = 10
+	ECDSA521 Method = 11
+)
+
+// methodNames say what a method needs at both ends.
+var methodNames = map[Method]string{
+	PSK: "pre-shared key", 2: "DSS signatures", RSA: "RSA signatures", 4: "RSA encryption", 5: "revised RSA encryption",
+	ECDSA256: "ECDSA P-256 signatures", ECDSA384: "ECDSA P-384 signatures", ECDSA521: "ECDSA P-521 signatures",
+	65001: "XAUTH with a pre-shared key", 65005: "XAUTH with RSA signatures", 64221: "hybrid authentication",
+}
+
+// String is what the method proves identity with.
+func (m Method) String() string {
+	if name, ok := methodNames[m]; ok {
+		return name
+	}
+	return fmt.Sprintf("authentication method %d", uint16(m))
+}
+
+// Attributes of phase 1 (RFC 2409 appendix A).
+const (
+	attr1Encr     = 1
+	attr1Hash     = 2
+	attr1Method   = 3
+	attr1Group    = 4
+	attr1LifeType = 11
+	attr1Life     = 12
+	attr1KeyBits  = 14
+)
+
+// transformKeyIKE is the only transform id of ISAKMP (RFC 2407 section 4.4.2),
+// and phase1AES its encryption algorithm AES-CBC (RFC 3602 section 5.3).
+const (
+	transformKeyIKE = 1
+	phase1AES       = 7
+)
+
+// lastGroup is the last group that IKEv1 has a number for among ours; 31 is of
+// IKEv2 only (RFC 8031).
+const lastGroup suite.Group = 24
+
+// errNoPhase1 is for lists that IKEv1 can say nothing of.
+var errNoPhase1 = errors.New("no suite that IKEv1 knows: its phase 1 has no AES-GCM and no DH group 31, and its PRF is that of the integrity algorithm; add AES128 or AES256 to Phase1EncryptionAlgorithms")
+
+// ErrNotOffered is for an answer that is none of what we offered.
+var ErrNotOffered = errors.New("the peer chose what was not offered")
+
+// Usable is what of list IKEv1 can negotiate: AES-GCM does not exist in its
+// phase 1, nor does group 31, and the PRF is always that of the integrity
+// algorithm.
+func Usable(list []suite.IKE) []suite.IKE {
+	var out []suite.IKE
+	for _, s := range list {
+		if s.Encr == suite.AESCBC && s.Integ != suite.IntegNone && s.PRF == s.Integ.PRF() && s.Group <= lastGroup {
+			out = addNew(out, s)
+		}
+	}
+	return out
+}
+
+// A Phase1 is what main mode has agreed upon.
+type Phase1 struct {
+	Suite  suite.IKE
+	Answer *wire.SA // the responder's SA payload
+	// Life is the lifetime that the peer asks for, or zero. It is for
+	// information: each end keeps its own (RFC 2407 section 4.5.4 allows that
+	// for a shorter one of ours).
+	Life time.Duration
+}
+
+// OfferIKE offers list to be authenticated by method, with the lifetime life.
+// It fails when Usable(list) is empty.
+func OfferIKE(list []suite.IKE, method Method, life time.Duration) (*wire.SA, error) {
+	usable := Usable(list)
+	if len(usable) == 0 {
+		return nil, errNoPhase1
+	}
+	p := wire.Proposal{Number: 1, Protocol: wire.ProtoISAKMP}
+	for i, s := range usable {
+		t := wire.Transform{Number: uint8(i + 1), ID: transformKeyIKE, Attributes: []wire.Attribute{
+			wire.Basic(attr1Encr, phase1AES), wire.Basic(attr1KeyBits, uint16(s.KeyBits)),
+			wire.Basic(attr1Hash, hashOf(s.Integ)), wire.Basic(attr1Group, uint16(s.Group)), wire.Basic(attr1Method, uint16(method)),
+		}}
+		t.Attributes = append(t.Attributes, lifetime(attr1LifeType, attr1Life, life)...)
+		p.Transforms = append(p.Transforms, t)
+	}
+	return &wire.SA{Proposals: []wire.Proposal{p}}, nil
+}
+
+// hashOf is the hash algorithm number of an integrity algorithm.
+func hashOf(i suite.Integ) uint16 {
+	for _, h := range hashes {
+		if h.integ == i {
+			return h.phase1
+		}
+	}
+	return 0
+}
+
+// terms1 is what a transform of phase 1 says, by IKEv1's numbers; 0 is not
+// said. Strange means that it says something else, too, or something twice, so
+// that it must not be chosen.
+type terms1 struct {
+	encr, keyBits, hash, group, method uint64
+	life                               life
+	strange                            bool
+}
+
+func readPhase1(t wire.Transform) terms1 {
+	x := terms1{strange: t.ID != transformKeyIKE}
+	once := func(field *uint64, n uint64) bool {
+		fresh := *field == 0 && n != 0
+		*field = n
+		return fresh
+	}
+	for _, a := range t.Attributes {
+		n, ok := a.Number()
+		switch a.Type {
+		case attr1Encr:
+			ok = ok && once(&x.encr, n)
+		case attr1KeyBits:
+			ok = ok && once(&x.keyBits, n)
+		case attr1Hash:
+			ok = ok && once(&x.hash, n)
+		case attr1Group:
+			ok = ok && once(&x.group, n)
+		case attr1Method:
+			ok = ok && once(&x.method, n)
+		case attr1LifeType:
+			ok = ok && x.life.typed(n)
+		case attr1Life:
+			ok = ok && x.life.lasts(n)
+		default:
+			ok = false
+		}
+		x.strange = x.strange || !ok
+	}
+	return x
+}
+
+// says reports whether x is s by method.
+func (x terms1) says(s suite.IKE, method Method) bool {
+	return !x.strange && x.encr == phase1AES && x.keyBits == uint64(s.KeyBits) && x.hash == uint64(hashOf(s.Integ)) &&
+		x.group == uint64(s.Group) && x.method == uint64(method)
+}
+
+// ChooseIKE takes the first suite of ours that the peer offers too, to be
+// authenticated by method (vpn §2.2). ExplainIKE says why there is none.
+func ChooseIKE(ours []suite.IKE, method Method, offered *wire.SA) (Phase1, bool) {
+	for _, s := range Usable(ours) {
+		for _, p := range offered.Proposals {
+			if p.Protocol != wire.ProtoISAKMP || !alone(p, offered.Proposals) {
+				continue
+			}
+			for _, t := range p.Transforms {
+				if x := readPhase1(t); x.says(s, method) {
+					return Phase1{Suite: s, Answer: answer(p, t, p.SPI), Life: x.life.duration()}, true
+				}
+			}
+		}
+	}
+	return Phase1{}, false
+}
+
+// AcceptIKE is what the peer chose out of ours. The error is ErrNotOffered.
+func AcceptIKE(ours []suite.IKE, method Method, chosen *wire.SA) (Phase1, error) {
+	if _, _, ok := single(chosen); ok {
+		if p, ok := ChooseIKE(ours, method, chosen); ok {
+			return p, nil
+		}
+	}
+	return Phase1{}, fmt.Errorf("phase 1: %w: %s", ErrNotOffered, WordsIKE(chosen))
+}

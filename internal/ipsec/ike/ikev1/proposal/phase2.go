@@ -1,0 +1,238 @@
+package proposal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"seikan/internal/ipsec/ike/ikev1/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// Attributes of phase 2 (RFC 2407 section 4.5; the key length RFC 3602 section
+// 5.3, extended sequence numbers RFC 4304 section 4).
+const (
+	attr2LifeType = 1
+	attr2Life     = 2
+	attr2Group    = 3
+	attr2Mode     = 4
+	attr2Integ    = 5
+	attr2KeyBits  = 6
+	attr2ESN      = 11
+)
+
+// Encapsulation modes. Mode 61443 is what drafts before RFC 3947 used, and
+// some peers still do.
+const (
+	modeTunnel         = 1
+	modeTunnelUDP      = 3 // RFC 3947 section 5.1
+	modeTunnelUDPDraft = 61443
+)
+
+// esnUsed is the value of attr2ESN.
+const esnUsed = 1
+
+// errNoPhase2 is for lists that say nothing with the group asked for.
+var errNoPhase2 = errors.New("no ESP suite with this DH group")
+
+// ESPOffer is what the ends of one quick mode want, beside their suites.
+type ESPOffer struct {
+	SPI   uint32      // where the offerer wants to receive
+	Group suite.Group // of its KE payload, 0 without PFS: all transforms name the same
+	Encap bool        // a NAT was found, so that ESP goes in UDP
+	Life  time.Duration
+}
+
+// A Phase2 is what quick mode has agreed upon.
+type Phase2 struct {
+	Suite suite.ESP
+	SPI   uint32        // where the peer wants to receive
+	Life  time.Duration // that the peer asks for, or zero; see Phase1.Life
+
+	proposal  wire.Proposal
+	transform wire.Transform
+}
+
+// GroupsESP are the groups in list that IKEv1 knows, in order; 0 among them
+// means without PFS. A quick mode is for one of them, since its KE payload is
+// part of the offer (RFC 2409 section 5.5).
+func GroupsESP(list []suite.ESP) []suite.Group {
+	var out []suite.Group
+	for _, s := range list {
+		if s.Group <= lastGroup {
+			out = addNew(out, s.Group)
+		}
+	}
+	return out
+}
+
+// OfferESP offers those suites of list that have the group o.Group. With ESN
+// both kinds of sequence numbers are offered, extended ones first. It fails
+// when there is no such suite.
+func OfferESP(list []suite.ESP, o ESPOffer) (*wire.SA, error) {
+	var variants []suite.ESP
+	for _, s := range list {
+		if s.Group != o.Group || s.Group > lastGroup {
+			continue
+		}
+		variants = addNew(variants, s)
+		s.ESN = false
+		variants = addNew(variants, s)
+	}
+	if len(variants) == 0 {
+		return nil, fmt.Errorf("%w: %v", errNoPhase2, o.Group)
+	}
+	p := wire.Proposal{Number: 1, Protocol: wire.ProtoESP, SPI: spiOctets(o.SPI)}
+	for i, s := range variants {
+		t := wire.Transform{Number: uint8(i + 1), ID: uint8(s.Encr), Attributes: []wire.Attribute{wire.Basic(attr2KeyBits, uint16(s.KeyBits))}}
+		if s.Integ != suite.IntegNone {
+			t.Attributes = append(t.Attributes, wire.Basic(attr2Integ, authOf(s.Integ)))
+		}
+		if s.Group != 0 {
+			t.Attributes = append(t.Attributes, wire.Basic(attr2Group, uint16(s.Group)))
+		}
+		mode := uint16(modeTunnel)
+		if o.Encap {
+			mode = modeTunnelUDP
+		}
+		t.Attributes = append(t.Attributes, wire.Basic(attr2Mode, mode))
+		if s.ESN {
+			t.Attributes = append(t.Attributes, wire.Basic(attr2ESN, esnUsed))
+		}
+		t.Attributes = append(t.Attributes, lifetime(attr2LifeType, attr2Life, o.Life)...)
+		p.Transforms = append(p.Transforms, t)
+	}
+	return &wire.SA{Proposals: []wire.Proposal{p}}, nil
+}
+
+func spiOctets(spi uint32) []byte { return binary.BigEndian.AppendUint32(nil, spi) }
+
+// usableSPI reports whether the peer can be sent ESP under spi. Zero is none
+// (RFC 4303 section 2.1), and in UDP would look like IKE (RFC 3948 section
+// 2.2).
+func usableSPI(spi []byte) bool { return len(spi) == 4 && binary.BigEndian.Uint32(spi) != 0 }
+
+// authOf is the authentication algorithm number of an integrity algorithm, 0
+// for IntegNone.
+func authOf(i suite.Integ) uint16 {
+	for _, h := range hashes {
+		if h.integ == i {
+			return h.phase2
+		}
+	}
+	return 0
+}
+
+// terms2 is terms1 for phase 2.
+type terms2 struct {
+	encr                              uint8
+	keyBits, integ, group, mode, isEN uint64
+	life                              life
+	strange                           bool
+}
+
+func readPhase2(t wire.Transform) terms2 {
+	x := terms2{encr: t.ID}
+	once := func(field *uint64, n uint64) bool {
+		fresh := *field == 0 && n != 0
+		*field = n
+		return fresh
+	}
+	for _, a := range t.Attributes {
+		n, ok := a.Number()
+		switch a.Type {
+		case attr2KeyBits:
+			ok = ok && once(&x.keyBits, n)
+		case attr2Integ:
+			ok = ok && once(&x.integ, n)
+		case attr2Group:
+			ok = ok && once(&x.group, n)
+		case attr2Mode:
+			ok = ok && once(&x.mode, n)
+		case attr2ESN:
+			ok = ok && once(&x.isEN, n) && n == esnUsed
+		case attr2LifeType:
+			ok = ok && x.life.typed(n)
+		case attr2Life:
+			ok = ok && x.life.lasts(n)
+		default:
+			ok = false
+		}
+		x.strange = x.strange || !ok
+	}
+	return x
+}
+
+// inTunnel reports whether x is for tunnel mode, in UDP or not. RFC 2407
+// section 4.5 leaves to us what a missing mode means: whichever is right.
+func (x terms2) inTunnel(encap bool) bool {
+	switch x.mode {
+	case 0:
+		return true
+	case modeTunnel:
+		return !encap
+	case modeTunnelUDP, modeTunnelUDPDraft:
+		return encap
+	}
+	return false
+}
+
+// says reports whether x is s, ESN aside.
+func (x terms2) says(s suite.ESP, encap bool) bool {
+	return !x.strange && uint64(x.encr) == uint64(s.Encr) && x.keyBits == uint64(s.KeyBits) && x.integ == uint64(authOf(s.Integ)) &&
+		x.group == uint64(s.Group) && x.inTunnel(encap)
+}
+
+// ChooseESP takes the first suite of ours that the peer offers too (vpn §2.2),
+// in UDP if encap. A suite of ours with ESN also matches an offer without.
+// ExplainESP says why there is none.
+func ChooseESP(ours []suite.ESP, encap bool, offered *wire.SA) (Phase2, bool) {
+	for _, s := range ours {
+		if s.Group > lastGroup {
+			continue
+		}
+		kinds := []bool{false}
+		if s.ESN {
+			kinds = []bool{true, false}
+		}
+		for _, s.ESN = range kinds {
+			if chosen, ok := findESP(s, encap, offered.Proposals); ok {
+				return chosen, true
+			}
+		}
+	}
+	return Phase2{}, false
+}
+
+// findESP is the first transform that says s, ESN included.
+func findESP(s suite.ESP, encap bool, offered []wire.Proposal) (Phase2, bool) {
+	for _, p := range offered {
+		if p.Protocol != wire.ProtoESP || !usableSPI(p.SPI) || !alone(p, offered) {
+			continue
+		}
+		for _, t := range p.Transforms {
+			if x := readPhase2(t); x.says(s, encap) && (x.isEN == esnUsed) == s.ESN {
+				return Phase2{Suite: s, SPI: binary.BigEndian.Uint32(p.SPI), Life: x.life.duration(), proposal: p, transform: t}, true
+			}
+		}
+	}
+	return Phase2{}, false
+}
+
+// Answer is the responder's SA payload: what was chosen, as it was offered,
+// under the responder's own SPI.
+func (p Phase2) Answer(spi uint32) *wire.SA {
+	return answer(p.proposal, p.transform, spiOctets(spi))
+}
+
+// AcceptESP is what the peer chose out of those of ours that have the group
+// that we offered. The error is ErrNotOffered.
+func AcceptESP(ours []suite.ESP, o ESPOffer, chosen *wire.SA) (Phase2, error) {
+	if _, _, ok := single(chosen); ok {
+		if p, ok := ChooseESP(ours, o.Encap, chosen); ok && p.Suite.Group == o.Group {
+			return p, nil
+		}
+	}
+	return Phase2{}, fmt.Errorf("phase 2: %w: %s", ErrNotOffered, WordsESP(chosen))
+}

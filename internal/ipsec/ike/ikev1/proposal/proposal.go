@@ -1,0 +1,106 @@
+package proposal
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"seikan/internal/ipsec/ike/ikev1/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// addNew adds v to list unless it is there.
+func addNew[T comparable](list []T, v T) []T {
+	if slices.Contains(list, v) {
+		return list
+	}
+	return append(list, v)
+}
+
+// lifetime is how a lifetime is written: in seconds, as four octets, which
+// every peer reads, where two would end after 18 hours.
+func lifetime(typeAttr, durationAttr uint16, d time.Duration) []wire.Attribute {
+	seconds := uint32(min(max(d/time.Second, 1), 1<<32-1))
+	return []wire.Attribute{
+		wire.Basic(typeAttr, lifeSeconds),
+		{Type: durationAttr, Value: binary.BigEndian.AppendUint32(nil, seconds)},
+	}
+}
+
+// A life is what a transform says about lifetimes. Attributes come in pairs, a
+// type and then a duration of it (RFC 2407 section 4.5).
+type life struct {
+	unit    uint64
+	seconds uint64 // the first one of that unit; 0 without
+}
+
+// typed takes a life type and reports whether it makes sense.
+func (l *life) typed(unit uint64) bool {
+	l.unit = unit
+	return unit == lifeSeconds || unit == lifeKilobytes
+}
+
+// lasts takes a duration and reports whether it makes sense. One without a
+// type is in seconds, which is the default of neither RFC and what all mean.
+func (l *life) lasts(n uint64) bool {
+	if l.unit != lifeKilobytes && l.seconds == 0 {
+		l.seconds = n
+	}
+	return n > 0
+}
+
+// duration is the lifetime in seconds; zero when nothing was said. What does
+// not fit is cut at 136 years.
+func (l *life) duration() time.Duration {
+	return time.Duration(min(l.seconds, 1<<32-1)) * time.Second
+}
+
+// Units of lifetimes (RFC 2409 appendix A, RFC 2407 section 4.5).
+const (
+	lifeSeconds   = 1
+	lifeKilobytes = 2
+)
+
+// single is the one transform of an answer; false when there are several
+// (RFC 2408 section 4.2: the responder chooses one of one proposal).
+func single(sa *wire.SA) (wire.Proposal, wire.Transform, bool) {
+	if len(sa.Proposals) != 1 || len(sa.Proposals[0].Transforms) != 1 {
+		return wire.Proposal{}, wire.Transform{}, false
+	}
+	return sa.Proposals[0], sa.Proposals[0].Transforms[0], true
+}
+
+// answer is p cut down to t, under spi. The attributes are those of the offer,
+// octet by octet: "The responder MUST NOT modify attributes" of it.
+// https://www.rfc-editor.org/rfc/rfc2409#section-5
+func answer(p wire.Proposal, t wire.Transform, spi []byte) *wire.SA {
+	return &wire.SA{Proposals: []wire.Proposal{{
+		Number: p.Number, Protocol: p.Protocol, SPI: spi, Transforms: []wire.Transform{t},
+	}}}
+}
+
+// alone reports whether p may be chosen by itself: proposals of the same
+// number mean all of them together, such as AH and ESP (RFC 2408 section
+// 4.2).
+func alone(p wire.Proposal, all []wire.Proposal) bool {
+	n := 0
+	for _, other := range all {
+		if other.Number == p.Number {
+			n++
+		}
+	}
+	return n == 1
+}
+
+// hashes are the hash algorithms that IKEv1 and a suite name differently: in
+// phase 1 one value is PRF and integrity (IANA "Hash Algorithm"), in phase 2
+// it is the Authentication Algorithm.
+var hashes = []struct {
+	phase1, phase2 uint16
+	integ          suite.Integ
+}{
+	{2, 2, suite.IntegSHA1},
+	{4, 5, suite.IntegSHA256},
+	{5, 6, suite.IntegSHA384},
+	{6, 7, suite.IntegSHA512},
+}
