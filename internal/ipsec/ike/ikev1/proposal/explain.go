@@ -157,12 +157,12 @@ func WordsESP(sa *wire.SA) string { return join(phrases(sa, wire.ProtoESP, phras
 // ExplainIKE says why nothing of what the peer offers for phase 1 is ours,
 // which option to change, and what of ours IKEv1 cannot say.
 func ExplainIKE(ours []suite.IKE, method Method, offered *wire.SA) string {
-	usable, rest := Usable(ours), ""
+	usable, rest := UsableIKE(ours), ""
 	if n := len(ours) - len(usable); n > 0 && slices.ContainsFunc(ours, func(s suite.IKE) bool { return s.Encr.AEAD() }) {
 		rest = " (IKEv1 has no AES-GCM in phase 1, so that ours counts in IKEv2 only)"
 	}
 	if len(usable) == 0 {
-		return fmt.Sprintf("peer offers IKEv1 phase 1 %s; we allow nothing in IKEv1: %v", WordsIKE(offered), errNoPhase1)
+		return fmt.Sprintf("peer offers IKEv1 phase 1 %s; we allow nothing in IKEv1: %v", WordsIKE(offered), ErrNothing)
 	}
 	sa, err := OfferIKE(usable, method, time.Hour)
 	if err != nil {

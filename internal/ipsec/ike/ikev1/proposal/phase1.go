@@ -55,23 +55,23 @@ const (
 	phase1AES       = 7
 )
 
-// lastGroup is the last group that IKEv1 has a number for among ours; 31 is of
-// IKEv2 only (RFC 8031).
+// lastGroup is the last of our groups that IKEv1 has a number for: 31 and
+// ML-KEM are of IKEv2 only (RFC 8031, RFC 9370).
 const lastGroup suite.Group = 24
 
-// errNoPhase1 is for lists that IKEv1 can say nothing of.
-var errNoPhase1 = errors.New("no suite that IKEv1 knows: its phase 1 has no AES-GCM and no DH group 31, and its PRF is that of the integrity algorithm; add AES128 or AES256 to Phase1EncryptionAlgorithms")
+// ErrNothing is for lists of which IKEv1 can say nothing.
+var ErrNothing = errors.New("no suite that IKEv1 knows: its phase 1 has no AES-GCM, no ChaCha20-Poly1305, no DH group above 24 and one key exchange only; add AES128 or AES256 to Phase1EncryptionAlgorithms")
 
 // ErrNotOffered is for an answer that is none of what we offered.
 var ErrNotOffered = errors.New("the peer chose what was not offered")
 
-// Usable is what of list IKEv1 can negotiate: AES-GCM does not exist in its
-// phase 1, nor does group 31, and the PRF is always that of the integrity
-// algorithm.
-func Usable(list []suite.IKE) []suite.IKE {
+// UsableIKE is what of list IKEv1 can negotiate: AEAD ciphers do not exist in
+// its phase 1, nor do newer groups and additional key exchanges, and the PRF is
+// always that of the integrity algorithm.
+func UsableIKE(list []suite.IKE) []suite.IKE {
 	var out []suite.IKE
 	for _, s := range list {
-		if s.Encr == suite.AESCBC && s.Integ != suite.IntegNone && s.PRF == s.Integ.PRF() && s.Group <= lastGroup {
+		if s.Encr == suite.AESCBC && s.Integ != suite.IntegNone && s.PRF == s.Integ.PRF() && s.Group <= lastGroup && s.AddKE == (suite.MoreKE{}) {
 			out = addNew(out, s)
 		}
 	}
@@ -89,11 +89,11 @@ type Phase1 struct {
 }
 
 // OfferIKE offers list to be authenticated by method, with the lifetime life.
-// It fails when Usable(list) is empty.
+// It fails when UsableIKE(list) is empty.
 func OfferIKE(list []suite.IKE, method Method, life time.Duration) (*wire.SA, error) {
-	usable := Usable(list)
+	usable := UsableIKE(list)
 	if len(usable) == 0 {
-		return nil, errNoPhase1
+		return nil, ErrNothing
 	}
 	p := wire.Proposal{Number: 1, Protocol: wire.ProtoISAKMP}
 	for i, s := range usable {
@@ -167,7 +167,7 @@ func (x terms1) says(s suite.IKE, method Method) bool {
 // ChooseIKE takes the first suite of ours that the peer offers too, to be
 // authenticated by method (vpn §2.2). ExplainIKE says why there is none.
 func ChooseIKE(ours []suite.IKE, method Method, offered *wire.SA) (Phase1, bool) {
-	for _, s := range Usable(ours) {
+	for _, s := range UsableIKE(ours) {
 		for _, p := range offered.Proposals {
 			if p.Protocol != wire.ProtoISAKMP || !alone(p, offered.Proposals) {
 				continue

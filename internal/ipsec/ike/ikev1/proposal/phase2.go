@@ -34,7 +34,7 @@ const (
 const esnUsed = 1
 
 // errNoPhase2 is for lists that say nothing with the group asked for.
-var errNoPhase2 = errors.New("no ESP suite with this DH group")
+var errNoPhase2 = errors.New("no ESP suite that IKEv1 knows with this DH group")
 
 // ESPOffer is what the ends of one quick mode want, beside their suites.
 type ESPOffer struct {
@@ -54,15 +54,25 @@ type Phase2 struct {
 	transform wire.Transform
 }
 
-// GroupsESP are the groups in list that IKEv1 knows, in order; 0 among them
-// means without PFS. A quick mode is for one of them, since its KE payload is
-// part of the offer (RFC 2409 section 5.5).
+// UsableESP is what of list IKEv1 can negotiate: AES only, no group above 24,
+// no additional key exchanges.
+func UsableESP(list []suite.ESP) []suite.ESP {
+	var out []suite.ESP
+	for _, s := range list {
+		if (s.Encr == suite.AESCBC || s.Encr == suite.AESGCM16) && s.Group <= lastGroup && s.AddKE == (suite.MoreKE{}) {
+			out = addNew(out, s)
+		}
+	}
+	return out
+}
+
+// GroupsESP are the groups in UsableESP(list), in order; 0 among them means
+// without PFS. A quick mode is for one of them, since its KE payload is part
+// of the offer (RFC 2409 section 5.5).
 func GroupsESP(list []suite.ESP) []suite.Group {
 	var out []suite.Group
-	for _, s := range list {
-		if s.Group <= lastGroup {
-			out = addNew(out, s.Group)
-		}
+	for _, s := range UsableESP(list) {
+		out = addNew(out, s.Group)
 	}
 	return out
 }
@@ -72,8 +82,8 @@ func GroupsESP(list []suite.ESP) []suite.Group {
 // when there is no such suite.
 func OfferESP(list []suite.ESP, o ESPOffer) (*wire.SA, error) {
 	var variants []suite.ESP
-	for _, s := range list {
-		if s.Group != o.Group || s.Group > lastGroup {
+	for _, s := range UsableESP(list) {
+		if s.Group != o.Group {
 			continue
 		}
 		variants = addNew(variants, s)
@@ -188,10 +198,7 @@ func (x terms2) says(s suite.ESP, encap bool) bool {
 // in UDP if encap. A suite of ours with ESN also matches an offer without.
 // ExplainESP says why there is none.
 func ChooseESP(ours []suite.ESP, encap bool, offered *wire.SA) (Phase2, bool) {
-	for _, s := range ours {
-		if s.Group > lastGroup {
-			continue
-		}
+	for _, s := range UsableESP(ours) {
 		kinds := []bool{false}
 		if s.ESN {
 			kinds = []bool{true, false}

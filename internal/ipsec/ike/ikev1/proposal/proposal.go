@@ -71,8 +71,7 @@ func single(sa *wire.SA) (wire.Proposal, wire.Transform, bool) {
 }
 
 // answer is p cut down to t, under spi. The attributes are those of the offer,
-// octet by octet: "The responder MUST NOT modify attributes" of it.
-// https://www.rfc-editor.org/rfc/rfc2409#section-5
+// octet by octet: a responder must not modify them (RFC 2409 section 5).
 func answer(p wire.Proposal, t wire.Transform, spi []byte) *wire.SA {
 	return &wire.SA{Proposals: []wire.Proposal{{
 		Number: p.Number, Protocol: p.Protocol, SPI: spi, Transforms: []wire.Transform{t},

@@ -31,8 +31,8 @@ func parseChain(first Kind, b []byte) (Chain, error) {
 		if err != nil {
 			return Chain{}, fmt.Errorf("payload %d of type %d: %w", len(c.Payloads)+1, kind, err)
 		}
-		// "Verify the RESERVED field contains the value zero."
-		// https://www.rfc-editor.org/rfc/rfc2408#section-5.3
+		// RFC 2408 section 5.3 wants that verified; and it finds most of what a
+		// wrong key decrypts to.
 		if b[at+1] != 0 {
 			return Chain{}, fmt.Errorf("payload %d of type %d: reserved octet is not 0: %w", len(c.Payloads)+1, kind, ErrMalformed)
 		}
