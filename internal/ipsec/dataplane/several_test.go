@@ -10,9 +10,16 @@ import (
 // addTunnel gives e another tunnel.
 func addTunnel(t *testing.T, e *end, id string) *end {
 	t.Helper()
+	return addTunnelWith(t, e, TunnelConfig{ID: id})
+}
+
+// addTunnelWith gives e another tunnel with the given configuration.
+func addTunnelWith(t *testing.T, e *end, cfg TunnelConfig) *end {
+	t.Helper()
 	second := &end{out: e.out, dev: tuntest.New(4096), engine: e.engine}
+	cfg.Dev, cfg.Outside = second.dev, e.out
 	var err error
-	if second.tunnel, err = e.engine.AddTunnel(TunnelConfig{ID: id, Dev: second.dev, Outside: e.out}); err != nil {
+	if second.tunnel, err = e.engine.AddTunnel(cfg); err != nil {
 		t.Fatal(err)
 	}
 	return second

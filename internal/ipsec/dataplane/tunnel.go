@@ -42,6 +42,20 @@ type TunnelConfig struct {
 	// closed it: somebody deleted the link. It must not block, nor call
 	// RemoveTunnel, which is what the owner does next. It may be nil.
 	Gone func(error)
+	// Ledgers is where the SAs count, so that they can be resumed after a
+	// crash. Nil: in plain memory, and none is resumed.
+	Ledgers Ledgers
+}
+
+// Ledgers keeps the sequence numbers of a tunnel's SAs where they outlive the
+// process.
+type Ledgers interface {
+	// Open gives the pair with these SPIs its ledger. With resumed it must
+	// exist, or an error says so; without, it begins with zeros, and is nil
+	// when there is no room for one more.
+	Open(spiIn, spiOut uint32, resumed bool) (*esp.Ledger, error)
+	// Close says that the pair is in use no more.
+	Close(spiIn, spiOut uint32)
 }
 
 // A Tunnel is one pair of IPsec SAs, and its successors, over one TUN. All
@@ -69,6 +83,9 @@ type Tunnel struct {
 type pair struct {
 	inbound bool          // in the SPI table
 	seal    *esp.Outbound // nil until it is used
+	spiOut  uint32
+	resumed bool
+	ledger  *esp.Ledger // may be nil
 }
 
 // An outboundSA is all that the sending goroutine must know. It is never
@@ -138,7 +155,14 @@ func (t *Tunnel) InstallInbound(sa *ike.ChildSA) error {
 	if (*t.outside.spis.Load())[sa.SPIIn] != nil {
 		return fmt.Errorf("install inbound SA %08x: the SPI is in use", sa.SPIIn)
 	}
-	t.pairLocked(sa.SPIIn).inbound = true
+	p, err := t.pairLocked(sa)
+	if err != nil {
+		return fmt.Errorf("install inbound SA %08x: %w", sa.SPIIn, err)
+	}
+	p.inbound = true
+	if p.ledger != nil {
+		in.CountIn(p.ledger)
+	}
 	t.outside.changeLocked(func(spis map[uint32]*inboundSA) {
 		spis[sa.SPIIn] = &inboundSA{
 			tunnel:    t,
@@ -175,9 +199,15 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	if t.removed || e.ended {
 		return fmt.Errorf("use outbound SA %08x: tunnel %q: %w", sa.SPIOut, t.id, ErrEnded)
 	}
-	p := t.pairLocked(sa.SPIIn)
+	p, err := t.pairLocked(sa)
+	if err != nil {
+		return fmt.Errorf("use outbound SA %08x: %w", sa.SPIOut, err)
+	}
 	if p.seal == nil {
 		p.seal = fresh
+		if p.ledger != nil {
+			fresh.CountIn(p.ledger, p.resumed)
+		}
 	}
 	if p.seal.SPI() != sa.SPIOut {
 		return fmt.Errorf("use outbound SA %08x: inbound SPI %08x belongs to outbound SPI %08x", sa.SPIOut, sa.SPIIn, p.seal.SPI())
@@ -191,15 +221,28 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	return nil
 }
 
-// pairLocked is the pair with inbound SPI spi, made if need be. The caller
+// errNoLedger says that an SA cannot be resumed.
+var errNoLedger = errors.New("it was in use before, and no ledger says which sequence numbers")
+
+// pairLocked is the pair of sa, made with its ledger if need be. The caller
 // holds engine.mu.
-func (t *Tunnel) pairLocked(spi uint32) *pair {
-	p := t.pairs[spi]
-	if p == nil {
-		p = &pair{}
-		t.pairs[spi] = p
+func (t *Tunnel) pairLocked(sa *ike.ChildSA) (*pair, error) {
+	if p := t.pairs[sa.SPIIn]; p != nil {
+		return p, nil
 	}
-	return p
+	p := &pair{spiOut: sa.SPIOut, resumed: sa.Resumed}
+	if t.cfg.Ledgers != nil {
+		l, err := t.cfg.Ledgers.Open(sa.SPIIn, sa.SPIOut, sa.Resumed)
+		if err != nil {
+			return nil, err
+		}
+		p.ledger = l
+	}
+	if sa.Resumed && p.ledger == nil {
+		return nil, errNoLedger
+	}
+	t.pairs[sa.SPIIn] = p
+	return p, nil
 }
 
 // Remove forgets the SA whose inbound SPI is spiIn, both directions. When it
@@ -213,6 +256,9 @@ func (t *Tunnel) Remove(spiIn uint32) {
 	}
 	p := t.pairs[spiIn]
 	delete(t.pairs, spiIn)
+	if p != nil && p.ledger != nil {
+		t.cfg.Ledgers.Close(spiIn, p.spiOut)
+	}
 	if p == nil || !p.inbound {
 		return
 	}

@@ -26,6 +26,7 @@ type Inbound struct {
 	window window
 	dec    ivSetter // AES-CBC
 	fails  failures
+	ledger *Ledger // where the window's top is noted too; may be nil
 }
 
 // Failures counts the packets that Open refused, by cause.
@@ -114,7 +115,9 @@ func (in *Inbound) Open(dst, pkt []byte) ([]byte, error) {
 		in.fails.auth.Add(1)
 		return nil, ErrAuth
 	}
-	in.window.accept(seq)
+	if in.window.accept(seq) && in.ledger != nil {
+		in.ledger.Taken.Store(seq)
+	}
 	return in.strip(plain)
 }
 

@@ -19,12 +19,14 @@ const ivReserve = 64 * aes.BlockSize
 type Outbound struct {
 	*transform
 	spi  uint32
-	last atomic.Uint64 // the sequence number used last
-	max  uint64        // the last one that may be used
+	last *atomic.Uint64 // the sequence number used last
+	max  uint64         // the last one that may be used
 
 	enc  ivSetter // AES-CBC
 	ivs  []byte   // unused randomness, a tail of pool
 	pool [ivReserve]byte
+
+	ledger *Ledger // kept alive while last is in it; may be nil
 }
 
 // An ivSetter is a BlockMode that can be given the next IV, as those of
@@ -41,7 +43,7 @@ func NewOutbound(sa *ike.ChildSA) (*Outbound, error) {
 	if err != nil {
 		return nil, fmt.Errorf("outbound SA %08x: %w", sa.SPIOut, err)
 	}
-	o := &Outbound{transform: t, spi: sa.SPIOut, max: 1<<32 - 1}
+	o := &Outbound{transform: t, spi: sa.SPIOut, last: new(atomic.Uint64), max: 1<<32 - 1}
 	if t.esn {
 		o.max = 1<<64 - 1
 	}

@@ -62,10 +62,11 @@ func (w *window) fresh(seq uint64) bool {
 	return w.seen[seq/64%uint64(len(w.seen))]&(1<<(seq%64)) == 0
 }
 
-// accept marks seq, whose packet is authentic, and moves the window if need be.
-func (w *window) accept(seq uint64) {
+// accept marks seq, whose packet is authentic, and reports whether the window
+// moved to it.
+func (w *window) accept(seq uint64) (moved bool) {
 	words := uint64(len(w.seen))
-	if seq > w.top {
+	if moved = seq > w.top; moved {
 		from, to := w.top/64, seq/64
 		if to-from > words {
 			from = to - words
@@ -76,4 +77,15 @@ func (w *window) accept(seq uint64) {
 		w.top = seq
 	}
 	w.seen[seq/64%words] |= 1 << (seq % 64)
+	return moved
+}
+
+// begin makes the window one that has seen every number up to top.
+func (w *window) begin(top uint64) {
+	w.top = top
+	for i := range w.seen {
+		w.seen[i] = math.MaxUint64
+	}
+	// Of the word that top is in, what lies right of it is still to come.
+	w.seen[top/64%uint64(len(w.seen))] = math.MaxUint64 >> (63 - top%64)
 }

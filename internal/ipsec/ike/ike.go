@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/secret"
 )
 
 // A Machine is one IKE endpoint towards one peer: it holds the current IKE SA
@@ -27,6 +28,16 @@ type Machine interface {
 	Deadline() time.Time
 	// State describes the machine for status output.
 	State() Snapshot
+}
+
+// An Exporter is a Machine whose state can be kept, so that a new process goes
+// on where this one was killed.
+type Exporter interface {
+	// Export is the state now, keys included, in an encoding of the machine's
+	// own. ok is false when there is nothing to go on with, or something under
+	// way that cannot be kept. It is the same for as long as nothing changed
+	// that the peer could know.
+	Export() (state secret.Secret, ok bool)
 }
 
 // An Event is something that happened to a machine.
@@ -51,6 +62,10 @@ type (
 	// RekeyIKE and RekeyChild ask for a rekey now.
 	RekeyIKE   struct{}
 	RekeyChild struct{}
+	// Resume is the first event of a machine that was restored from what
+	// another one exported: it puts its SAs to use again and looks whether the
+	// peer still knows them.
+	Resume struct{}
 	// Close deletes the IKE SA at the peer and ends.
 	Close struct{}
 )
@@ -61,6 +76,7 @@ func (Initiate) isEvent()   {}
 func (PeerAlive) isEvent()  {}
 func (RekeyIKE) isEvent()   {}
 func (RekeyChild) isEvent() {}
+func (Resume) isEvent()     {}
 func (Close) isEvent()      {}
 
 // Outputs collects what a Step wants done, in order within each list. The
@@ -123,6 +139,10 @@ type ChildSA struct {
 	Local, Remote netip.AddrPort // with Encap ports are those of UDP; without they are ignored
 	Created       time.Time
 	Initiator     bool // we initiated the exchange that made it
+	// Resumed says that the SA was in use before the process began: what it
+	// has counted is in the data plane's ledger, and without it the SA must
+	// not be used.
+	Resumed bool
 }
 
 // A Selector is one traffic selector (RFC 7296 section 3.13.1), IPv4 or IPv6,
