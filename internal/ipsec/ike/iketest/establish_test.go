@@ -22,12 +22,14 @@ var (
 	addrB = netip.MustParseAddrPort("203.0.113.10:500")
 )
 
-// config is that of end i with the given seed of its randomness.
+// config is that of end i with the given seed of its randomness, without
+// extensions: a conversation that is about one asks for it.
 func config(i int, seed byte) policy.Config {
 	c := policy.Config{
 		Initiator: i == 0, Local: addrA, Remote: addrB, Auth: policy.Auth{PSK: secret.FromString("correct.horse_battery")},
-		IKE: []suite.IKE{{Encr: suite.AESGCM16, KeyBits: 256, PRF: suite.PRFSHA384, Group: 20}},
-		ESP: []suite.ESP{{Encr: suite.AESGCM16, KeyBits: 256, Group: 20}},
+		IKE:        []suite.IKE{{Encr: suite.AESGCM16, KeyBits: 256, PRF: suite.PRFSHA384, Group: 20}},
+		ESP:        []suite.ESP{{Encr: suite.AESGCM16, KeyBits: 256, Group: 20}},
+		Extensions: policy.Extensions{FragmentSize: -1, NoMOBIKE: true},
 	}
 	if i == 1 {
 		c.Local, c.Remote = addrB, addrA

@@ -3,6 +3,8 @@ package iketest
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,17 +76,36 @@ func checkUp(t interface{ Errorf(string, ...any) }, n *Net) {
 	}
 }
 
-func TestLossOfAnyOneMessageIsMadeGood(t *testing.T) {
-	whole := pair(t, nil)
+func TestLossOfAnyOneMessageIsMadeGood(t *testing.T) { loseEach(t, 20, nil) }
+
+func TestLossOfAnyOneFragmentIsMadeGood(t *testing.T) { loseEach(t, 40, long) }
+
+// long makes both ends send long messages in small fragments.
+func long(a, b *policy.Config) {
+	for _, c := range []*policy.Config{a, b} {
+		c.Extensions.FragmentSize = 576
+		c.LocalID = ike.Identity{Type: ike.IDKeyID, Data: strings.Repeat("long ", 200)}
+		for i := range 24 {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 16)
+			c.LocalTS, c.RemoteTS = append(c.LocalTS, ike.FromPrefix(p)), append(c.RemoteTS, ike.FromPrefix(p))
+		}
+	}
+}
+
+// loseEach plays the story, which has at least the given number of datagrams,
+// once for each of them without it.
+func loseEach(t *testing.T, least int, change func(a, b *policy.Config)) {
+	t.Helper()
+	whole := pair(t, change)
 	tell(whole, func(int) bool { return false })
 	checkUp(t, whole)
 	total := len(whole.Sent)
-	if total < 20 {
-		t.Fatalf("got a story of %d datagrams, want at least 20", total)
+	if total < least {
+		t.Fatalf("got a story of %d datagrams, want at least %d", total, least)
 	}
 	for k := range total {
 		t.Run(fmt.Sprintf("datagram %d", k), func(t *testing.T) {
-			n := pair(t, nil)
+			n := pair(t, change)
 			tell(n, func(nth int) bool { return nth == k })
 			checkUp(t, n)
 			for _, e := range n.Ends {
@@ -110,6 +131,9 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 			a.Tuning.Rand = rand.NewChaCha8([32]byte{0, seed})
 			b.Tuning.Rand = rand.NewChaCha8([32]byte{1, seed})
 			a.Restart = true
+			if rapid.Bool().Draw(rt, "long") {
+				long(a, b)
+			}
 			// Both ends may start, and lifetimes may end amid it all.
 			b.Initiator = rapid.Bool().Draw(rt, "both")
 			b.Restart = b.Initiator

@@ -127,6 +127,8 @@ func set(c *setup, end int, field, value string) error {
 		c.LocalTS, err = prefixes(value)
 	case "peerts":
 		c.RemoteTS, err = prefixes(value)
+	case "fragment":
+		c.Extensions.FragmentSize, err = strconv.Atoi(value)
 	case "flag":
 		return setFlag(c, value)
 	default:

@@ -112,10 +112,10 @@ func (m *Machine) authRefused(list []wire.Payload) string {
 // denounce tells the peer, once, that it did not authenticate itself.
 func (m *Machine) denounce(t *turn, s *sa) {
 	list := []wire.Payload{&wire.Notify{Type: wire.AuthenticationFailed}}
-	data, err := wire.Seal(s.header(wire.Informational, s.window.next, false), list, s.seal)
+	data, err := m.seal(s, s.header(wire.Informational, s.window.next, false), list)
 	t.bug(err)
 	if err == nil {
-		m.transmit(t, s, data)
+		m.transmit(t, s, data...)
 	}
 }
 

@@ -33,6 +33,9 @@ func (m *Machine) Describe(data []byte) string {
 	if h.Flags&ike.FlagResponse != 0 {
 		kind = "response"
 	}
+	if f, ok := msg.FindSKF(); ok {
+		return fmt.Sprintf("%s %s %d, fragment %d of %d", wire.ExchangeName(h.Exchange), kind, h.MessageID, f.Number, f.Total)
+	}
 	var parts []string
 	for _, p := range list {
 		parts = append(parts, payloadWord(p))

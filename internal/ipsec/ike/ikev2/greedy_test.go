@@ -45,7 +45,7 @@ func (d *duo) exchange(t *testing.T) {
 	t.Helper()
 	var in []byte
 	last := d.a.sas[len(d.a.sas)-1]
-	data := last.window.out.data
+	data := last.window.out.data[0]
 	for range 4 {
 		var out ike.Outputs
 		if err := d.b.Step(d.Now, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: data}, &out); err != nil {

@@ -86,10 +86,11 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 		&wire.KE{Group: uint16(g), Public: k.x.Public()},
 		&wire.Nonce{Data: k.ni})
 	list = append(list, natPayloads(s.spiI, 0, s.path, m.cfg.ForceEncap)...)
+	list = append(list, m.fragmentNotify()...)
 	msg := wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
 	k.request = msg.Append(nil)
 	s.window.next = 0
-	m.launch(t, s, k.request, nil)
+	m.launch(t, s, [][]byte{k.request}, nil)
 }
 
 // receiveInit takes an IKE_SA_INIT response. Nothing in it is authentic yet,
@@ -195,7 +196,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	}
 	shared.Wipe()
 	s.window.out = nil
-	s.state = keyed
+	s.state, s.ext.fragments.on = keyed, m.fragmentsAgreed(msg.Payloads)
 	// Where the answer came from tells whether there is a NAT, but whoever
 	// rewrites ports must not choose where we go on. Nor does ESP move: this
 	// proves nothing yet, and another SA may be up.

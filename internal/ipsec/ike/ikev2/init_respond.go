@@ -174,6 +174,9 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	if s.path.supported {
 		list = append(list, natPayloads(s.spiI, s.spiR, s.path, m.cfg.ForceEncap)...)
 	}
+	if s.ext.fragments.on = m.fragmentsAgreed(msg.Payloads); s.ext.fragments.on {
+		list = append(list, m.fragmentNotify()...)
+	}
 	answer := wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list}
 	s.shake.answer = answer.Append(nil)
 	s.window.expect = 1

@@ -73,8 +73,10 @@ type turn struct {
 
 func (t *turn) act(a ike.Action) { t.out.Actions = append(t.out.Actions, a) }
 
-func (t *turn) send(local, remote netip.AddrPort, data []byte) {
-	t.out.Datagrams = append(t.out.Datagrams, ike.Datagram{Local: local, Remote: remote, Data: data})
+func (t *turn) send(local, remote netip.AddrPort, data ...[]byte) {
+	for _, one := range data {
+		t.out.Datagrams = append(t.out.Datagrams, ike.Datagram{Local: local, Remote: remote, Data: one})
+	}
 }
 
 // bug keeps the first error that is not the peer's.
@@ -151,7 +153,7 @@ func (m *Machine) Deadline() time.Time {
 	}
 	at := earliest(m.start.at, m.start.childAt, m.keepaliveAt(), m.probeAt())
 	for _, s := range m.sas {
-		at = earliest(at, s.window.deadline(), s.until)
+		at = earliest(at, s.window.deadline(), s.ext.fragments.deadline(), s.until)
 		if s.state == up {
 			at = earliest(at, s.soft, s.hard)
 		}
@@ -166,6 +168,7 @@ func (m *Machine) Deadline() time.Time {
 func (m *Machine) expire(t *turn) {
 	for _, s := range slices.Clone(m.sas) {
 		m.retransmit(t, s)
+		s.ext.fragments.expire(t.now)
 		m.expireSA(t, s)
 	}
 	for _, c := range slices.Clone(m.children) {
@@ -186,7 +189,7 @@ func (m *Machine) pump(t *turn) {
 			if !ok {
 				continue
 			}
-			data, err := wire.Seal(s.header(k.exchange(), s.window.next, false), list, s.seal)
+			data, err := m.seal(s, s.header(k.exchange(), s.window.next, false), list)
 			if err != nil {
 				t.bug(err)
 				return
@@ -202,10 +205,10 @@ func (m *Machine) pump(t *turn) {
 func (m *Machine) close(t *turn) {
 	if s := m.current; s != nil && s.window.out == nil {
 		list := []wire.Payload{&wire.Delete{Protocol: wire.ProtoIKE}}
-		data, err := wire.Seal(s.header(wire.Informational, s.window.next, false), list, s.seal)
+		data, err := m.seal(s, s.header(wire.Informational, s.window.next, false), list)
 		t.bug(err)
 		if err == nil {
-			m.transmit(t, s, data)
+			m.transmit(t, s, data...)
 		}
 	}
 	for _, c := range slices.Clone(m.children) {
@@ -245,7 +248,7 @@ func (m *Machine) State() ike.Snapshot {
 	snap.Local, snap.Remote = s.path.local, s.path.remote
 	snap.SPIi, snap.SPIr = s.spiI, s.spiR
 	snap.NATLocal, snap.NATRemote = s.path.natLocal, s.path.natRemote
-	snap.Suite, snap.Established = s.suite, s.established
+	snap.Suite, snap.Established, snap.Extensions = s.suite, s.established, s.ext.names()
 	if s == m.current {
 		snap.Initiator, snap.RemoteID = s.initiator, clip(s.peer.String())
 	}

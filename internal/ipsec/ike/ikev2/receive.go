@@ -105,6 +105,10 @@ func (m *Machine) receiveSealed(t *turn, d ike.Datagram, h ike.Header) {
 	if err != nil {
 		return
 	}
+	if f, ok := msg.FindSKF(); ok {
+		m.receiveFragment(t, s, d, msg, f)
+		return
+	}
 	list, authentic, err := wire.Open(msg, s.open)
 	if !authentic {
 		return
@@ -168,18 +172,27 @@ func (m *Machine) broken(t *turn, s *sa, reason string) {
 	}
 }
 
+// answers reports whether a request of the given exchange may be answered on s
+// as it is: nothing before AUTH, nor after the end.
+func (s *sa) answers(exchange uint8) bool {
+	if s.state == keyed {
+		return !s.initiator && exchange == wire.IKEAuth
+	}
+	return s.state != gone
+}
+
 func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 	switch s.window.admit(r.h.MessageID) {
 	case ignore:
 		return
 	case repeat:
 		m.counts.retransmits++
-		t.send(r.from.Local, r.from.Remote, s.window.cached)
+		t.send(r.from.Local, r.from.Remote, s.window.cached...)
 		return
 	case fresh:
 	}
-	if s.state == gone || (s.state == keyed && (s.initiator || r.h.Exchange != wire.IKEAuth)) {
-		return // nothing may be asked before AUTH, nor after the end
+	if !s.answers(r.h.Exchange) {
+		return
 	}
 	m.fresh(t, s, r.from)
 	if r.err != nil {
@@ -213,7 +226,7 @@ func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 
 // reply answers request r on s.
 func (m *Machine) reply(t *turn, s *sa, r received, list ...wire.Payload) {
-	data, err := wire.Seal(s.header(r.h.Exchange, r.h.MessageID, true), list, s.seal)
+	data, err := m.seal(s, s.header(r.h.Exchange, r.h.MessageID, true), list)
 	if err != nil {
 		t.bug(err)
 		return
@@ -222,7 +235,7 @@ func (m *Machine) reply(t *turn, s *sa, r received, list ...wire.Payload) {
 	// "[...] MUST respond to the address and port from which the request was
 	// received", from the address and port at which it was.
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.11
-	t.send(r.from.Local, r.from.Remote, data)
+	t.send(r.from.Local, r.from.Remote, data...)
 	s.path.sent = t.now
 }
 

@@ -112,6 +112,7 @@ func (m *Machine) succeed(t *turn, s, next *sa, in suite.KeyInput) bool {
 	}
 	in.Shared.Wipe()
 	next.state, next.rekeyed, next.peer, next.path, next.established = up, true, s.peer, s.path, t.now
+	next.ext = s.ext.inherited()
 	m.lifetimes(t, next)
 	m.sas = append(m.sas, next)
 	m.counts.rekeys++

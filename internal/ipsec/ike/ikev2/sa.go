@@ -24,6 +24,7 @@ type sa struct {
 	keys        suite.IKEKeys
 	seal, open  *suite.Protector
 	path        path
+	ext         extensions
 	window      window
 	tasks       []task // exchanges to begin, in order
 	busy        busyness

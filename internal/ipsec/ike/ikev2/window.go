@@ -5,16 +5,17 @@ import "time"
 // A window is the message ids of one IKE SA, one request at a time in each
 // direction (RFC 7296 sections 2.1 to 2.3).
 type window struct {
-	next   uint32  // id of our next request
-	out    *flight // our request that is not answered yet
-	expect uint32  // id of the peer's next request
-	cached []byte  // our response to request expect-1
+	next   uint32   // id of our next request
+	out    *flight  // our request that is not answered yet
+	expect uint32   // id of the peer's next request
+	cached [][]byte // our response to request expect-1, in fragments if it is long
 }
 
-// A flight is a request on its way. data never changes.
+// A flight is a request on its way, in fragments if it is long. data never
+// changes.
 type flight struct {
 	id     uint32
-	data   []byte
+	data   [][]byte
 	task   task // what to do with the response; nil for IKE_SA_INIT
 	pause  time.Duration
 	again  time.Time // when to send once more
@@ -48,7 +49,7 @@ func (w *window) admit(id uint32) verdict {
 }
 
 // answered remembers the response to the request just admitted.
-func (w *window) answered(data []byte) {
+func (w *window) answered(data [][]byte) {
 	w.cached = data
 	w.expect++
 }
@@ -73,7 +74,7 @@ func (w *window) deadline() time.Time {
 }
 
 // launch sends data as our next request on s and keeps it for repetition.
-func (m *Machine) launch(t *turn, s *sa, data []byte, k task) {
+func (m *Machine) launch(t *turn, s *sa, data [][]byte, k task) {
 	pace := m.cfg.Tuning
 	f := &flight{id: s.window.next, data: data, task: k, pause: pace.RetransmitFirst, giveUp: t.now.Add(pace.RetransmitTimeout)}
 	if _, probing := k.(*probe); probing {
@@ -82,12 +83,12 @@ func (m *Machine) launch(t *turn, s *sa, data []byte, k task) {
 	f.again = t.now.Add(f.pause)
 	s.window.out = f
 	s.window.next++
-	m.transmit(t, s, data)
+	m.transmit(t, s, data...)
 }
 
 // transmit sends data to the peer of s.
-func (m *Machine) transmit(t *turn, s *sa, data []byte) {
-	t.send(s.path.local, s.path.remote, data)
+func (m *Machine) transmit(t *turn, s *sa, data ...[]byte) {
+	t.send(s.path.local, s.path.remote, data...)
 	s.path.sent = t.now
 }
 
@@ -114,7 +115,7 @@ func (m *Machine) retransmit(t *turn, s *sa) {
 	// "A retransmission from the initiator MUST be bitwise identical to the
 	// original request."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.1
-	m.transmit(t, s, f.data)
+	m.transmit(t, s, f.data...)
 	m.counts.retransmits++
 	if !probing {
 		f.pause = min(2*f.pause, m.cfg.Tuning.RetransmitMax)

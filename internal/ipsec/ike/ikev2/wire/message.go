@@ -65,6 +65,7 @@ const (
 	KindTSi      Kind = 44
 	KindTSr      Kind = 45
 	KindSK       Kind = 46
+	KindSKF      Kind = 53
 )
 
 // Known reports whether RFC 7296 defines k, so that its critical bit has no
@@ -73,7 +74,7 @@ const (
 func (k Kind) Known() bool { return k >= KindSA && k <= 48 }
 
 // A Payload is one payload of a message: *SA, *KE, *ID, *Auth, *Nonce,
-// *Notify, *Delete, *VendorID, *TS, *SK or *Raw.
+// *Notify, *Delete, *VendorID, *TS, *SK, *SKF or *Raw.
 type Payload interface {
 	Kind() Kind
 	append(b []byte) []byte
@@ -88,8 +89,8 @@ type Message struct {
 	Octets   []byte
 }
 
-// Parse reads a whole message. If it has an SK payload, which must be the
-// last, that stays sealed; see SK.
+// Parse reads a whole message. If it has an SK or SKF payload, which must be
+// the last, that stays sealed; see Open and OpenFragment.
 func Parse(b []byte) (*Message, error) {
 	h, body, err := ike.ParseHeader(b)
 	if err != nil {
@@ -124,7 +125,7 @@ func ParseChain(first Kind, b []byte) ([]Payload, error) {
 		}
 		list = append(list, p)
 		b, kind = rest, Kind(g.Next)
-		if p.Kind() == KindSK {
+		if p.Kind() == KindSK || p.Kind() == KindSKF {
 			break // its Next belongs to what is inside
 		}
 	}
@@ -157,6 +158,8 @@ func fresh(kind Kind, g ike.Generic) Payload {
 		return &TS{Responder: kind == KindTSr}
 	case KindSK:
 		return &SK{First: Kind(g.Next)}
+	case KindSKF:
+		return &SKF{First: Kind(g.Next)}
 	default:
 		return &Raw{Type: kind, Critical: g.Critical}
 	}
@@ -180,6 +183,8 @@ func AppendChain(b []byte, list []Payload) (first Kind, out []byte) {
 		}
 		switch p := p.(type) {
 		case *SK:
+			next = p.First
+		case *SKF:
 			next = p.First
 		case *Raw:
 			critical = p.Critical

@@ -33,6 +33,7 @@ const (
 	NATDetectionSource   NotifyType = 16388
 	NATDetectionDest     NotifyType = 16389
 	CookieNotify         NotifyType = 16390
+	FragmentationSupp    NotifyType = 16430 // RFC 7383
 	UseTransportMode     NotifyType = 16391
 	RekeySA              NotifyType = 16393
 	ESPTFCPaddingNotSupp NotifyType = 16394
@@ -48,7 +49,7 @@ var notifyNames = map[NotifyType]string{
 	TSUnacceptable: "TS_UNACCEPTABLE", InvalidSelectors: "INVALID_SELECTORS", TemporaryFailure: "TEMPORARY_FAILURE",
 	ChildSANotFound: "CHILD_SA_NOT_FOUND", InitialContact: "INITIAL_CONTACT", NATDetectionSource: "NAT_DETECTION_SOURCE_IP",
 	NATDetectionDest: "NAT_DETECTION_DESTINATION_IP", CookieNotify: "COOKIE", UseTransportMode: "USE_TRANSPORT_MODE",
-	RekeySA: "REKEY_SA", ESPTFCPaddingNotSupp: "ESP_TFC_PADDING_NOT_SUPPORTED",
+	FragmentationSupp: "IKEV2_FRAGMENTATION_SUPPORTED", RekeySA: "REKEY_SA", ESPTFCPaddingNotSupp: "ESP_TFC_PADDING_NOT_SUPPORTED",
 }
 
 // String is the RFC's name, or the number.

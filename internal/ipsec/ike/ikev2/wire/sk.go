@@ -72,12 +72,6 @@ func Open(m *Message, o opener) (list []Payload, authentic bool, err error) {
 	if err != nil {
 		return nil, errors.Is(err, suite.ErrPadding), err
 	}
-	list, err = ParseChain(sk.First, plain)
-	if err != nil {
-		return nil, true, err
-	}
-	if _, nested := Find[*SK](list); nested {
-		return nil, true, fmt.Errorf("SK inside SK: %w", ErrMalformed)
-	}
-	return list, true, nil
+	list, err = ParseInner(sk.First, plain)
+	return list, true, err
 }

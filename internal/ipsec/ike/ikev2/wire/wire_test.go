@@ -242,6 +242,7 @@ func TestBadPaddingIsThePeersOwn(t *testing.T) {
 
 func FuzzMessage(f *testing.F) {
 	f.Add(sample().Append(nil))
+	f.Add((&Message{Header: ike.Header{Version: Version}, Payloads: []Payload{&SKF{First: KindIDi, Number: 1, Total: 2, Sealed: []byte{1, 2}}}}).Append(nil))
 	f.Add(body(KindSA, 0, 0, 0, 20, 1, 1, 0, 1, 0, 0, 0, 12, 1, 0, 0, 12, 0x80, 14, 1, 0))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m, err := Parse(in)

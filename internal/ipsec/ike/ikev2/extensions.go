@@ -1,0 +1,22 @@
+package ikev2
+
+// extensions is what was negotiated on one IKE SA beyond RFC 7296, and what it
+// needs to remember for that. The successor of a rekeyed SA inherits what was
+// negotiated, never what is remembered.
+type extensions struct {
+	fragments fragmentation
+}
+
+// inherited is what the successor of an SA with e begins with.
+func (e *extensions) inherited() extensions {
+	return extensions{fragments: fragmentation{on: e.fragments.on}}
+}
+
+// names are those that status shows.
+func (e *extensions) names() []string {
+	var out []string
+	if e.fragments.on {
+		out = append(out, "fragmentation")
+	}
+	return out
+}
