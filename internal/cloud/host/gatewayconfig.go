@@ -3,10 +3,12 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -30,15 +32,43 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 	if err != nil {
 		return gateway.Tunnel{}, err
 	}
+	action, err := dpdAction(t.DPDTimeoutAction)
+	if err != nil {
+		return gateway.Tunnel{}, err
+	}
 	return gateway.Tunnel{
 		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, PSK: t.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
-		Outside: gateway.Outside{Local: t.Outside, Remote: t.Peer},
-		LocalTS: t.LocalTS, RemoteTS: t.RemoteTS,
+		Outside:  gateway.Outside{Local: t.Outside, Remote: t.Peer},
+		Versions: ikeVersions(t.Algorithms.IKEVersions),
+		LocalTS:  t.LocalTS, RemoteTS: t.RemoteTS,
 		Lifetime:     gateway.Lifetime{Phase1: t.Phase1Lifetime, Phase2: t.Phase2Lifetime, RekeyMargin: t.RekeyMargin, RekeyFuzz: t.RekeyFuzz},
-		Liveness:     gateway.Liveness{Interval: t.LivenessInterval, Timeout: t.LivenessTimeout},
+		Liveness:     gateway.Liveness{Interval: t.LivenessInterval, Timeout: t.LivenessTimeout, Action: action},
 		ReplayWindow: t.ReplayWindow,
 		Routes:       t.Routes,
 	}, nil
+}
+
+// dpdAction is what AWS's word asks of a gateway (vpn §2.1, §3.1).
+func dpdAction(word string) (policy.Action, error) {
+	switch word {
+	case "clear":
+		return policy.Clear, nil
+	case "none":
+		return policy.None, nil
+	case "restart":
+		return policy.Restart, nil
+	}
+	return 0, fmt.Errorf("DPDTimeoutAction %q is none of clear, none, restart", word)
+}
+
+// ikeVersions turns AWS's names into numbers; names that are none are left out.
+func ikeVersions(names []string) (out []int) {
+	for n, name := range []string{"ikev1", "ikev2"} {
+		if slices.Contains(names, name) {
+			out = append(out, n+1)
+		}
+	}
+	return out
 }
 
 // Suites turns lists of AWS's names into suites, lowest value first.
@@ -91,6 +121,7 @@ func CustomerTunnel(o resource.TunnelOptions, outside netip.Addr) (gateway.Tunne
 		return gateway.Tunnel{}, err
 	}
 	return gateway.Tunnel{
+		Versions: ikeVersions(o.IKEVersions),
 		Initiate: true, PSK: o.PreSharedKey, IKE: suite.StrongestFirst(ike), ESP: suite.StrongestFirstESP(esp),
 		Inside:       netip.PrefixFrom(o.InsideRemote(), o.InsideCIDR.Bits()),
 		Outside:      gateway.Outside{Remote: o.OutsideIP, LocalID: outside.String()},

@@ -89,6 +89,9 @@ func (in TunnelOptionsInput) complete(n int) (resource.TunnelOptions, error) {
 	o.DPDTimeoutAction = c.word("DPDTimeoutAction", in.DPDTimeoutAction, actionClear, actionNone, actionRestart)
 	o.StartupAction = c.word("StartupAction", in.StartupAction, startupAdd, startupStart)
 	c.algorithms(in.Algorithms, &o)
+	if o.StartupAction == startupStart && !slices.Contains(o.IKEVersions, ikev2) {
+		c.fail("StartupAction", "%s needs %s among IKEVersions, since IKEv1 is only answered; allow it, or use %s", startupStart, ikev2, startupAdd)
+	}
 	c.liveness(in, &o)
 	return o, c.err
 }
