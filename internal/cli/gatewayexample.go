@@ -33,6 +33,7 @@ tunnels:
 
     # All below is optional; these are the defaults.
     startup_action: start              # or add: wait for the other end
+    dpd_action: restart                # when the peer is dead: restart, clear (wait) or none (do not ask)
     phase1:
       encryption: [AES256-GCM-16, AES128-GCM-16, AES256, AES128]
       integrity: [SHA2-256, SHA2-384, SHA2-512]
@@ -46,6 +47,25 @@ tunnels:
     rekey: {margin: 270s, fuzz_percent: 100}
     liveness: {interval: 10s, timeout: 20s}   # shorter means faster failover
     replay_window: 1024
+    fragmentation: true                # of long IKE messages, at fragment_size: 1280
+    mobike: true                       # a changed address of ours keeps the tunnel, where the peer can
+
+    # Beyond AWS. A peer that does not know them goes without, unless required.
+    # phase1: {additional_key_exchanges: [ML-KEM-768], additional_key_exchanges_required: true}
+    # phase1: {encryption: [CHACHA20-POLY1305]}
+    # resumption: true
+    # ppk_file: tunnel2.ppk
+    # ppk_id: tunnel-2
+    # ppk_required: true
+
+    # Certificates instead of pre_shared_key; PEM files beside this one, the key
+    # at mode 0600. A gateway that waits (startup_action: add) may then have
+    # remote_address: any, and the peer may roam.
+    # certificate_file: gateway.pem    # ours, then the intermediate ones
+    # private_key_file: gateway.key
+    # ca_file: ca.pem                  # who signs the peer's
+    # crl_file: ca.crl
+    # ocsp_file: peer.ocsp
 `
 
 func newGatewayExample(s *streams) *cobra.Command {

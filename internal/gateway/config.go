@@ -181,7 +181,7 @@ func (t Tunnel) validate() error {
 	case t.Liveness.Timeout < t.Liveness.Interval/2 || t.Liveness.Interval < 50*time.Millisecond:
 		return fmt.Errorf("Liveness %v/%v: the interval is at least 50ms and the timeout at least half of it", t.Liveness.Interval, t.Liveness.Timeout)
 	}
-	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkAction()); err != nil {
+	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkSuites(), t.checkAction()); err != nil {
 		return err
 	}
 	for _, id := range []string{t.Outside.LocalID, t.Outside.RemoteID} {

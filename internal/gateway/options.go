@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"seikan/internal/ipsec/ike/policy"
+	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
 
@@ -92,6 +93,27 @@ func checkVersions(list []int) error {
 		}
 	}
 	return nil
+}
+
+// checkSuites reports a version for which no suite is left: IKEv1 knows no
+// additional key exchanges.
+func (t Tunnel) checkSuites() error {
+	if !slices.Contains(t.Versions, 1) {
+		return nil
+	}
+	if len(plainIKE(t.IKE)) == 0 || len(plainESP(t.ESP)) == 0 {
+		return fmt.Errorf("Versions %v: every suite of a phase asks for additional key exchanges, which IKEv1 has not; allow version 2 only, or suites without", t.Versions)
+	}
+	return nil
+}
+
+// plainIKE and plainESP are the suites that IKEv1 can speak.
+func plainIKE(list []suite.IKE) []suite.IKE {
+	return slices.DeleteFunc(slices.Clone(list), func(s suite.IKE) bool { return s.AddKE != suite.MoreKE{} })
+}
+
+func plainESP(list []suite.ESP) []suite.ESP {
+	return slices.DeleteFunc(slices.Clone(list), func(s suite.ESP) bool { return s.AddKE != suite.MoreKE{} })
 }
 
 // checkAction reports what of t cannot be done for want of the peer's address.

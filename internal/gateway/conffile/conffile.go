@@ -22,7 +22,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"seikan/internal/gateway"
-	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
 
@@ -140,7 +139,9 @@ type rawOutside struct {
 type rawPhase struct {
 	Encryption []text `yaml:"encryption,omitempty"`
 	Integrity  []text `yaml:"integrity,omitempty"`
-	DHGroups   []int  `yaml:"dh_groups,omitempty"`
+	DHGroups   []int  `yaml:"dh_groups,omitempty,flow"`
+	AddKE      []text `yaml:"additional_key_exchanges,omitempty,flow"`
+	MustAddKE  bool   `yaml:"additional_key_exchanges_required,omitempty"`
 	Lifetime   text   `yaml:"lifetime,omitempty"`
 }
 
@@ -249,61 +250,6 @@ func (rt rawTunnel) inside(t *gateway.Tunnel) error {
 	}
 	t.Inside = netip.PrefixFrom(p.Masked().Addr().Next().Next(), 30)
 	return nil
-}
-
-func (rt rawTunnel) suites(t *gateway.Tunnel) error {
-	e1, i1, g1, err := rt.Phase1.lists("phase1")
-	if err != nil {
-		return err
-	}
-	e2, i2, g2, err := rt.Phase2.lists("phase2")
-	if err != nil {
-		return err
-	}
-	t.IKE = suite.StrongestFirst(suite.Combine(e1, i1, g1))
-	t.ESP = suite.StrongestFirstESP(suite.CombineESP(e2, i2, g2))
-	return nil
-}
-
-// lists parses one phase; empty lists mean what is both safe and understood by
-// AWS: AES-GCM and AES-CBC with SHA-2, and groups 14 and 19 to 21.
-func (p rawPhase) lists(phase string) (encr []suite.EncrKey, integ []suite.Integ, groups []suite.Group, err error) {
-	for _, e := range or(p.Encryption, "AES256-GCM-16", "AES128-GCM-16", "AES256", "AES128") {
-		id, bits, err := suite.ParseEncr(e.value)
-		if err != nil {
-			return nil, nil, nil, e.errorf(phase+".encryption", "%v", err)
-		}
-		encr = append(encr, suite.EncrKey{Encr: id, KeyBits: bits})
-	}
-	for _, s := range or(p.Integrity, "SHA2-256", "SHA2-384", "SHA2-512") {
-		id, err := suite.ParseInteg(s.value)
-		if err != nil {
-			return nil, nil, nil, s.errorf(phase+".integrity", "%v", err)
-		}
-		integ = append(integ, id)
-	}
-	numbers := p.DHGroups
-	if len(numbers) == 0 {
-		numbers = []int{19, 20, 21, 14}
-	}
-	for _, n := range numbers {
-		g, err := suite.ParseGroup(n)
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("%s.dh_groups: %w", phase, err)
-		}
-		groups = append(groups, g)
-	}
-	return encr, integ, groups, nil
-}
-
-func or(list []text, def ...string) []text {
-	if len(list) > 0 {
-		return list
-	}
-	for _, d := range def {
-		list = append(list, text{value: d})
-	}
-	return list
 }
 
 func (rt rawTunnel) times(t *gateway.Tunnel) error {

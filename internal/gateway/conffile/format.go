@@ -101,9 +101,10 @@ func actionText(a policy.Action) text {
 }
 
 func phase1(list []suite.IKE, lifetime time.Duration) rawPhase {
-	p := rawPhase{Lifetime: duration(lifetime)}
+	p := rawPhase{Lifetime: duration(lifetime), MustAddKE: len(list) > 0} // until a suite is without
 	for _, s := range list {
 		p.add(s.EncrKey(), s.Integ, s.Group)
+		p.addMore(s.AddKE)
 		if s.Encr.AEAD() { // its integrity list gives the PRF
 			p.addInteg(integOf(s.PRF))
 		}
@@ -112,9 +113,10 @@ func phase1(list []suite.IKE, lifetime time.Duration) rawPhase {
 }
 
 func phase2(list []suite.ESP, lifetime time.Duration) rawPhase {
-	p := rawPhase{Lifetime: duration(lifetime)}
+	p := rawPhase{Lifetime: duration(lifetime), MustAddKE: len(list) > 0} // until a suite is without
 	for _, s := range list {
 		p.add(s.EncrKey(), s.Integ, s.Group)
+		p.addMore(s.AddKE)
 	}
 	return p
 }
@@ -137,6 +139,19 @@ func (p *rawPhase) add(e suite.EncrKey, i suite.Integ, g suite.Group) {
 	p.addInteg(i)
 	if !slices.Contains(p.DHGroups, int(g)) {
 		p.DHGroups = append(p.DHGroups, int(g))
+	}
+}
+
+// addMore lists the additional key exchanges of one suite, unless those of
+// another are there; all that have some have the same.
+func (p *rawPhase) addMore(m suite.MoreKE) {
+	if m == (suite.MoreKE{}) {
+		p.MustAddKE = false
+		return
+	}
+	p.AddKE = nil
+	for _, g := range m.List() {
+		p.AddKE = append(p.AddKE, plain(g.String()))
 	}
 }
 

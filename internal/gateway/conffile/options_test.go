@@ -94,6 +94,17 @@ func TestWrongOptionsAreRefusedWithTheirCure(t *testing.T) {
 			t.Errorf("%s: got %v, want it to say %q", tt.text, err, tt.want)
 		}
 	}
+	for _, tt := range []struct{ phase, want string }{
+		{"additional_key_exchanges: [ML-KEM-512]", "line 11: phase1.additional_key_exchanges: "},
+		{"additional_key_exchanges: [DH14, DH15, DH16, DH17, DH18, DH19, DH20, DH21]", "there is room for 7"},
+		{"additional_key_exchanges_required: true", "set although none is named"},
+		{"additional_key_exchanges: [ML-KEM-768], additional_key_exchanges_required: true", "which IKEv1 has not"},
+	} {
+		in := strings.Replace(with("ike_versions: [1, 2]"), "lifetime: 8h", tt.phase, 1)
+		if _, err := Parse([]byte(in), dir); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want it to say %q", tt.phase, err, tt.want)
+		}
+	}
 	any := strings.Replace(minimal, "remote_address: 203.0.113.11", "remote_address: any", 1)
 	if _, err := Parse([]byte(any), dir); err == nil || !strings.Contains(err.Error(), "only a peer with certificates may come from any address") {
 		t.Errorf("a pre-shared key and any address: got %v, want a refusal", err)
@@ -107,5 +118,31 @@ func TestKeyFileThatOthersMayReadIsRefused(t *testing.T) {
 	}
 	if _, err := Parse([]byte(minimal), dir); err == nil || !strings.Contains(err.Error(), "pre_shared_key_file: ") || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("got %v, want a refusal with its cure", err)
+	}
+}
+
+func TestAdditionalKeyExchangesArePreferredAndWhereAskedRequired(t *testing.T) {
+	for _, tt := range []struct{ phase, want string }{
+		{"additional_key_exchanges: [ML-KEM-768]", "AES256/SHA2-256/PRF-SHA2-256/DH14/ML-KEM-768 AES256/SHA2-256/PRF-SHA2-256/DH14"},
+		{"additional_key_exchanges: [ML-KEM-768, DH20], additional_key_exchanges_required: true", "AES256/SHA2-256/PRF-SHA2-256/DH14/ML-KEM-768/DH20"},
+	} {
+		f, err := Parse([]byte(strings.Replace(with("ike_versions: [2]"), "lifetime: 8h", tt.phase, 1)), folder(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range f.Gateway.Tunnels[1].IKE {
+			got = append(got, s.String())
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: got %v, want %s", tt.phase, got, tt.want)
+		}
+		b, err := Format(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Parse(b, t.TempDir()); err != nil || !reflect.DeepEqual(again, f) {
+			t.Errorf("%s: read back: got %+v, %v, want %+v", tt.phase, again, err, f)
+		}
 	}
 }
