@@ -17,7 +17,7 @@ const (
 	IDFQDN   IDType = 2
 	IDRFC822 IDType = 3 // user@host
 	IDIPv6   IDType = 5
-	IDDN     IDType = 9 // distinguished name in DER; printed as hexadecimal
+	IDDN     IDType = 9 // distinguished name in DER
 	IDKeyID  IDType = 11
 )
 
@@ -26,7 +26,8 @@ const keyIDPrefix = "keyid:"
 
 // An Identity is who a peer says it is. The zero value is no identity. Two
 // identities are the same when they are equal by ==, as RFC 7296 section 3.5
-// compares them: exactly, octet by octet.
+// compares them: exactly, octet by octet. One that was read from text is
+// compared by Matches.
 type Identity struct {
 	Type IDType
 	Data string // the octets of the payload, after type and reserved
@@ -45,9 +46,14 @@ func IdentityOf(a netip.Addr) Identity {
 }
 
 // ParseIdentity reads the text form: an IP address; "user@host"; a domain name,
-// with or without "@" before it; "keyid:" and text. It fails on an empty text
-// and on one with spaces or control characters.
+// with or without "@" before it; "keyid:" and text; a distinguished name as
+// certificates have it, in the certificate's order: "C=XX, O=Org, CN=name". It
+// fails on an empty text and, but for distinguished names, on one with spaces
+// or control characters.
 func ParseIdentity(text string) (Identity, error) {
+	if looksLikeDN(text) {
+		return parseDN(text)
+	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return Identity{}, fmt.Errorf("identity %q: must not hold spaces or control characters", text)
 	}
@@ -59,7 +65,7 @@ func ParseIdentity(text string) (Identity, error) {
 	}
 	name, at := strings.CutPrefix(text, "@")
 	if name == "" {
-		return Identity{}, fmt.Errorf("identity %q: want an address, @name, user@host or keyid:text", text)
+		return Identity{}, fmt.Errorf("identity %q: want an address, @name, user@host, keyid:text or C=…, O=…, CN=…", text)
 	}
 	if !at && strings.Contains(name, "@") {
 		return Identity{IDRFC822, name}, nil
@@ -82,6 +88,10 @@ func (id Identity) String() string {
 	case IDRFC822:
 		if printable(id.Data) {
 			return id.Data
+		}
+	case IDDN:
+		if text, err := dnText(id.Data); err == nil {
+			return text
 		}
 	case IDKeyID:
 		if printable(id.Data) {

@@ -160,12 +160,16 @@ func FuzzIdentity(f *testing.F) {
 	f.Add("@cgw.example")
 	f.Add("user@host")
 	f.Add("::ffff:1.2.3.4")
+	f.Add("C=XX, O=Org\\, Ltd, CN=a\\0Ab+OU=\\ x, 1.2.3.4=y")
 	f.Fuzz(func(t *testing.T, text string) {
 		id, err := ParseIdentity(text)
 		if err != nil {
 			return
 		}
 		again, err := ParseIdentity(id.String())
+		if id.Type == IDDN && (err != nil || !again.Matches(id)) {
+			t.Fatalf("%q prints as %q: got %x, %v, want %x", text, id, again.Data, err, id.Data)
+		}
 		if printable(id.Data) && id.Type != IDIPv4 && id.Type != IDIPv6 && (err != nil || again != id) {
 			t.Fatalf("%q is %+v, which prints as %q: got %+v, %v", text, id, id, again, err)
 		}

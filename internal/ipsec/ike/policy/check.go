@@ -27,6 +27,11 @@ func (c Config) Check() error {
 	case c.Liveness.Action > Restart:
 		return fmt.Errorf("field Liveness.Action: %d: want clear, none or restart", c.Liveness.Action)
 	}
+	if c.Auth.Signs() {
+		if err := c.Auth.Credential.Owns(c.LocalID); err != nil {
+			return fmt.Errorf("field LocalID: %v is not in our certificate, so no peer would believe it: %w", c.LocalID, err)
+		}
+	}
 	if err := c.Extensions.check(); err != nil {
 		return err
 	}

@@ -155,12 +155,7 @@ func (c Config) WithDefaults() Config {
 			c.Liveness.Action = Restart
 		}
 	}
-	if c.LocalID.IsZero() {
-		c.LocalID = ike.IdentityOf(c.Local.Addr())
-		if c.Auth.Signs() {
-			c.LocalID = c.Auth.Credential.Identity()
-		}
-	}
+	c.LocalID = c.ownID()
 	all := []ike.Selector{ike.FromPrefix(netip.PrefixFrom(netip.IPv4Unspecified(), 0))}
 	if len(c.LocalTS) == 0 {
 		c.LocalTS = all
@@ -172,6 +167,21 @@ func (c Config) WithDefaults() Config {
 		c.Tuning.Rand = rand.Reader
 	}
 	return c
+}
+
+// ownID is LocalID, or what a zero one means. A subject that was written as
+// text becomes that of the certificate to the octet, as peers compare it.
+func (c Config) ownID() ike.Identity {
+	if c.Auth.Signs() {
+		subject := c.Auth.Credential.Identity()
+		if c.LocalID.IsZero() || c.LocalID.Matches(subject) {
+			return subject
+		}
+	}
+	if c.LocalID.IsZero() {
+		return ike.IdentityOf(c.Local.Addr())
+	}
+	return c.LocalID
 }
 
 // defaultFragmentSize is the smallest MTU that IPv6 knows, which passes
