@@ -129,6 +129,8 @@ func set(c *setup, end int, field, value string) error {
 		c.RemoteTS, err = prefixes(value)
 	case "fragment":
 		c.Extensions.FragmentSize, err = strconv.Atoi(value)
+	case "dpdaction":
+		c.Liveness.Action = map[string]policy.Action{"clear": policy.Clear, "none": policy.None, "restart": policy.Restart}[value]
 	case "flag":
 		return setFlag(c, value)
 	default:

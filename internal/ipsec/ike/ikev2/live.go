@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
 )
 
 // maxProbePause is how long a probe waits for its answer at most before it is
@@ -22,9 +23,10 @@ func (m *Machine) probePause() time.Duration { return min(m.cfg.Liveness.Interva
 
 // probeAt is when the peer has been silent for so long that it must be
 // probed. While a request of ours is unanswered that is the probe.
+// Liveness.Action may be that nobody is.
 func (m *Machine) probeAt() time.Time {
 	s := m.current
-	if s == nil || s.window.out != nil {
+	if s == nil || s.window.out != nil || m.cfg.Liveness.Action == policy.None {
 		return time.Time{}
 	}
 	return m.live.seen.Add(m.cfg.Liveness.Interval)
@@ -80,7 +82,7 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 		}
 		t.notice(levelWarn, "peer is dead", "remote", s.path.remote, "silent", silent, "exchange", wire.ExchangeName(f.task.exchange()))
 		m.finish(s, t.now)
-		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v", s.path.remote, silent), again)
+		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v", s.path.remote, silent), dead)
 		m.forget(s)
 	default:
 		m.forget(s)

@@ -188,9 +188,9 @@ func (s *sa) underway(is func(task) bool) bool {
 type howDown uint8
 
 const (
-	again   howDown = iota // start again at once
-	later                  // start again after a pause
-	replace                // another one is up already
+	dead  howDown = iota // what Liveness.Action says
+	again                // start again at once
+	later                // start again after a pause
 )
 
 // down takes the current SA out of use together with its children. If another

@@ -4,13 +4,15 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/policy"
 )
 
-// A starter says when an initiator tries again.
+// A starter says when we try again.
 type starter struct {
 	at      time.Time     // start an IKE SA
 	pause   time.Duration // before the try after the next failure
 	childAt time.Time     // ask for a CHILD SA on an IKE SA that has none
+	insist  bool          // until an SA is up we are an initiator: the peer was found dead, and the action is to restart
 }
 
 // firstPause is how long an initiator waits after its first failure.
@@ -18,12 +20,15 @@ const firstPause = time.Second
 
 // initiate starts an attempt, unless an SA is up or being made.
 func (m *Machine) initiate(t *turn) {
-	if !m.cfg.Initiator || m.current != nil || m.attempting() {
+	if !m.initiates() || m.current != nil || m.attempting() {
 		return
 	}
 	m.start.at = time.Time{}
 	m.connect(t)
 }
+
+// initiates reports whether we begin when nothing is up.
+func (m *Machine) initiates() bool { return m.cfg.Initiator || m.start.insist }
 
 // attempting reports whether an attempt of ours is under way.
 func (m *Machine) attempting() bool {
@@ -46,19 +51,23 @@ func (m *Machine) failed(t *turn, reason string, how howDown) {
 		m.setPhase(t, ike.Connecting, reason)
 		return
 	}
+	m.start.insist = m.start.insist || (how == dead && m.cfg.Liveness.Action == policy.Restart && m.reachable())
 	m.setPhase(t, ike.Failed, reason)
-	if !m.cfg.Initiator {
+	switch {
+	case how == dead && m.cfg.Liveness.Action == policy.Clear && m.cfg.Initiator:
+	case m.start.insist || (m.cfg.Initiator && m.cfg.Restart):
+		m.start.at = t.now
+		if how == later {
+			m.start.at = t.now.Add(m.backOff())
+		}
+	case !m.cfg.Initiator:
 		m.setPhase(t, ike.Idle, reason)
-		return
-	}
-	if !m.cfg.Restart {
-		return
-	}
-	m.start.at = t.now
-	if how == later {
-		m.start.at = t.now.Add(m.backOff())
 	}
 }
+
+// reachable reports whether the configuration says where the peer is, so that
+// an end that waits can call it.
+func (m *Machine) reachable() bool { return m.cfg.Remote.IsValid() && m.cfg.Remote.Port() != 0 }
 
 // backOff is the next pause; each is twice the one before.
 func (m *Machine) backOff() time.Duration {
