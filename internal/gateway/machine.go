@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"encoding/pem"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/cert"
 	"seikan/internal/ipsec/ike/ikev2"
 	"seikan/internal/ipsec/ike/policy"
 )
@@ -66,7 +69,37 @@ func machineConfig(t Tunnel, local netip.Addr) (policy.Config, error) {
 
 // auth is how t proves who we are, and what it takes as the peer's proof.
 func (t Tunnel) auth() (policy.Auth, error) {
-	return policy.Auth{PSK: t.PSK}, nil
+	c := t.Certificates
+	if !c.Used() {
+		return policy.Auth{PSK: t.PSK}, nil
+	}
+	own, err := cert.NewCredential(c.Own, c.Key.Reveal())
+	if err != nil {
+		return policy.Auth{}, fmt.Errorf("Certificates.Own, Key: %w", err)
+	}
+	if c.PSS {
+		own = own.WithPSS()
+	}
+	options := cert.Options{CRLs: lists(c.CRL)}
+	if len(c.OCSP) > 0 {
+		options.OCSP = [][]byte{c.OCSP}
+	}
+	trust, err := cert.NewTrust(c.CA, options)
+	if err != nil {
+		return policy.Auth{}, fmt.Errorf("Certificates.CA, CRL, OCSP: %w", err)
+	}
+	return policy.Auth{Credential: own, Trust: trust}, nil
+}
+
+// lists are the revocation lists of text: one for each PEM block, or one in DER.
+func lists(text []byte) (out [][]byte) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		out = append(out, block.Bytes)
+	}
+	if len(out) == 0 && len(text) > 0 {
+		out = [][]byte{text}
+	}
+	return out
 }
 
 func (e Extensions) policy() policy.Extensions {

@@ -20,9 +20,11 @@ type Certificates struct {
 	Key secret.Secret `json:"-"`
 	// CA are the certificates of those whose signature on the peer's we accept.
 	CA []byte
-	// CRL are revocation lists of those, PEM or DER, and OCSP is one response
-	// in DER; both may be empty. What they hold is fetched by somebody else.
+	// CRL are revocation lists of those in PEM, or one in DER, and OCSP is one
+	// response in DER; both may be empty. What they hold is fetched by somebody
+	// else, and must be of today.
 	CRL, OCSP []byte
+	PSS       bool // RSA signs by RSASSA-PSS in IKEv2
 }
 
 // Used reports whether a tunnel authenticates by certificate.

@@ -22,6 +22,7 @@ type rawCertificates struct {
 	CA   string `yaml:"ca_file,omitempty"`
 	CRL  string `yaml:"crl_file,omitempty"`
 	OCSP string `yaml:"ocsp_file,omitempty"`
+	PSS  bool   `yaml:"rsa_pss,omitempty"`
 }
 
 func (rc rawCertificates) used() bool { return rc != rawCertificates{} }
@@ -128,6 +129,7 @@ func (rt rawTunnel) proof(t *gateway.Tunnel, dir directory) error {
 			return fmt.Errorf("%s: missing; a tunnel with certificates needs %s", f.field, f.use)
 		}
 	}
+	t.Certificates.PSS = rt.Certificates.PSS
 	key, err := dir.readSecret("private_key_file", rt.Certificates.Key)
 	t.Certificates.Key = secret.New(key)
 	return err

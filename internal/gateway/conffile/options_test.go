@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/cert/certtest"
 	"seikan/internal/ipsec/ike/policy"
 )
 
@@ -143,6 +144,50 @@ func TestAdditionalKeyExchangesArePreferredAndWhereAskedRequired(t *testing.T) {
 		}
 		if again, err := Parse(b, t.TempDir()); err != nil || !reflect.DeepEqual(again, f) {
 			t.Errorf("%s: read back: got %+v, %v, want %+v", tt.phase, again, err, f)
+		}
+	}
+}
+
+// certified is minimal with certificates for tunnel 2.
+func certified(more string) string {
+	return strings.Replace(minimal, "pre_shared_key_file: second.psk", "certificate_file: own.pem\n    private_key_file: own.key\n    ca_file: ca.pem"+more, 1)
+}
+
+func TestCertificatesAreReadFromTheirFiles(t *testing.T) {
+	ca := certtest.New(t, "CA")
+	chain, key := ca.Issue(certtest.Request{Name: "gateway"})
+	dir := folder(t)
+	write(t, dir, "own.pem", string(chain), 0o644)
+	write(t, dir, "own.key", string(key), 0o600)
+	write(t, dir, "open.key", string(key), 0o644)
+	write(t, dir, "ca.pem", string(ca.PEM()), 0o644)
+	write(t, dir, "ca.crl", string(ca.CRL()), 0o644)
+	any := func(text string) string {
+		return strings.Replace(text, "remote_address: 203.0.113.11", "remote_address: any, local_address: 192.0.2.1", 1)
+	}
+	f, err := Parse([]byte(any(certified("\n    crl_file: ca.crl\n    rsa_pss: true\n    startup_action: add"))), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := f.Gateway.Tunnels[1]
+	// The key is compared by itself; a list is signed anew each time.
+	want := gateway.Certificates{Own: chain, Key: got.Certificates.Key, CA: ca.PEM(), CRL: got.Certificates.CRL, PSS: true}
+	if !reflect.DeepEqual(got.Certificates, want) || string(got.Certificates.Key.Reveal()) != string(key) || len(got.Certificates.CRL) == 0 || got.Outside.Remote.IsValid() {
+		t.Errorf("got %+v, want %+v, the key of the file and no remote address", got, want)
+	}
+	if _, err := Format(f); err == nil || !strings.Contains(err.Error(), "files of their own") {
+		t.Errorf("Format: got %v, want a refusal", err)
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"key for all to read", strings.Replace(certified(""), "own.key", "open.key", 1), "private_key_file: " + dir + "/open.key has mode 0644"},
+		{"no CA", strings.Replace(certified(""), "\n    ca_file: ca.pem", "", 1), "ca_file: missing; a tunnel with certificates needs the certificates in PEM of those"},
+		{"a pre-shared key as well", certified("\n    pre_shared_key: ExampleKey_0123456789"), "a tunnel authenticates by one of them"},
+		{"certificate that is a key", strings.Replace(certified(""), "own.pem", "own.key", 1), "Certificates.Own, Key: certificate and key"},
+		{"missing file", strings.Replace(certified(""), "own.pem", "no.pem", 1), "certificate_file: open " + dir + "/no.pem"},
+		{"we start towards anybody", any(certified("")), "wait for it (startup action add)"},
+	} {
+		if _, err := Parse([]byte(tt.text), dir); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want it to say %q", tt.name, err, tt.want)
 		}
 	}
 }
