@@ -159,16 +159,7 @@ func (e *Engine) AddTunnel(cfg TunnelConfig) (*Tunnel, error) {
 		cfg.Dev.Close()
 		return nil, fmt.Errorf("add tunnel %q: %w", cfg.ID, err)
 	}
-	o := e.outsides[cfg.Outside]
-	if o == nil {
-		o = newOutside(e, cfg.Outside)
-		e.outsides[cfg.Outside] = o
-		if e.running {
-			e.startOutsideLocked(o)
-		}
-	}
-	o.users++
-	t.outside = o
+	e.joinLocked(t, cfg.Outside)
 	e.tunnels[cfg.ID] = t
 	if e.running {
 		e.startTunnelLocked(t)
@@ -198,18 +189,12 @@ func (e *Engine) RemoveTunnel(t *Tunnel) {
 		}
 	})
 	t.closeDev()
-	o := t.outside
-	o.users--
-	last := o.users == 0
-	if last {
-		delete(e.outsides, o.sock)
-		o.interrupt()
-	}
+	last := e.leaveLocked(t.outside)
 	e.mu.Unlock()
 	t.loop.Wait()
-	if last {
-		o.loops.Wait()
-		o.resume()
+	if last != nil {
+		last.loops.Wait()
+		last.resume()
 	}
 }
 

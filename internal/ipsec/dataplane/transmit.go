@@ -36,8 +36,9 @@ type transmitter struct {
 	sa      *outboundSA // of this batch
 	sealed  [][]byte    // what is to be sent
 	tos     []uint8     // and with which DSCP and ECN: those of the inner packets
-	writers [3]*udp.Writer
-	said    time.Time // when the log was last told that the socket refuses packets
+	via     *udp.Outside
+	writers [3]*udp.Writer // of via
+	said    time.Time      // when the log was last told that the socket refuses packets
 
 	frags   [][]byte // buffers for fragments
 	fragged int      // how many are taken
@@ -59,12 +60,17 @@ func newTransmitter(t *Tunnel) *transmitter {
 		frags: buffers(fragBuffers, esp.HeaderLen+max(t.cfg.PathMTU, 1500)+esp.TrailerLen),
 	}
 	x.icmp[0] = make([]byte, 0, tun.Headroom+packet.MaxPacketTooBig)
-	for _, s := range t.cfg.Outside.Sockets() {
+	return x
+}
+
+// leaveBy makes what is sealed from now on leave by o.
+func (x *transmitter) leaveBy(o *udp.Outside) {
+	x.via, x.writers = o, [3]*udp.Writer{}
+	for _, s := range o.Sockets() {
 		if s.Kind() != udp.IKE {
 			x.writers[s.Kind()] = s.NewWriter()
 		}
 	}
-	return x
 }
 
 // readTUN carries packets from the TUN until it closes.
@@ -105,6 +111,9 @@ func (t *Tunnel) lost(err error) {
 func (x *transmitter) step() error {
 	n, err := x.t.dev.Read(x.bufs, x.sizes, esp.HeaderLen)
 	x.sa, x.icmps = x.t.out.Load(), 0
+	if x.sa != nil && x.sa.via != x.via {
+		x.leaveBy(x.sa.via)
+	}
 	for i := range n {
 		x.packet(x.bufs[i], x.sizes[i])
 	}

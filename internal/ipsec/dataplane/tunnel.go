@@ -93,7 +93,8 @@ type pair struct {
 type outboundSA struct {
 	spiIn     uint32
 	seal      *esp.Outbound
-	kind      udp.Kind // the socket to send on
+	via       *udp.Outside
+	kind      udp.Kind // the socket of via to send on
 	from      netip.Addr
 	to        netip.AddrPort
 	mtu       int // of inner packets, in octets
@@ -183,9 +184,6 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	if sa.Encap {
 		kind = udp.NAT
 	}
-	if t.cfg.Outside.Socket(kind) == nil {
-		return fmt.Errorf("use outbound SA %08x: ESP without UDP, but %v has no raw socket", sa.SPIOut, t.cfg.Outside)
-	}
 	if !sa.Remote.Addr().Is4() {
 		return fmt.Errorf("use outbound SA %08x: remote %v: want an IPv4 address", sa.SPIOut, sa.Remote)
 	}
@@ -198,6 +196,9 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	defer e.mu.Unlock()
 	if t.removed || e.ended {
 		return fmt.Errorf("use outbound SA %08x: tunnel %q: %w", sa.SPIOut, t.id, ErrEnded)
+	}
+	if t.cfg.Outside.Socket(kind) == nil {
+		return fmt.Errorf("use outbound SA %08x: ESP without UDP, but %v has no raw socket", sa.SPIOut, t.cfg.Outside)
 	}
 	p, err := t.pairLocked(sa)
 	if err != nil {
@@ -214,7 +215,7 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	}
 	t.out.Store(&outboundSA{
 		spiIn: sa.SPIIn, seal: p.seal, kind: kind,
-		from: sa.Local.Addr(), to: sa.Remote,
+		via: t.cfg.Outside, from: sa.Local.Addr(), to: sa.Remote,
 		mtu:       t.mtuOf(sa),
 		selectors: newSelectors(sa.LocalTS, sa.RemoteTS),
 	})
