@@ -128,11 +128,6 @@ type terms1 struct {
 
 func readPhase1(t wire.Transform) terms1 {
 	x := terms1{strange: t.ID != transformKeyIKE}
-	once := func(field *uint64, n uint64) bool {
-		fresh := *field == 0 && n != 0
-		*field = n
-		return fresh
-	}
 	for _, a := range t.Attributes {
 		n, ok := a.Number()
 		switch a.Type {

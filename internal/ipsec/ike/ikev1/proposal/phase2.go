@@ -144,11 +144,6 @@ type terms2 struct {
 
 func readPhase2(t wire.Transform) terms2 {
 	x := terms2{encr: t.ID}
-	once := func(field *uint64, n uint64) bool {
-		fresh := *field == 0 && n != 0
-		*field = n
-		return fresh
-	}
 	for _, a := range t.Attributes {
 		n, ok := a.Number()
 		switch a.Type {

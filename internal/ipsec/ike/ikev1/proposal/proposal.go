@@ -17,6 +17,13 @@ func addNew[T comparable](list []T, v T) []T {
 	return append(list, v)
 }
 
+// once sets an attribute's field and reports whether it was not set before.
+func once(field *uint64, n uint64) bool {
+	fresh := *field == 0 && n != 0
+	*field = n
+	return fresh
+}
+
 // lifetime is how a lifetime is written: in seconds, as four octets, which
 // every peer reads, where two would end after 18 hours.
 func lifetime(typeAttr, durationAttr uint16, d time.Duration) []wire.Attribute {
