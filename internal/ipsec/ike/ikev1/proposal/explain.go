@@ -229,11 +229,34 @@ func advice(name, option string, want, have []string, phase int) string {
 	case name == "encapsulation mode":
 		return fmt.Sprintf("the peer wants %s, we %s: the ends disagree on whether there is a NAT between them, or the peer is set to transport mode", strings.Join(want, ", "), strings.Join(have, ", "))
 	case len(said) == 0:
-		return fmt.Sprintf("we allow no %s; add %s to %s, or change the peer", name, want[0], option)
+		return fmt.Sprintf("we allow no %s; add one of %s to %s, or change the peer", name, strings.Join(want, ", "), option)
 	case want[0] == "" && name == "DH group":
 		return fmt.Sprintf("the peer offers no DH group, so no perfect forward secrecy; it must offer one of %s (%s)", strings.Join(said, ", "), option)
 	case want[0] == "":
 		return fmt.Sprintf("the peer offers no %s; it must offer one of %s (%s)", name, strings.Join(said, ", "), option)
 	}
-	return fmt.Sprintf("no %s in common; add %s to %s, or change the peer", name, want[0], option)
+	// 3DES or MD5 cannot be added: AWS's lists have no such entry.
+	i := slices.IndexFunc(want, ours)
+	if i < 0 {
+		return fmt.Sprintf("no %s in common; make the peer offer one of %s (%s)", name, strings.Join(said, ", "), option)
+	}
+	return fmt.Sprintf("no %s in common; add %s to %s, or change the peer", name, want[i], option)
+}
+
+// ours reports whether an algorithm of that name can be allowed.
+func ours(word string) bool {
+	_, _, noEncr := suite.ParseEncr(word)
+	_, noInteg := suite.ParseInteg(word)
+	return noEncr == nil || noInteg == nil || slices.ContainsFunc(groupsOfIKEv1(), func(g suite.Group) bool { return g.String() == word })
+}
+
+// groupsOfIKEv1 are the groups that have a number in IKEv1.
+func groupsOfIKEv1() []suite.Group {
+	var out []suite.Group
+	for g := suite.Group(1); g <= lastGroup; g++ {
+		if g.Known() {
+			out = append(out, g)
+		}
+	}
+	return out
 }

@@ -58,7 +58,7 @@ func (l *life) lasts(n uint64) bool {
 
 // duration is the lifetime in seconds; zero when nothing was said. What does
 // not fit is cut at 136 years.
-func (l *life) duration() time.Duration {
+func (l life) duration() time.Duration {
 	return time.Duration(min(l.seconds, 1<<32-1)) * time.Second
 }
 
