@@ -139,7 +139,8 @@ func set(c *setup, end int, field, value string) error {
 	return err
 }
 
-// ikeSuites reads "AES128:SHA2-256:14,19;AES256-GCM-16:SHA2-384:20".
+// ikeSuites reads "AES128:SHA2-256:14,19;AES256-GCM-16:SHA2-384:20/36/37",
+// where additional key exchanges stand after the groups.
 func ikeSuites(text string) ([]suite.IKE, error) {
 	var out []suite.IKE
 	for one := range strings.SplitSeq(text, ";") {
@@ -147,7 +148,14 @@ func ikeSuites(text string) ([]suite.IKE, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, suite.Combine([]suite.EncrKey{e}, []suite.Integ{i}, groups)...)
+		more, err := additional(one)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range suite.Combine([]suite.EncrKey{e}, []suite.Integ{i}, groups) {
+			s.AddKE = more
+			out = append(out, s)
+		}
 	}
 	return out, nil
 }
@@ -162,12 +170,28 @@ func espSuites(text string) ([]suite.ESP, error) {
 		if err != nil {
 			return nil, err
 		}
+		more, err := additional(one)
+		if err != nil {
+			return nil, err
+		}
 		for _, s := range suite.CombineESP([]suite.EncrKey{e}, []suite.Integ{i}, groups) {
-			s.ESN = plain != one
+			s.ESN, s.AddKE = plain != one, more
 			out = append(out, s)
 		}
 	}
 	return out, nil
+}
+
+// additional are the numbers after slashes in one suite.
+func additional(text string) (more suite.MoreKE, err error) {
+	for i, g := range strings.Split(text, "/")[1:] {
+		n, err := strconv.Atoi(g)
+		if err != nil || i >= len(more) {
+			return more, fmt.Errorf("%q: additional key exchange %d: %v", text, i+1, err)
+		}
+		more[i] = suite.Group(n)
+	}
+	return more, nil
 }
 
 func parseSuite(text string) (suite.EncrKey, suite.Integ, []suite.Group, error) {
@@ -184,6 +208,7 @@ func parseSuite(text string) (suite.EncrKey, suite.Integ, []suite.Group, error) 
 		return suite.EncrKey{}, 0, nil, err
 	}
 	var groups []suite.Group
+	parts[2], _, _ = strings.Cut(parts[2], "/")
 	for g := range strings.SplitSeq(parts[2], ",") {
 		n, err := strconv.Atoi(g)
 		if err != nil {

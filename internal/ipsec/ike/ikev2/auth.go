@@ -18,7 +18,7 @@ func (m *Machine) authData(s *sa, initiator bool, id *wire.ID) []byte {
 	if !initiator {
 		message, nonce, skp = s.shake.answer, s.shake.ni, s.keys.Pr
 	}
-	return suite.PSKAuth(s.suite.PRF, m.cfg.Auth.PSK, suite.AuthOctets(s.suite.PRF, message, nonce, skp, id.Body()))
+	return suite.PSKAuth(s.suite.PRF, m.cfg.Auth.PSK, append(suite.AuthOctets(s.suite.PRF, message, nonce, skp, id.Body()), s.shake.mid.intAuth()...))
 }
 
 // findID is the identity of the initiator or the responder.

@@ -24,7 +24,7 @@ func (m *Machine) Describe(data []byte) string {
 	if _, ok := wire.Find[*wire.SK](list); ok {
 		s := m.find(h)
 		if s != nil && s.open != nil {
-			if inner, _, err := wire.Open(msg, s.open); err == nil {
+			if inner, _, err := wire.Open(msg, s.opener(h)); err == nil {
 				list = inner
 			}
 		}

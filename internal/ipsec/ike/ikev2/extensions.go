@@ -12,6 +12,15 @@ func (e *extensions) inherited() extensions {
 	return extensions{fragments: fragmentation{on: e.fragments.on}}
 }
 
+// extensions are the names of what was negotiated on s.
+func (s *sa) extensions() []string {
+	out := s.ext.names()
+	for _, g := range s.suite.AddKE.List() {
+		out = append(out, g.String())
+	}
+	return out
+}
+
 // names are those that status shows.
 func (e *extensions) names() []string {
 	var out []string

@@ -77,7 +77,7 @@ func (m *Machine) receiveFragment(t *turn, s *sa, d ike.Datagram, msg *wire.Mess
 	if !ok || (again && f.Number != 1) || (!again && !into.Wants(p)) {
 		return
 	}
-	plain, authentic, err := wire.OpenFragment(msg, f, s.open)
+	plain, authentic, err := wire.OpenFragment(msg, f, s.opener(h))
 	if !authentic {
 		return
 	}
@@ -89,6 +89,7 @@ func (m *Machine) receiveFragment(t *turn, s *sa, d ike.Datagram, msg *wire.Mess
 			return
 		}
 		r.list, r.err = wire.ParseInner(wire.Kind(first), whole)
+		r.covered = wire.Covered(h, wire.Kind(first), whole)
 	}
 	if response {
 		m.receiveResponse(t, s, r)

@@ -26,6 +26,7 @@ type handshake struct {
 	tries   int
 	began   time.Time
 	refusal string // what an answer that proves nothing said against us
+	mid     intermediates
 }
 
 // refusedFor is how long an initiator goes on trying after it was refused.
@@ -87,6 +88,7 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 		&wire.Nonce{Data: k.ni})
 	list = append(list, natPayloads(s.spiI, 0, s.path, m.cfg.ForceEncap)...)
 	list = append(list, m.fragmentNotify()...)
+	list = append(list, m.intermediateNotify()...)
 	msg := wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
 	k.request = msg.Append(nil)
 	s.window.next = 0
@@ -157,7 +159,7 @@ func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
 		}
 	case wire.NoProposalChosen:
 		m.doubt(t, s, "peer accepts none of the IKE algorithms that we offer ("+proposal.Words(proposal.IKE(m.cfg.IKE, nil))+
-			"): make Phase1EncryptionAlgorithms, Phase1IntegrityAlgorithms and Phase1DHGroupNumbers overlap at both ends")
+			"): make Phase1EncryptionAlgorithms, Phase1IntegrityAlgorithms and Phase1DHGroupNumbers overlap at both ends"+m.alsoMore())
 	default:
 		m.doubt(t, s, fmt.Sprintf("peer refuses IKE_SA_INIT with %v", n.Type))
 	}
@@ -177,6 +179,10 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 		return
 	}
 	if suite.Group(ke.Group) != chosen.Group || s.shake.x.Group() != chosen.Group {
+		return
+	}
+	if _, ok := wire.FindNotify(msg.Payloads, wire.IntermediateSupp); !ok && chosen.AddKE != (suite.MoreKE{}) {
+		m.doubt(t, s, fmt.Sprintf("peer chose %v, but says nothing of IKE_INTERMEDIATE, which additional key exchanges need: leave Phase1AdditionalKeyExchanges empty, or change the peer", chosen))
 		return
 	}
 	shared, err := s.shake.x.Shared(ke.Public)
@@ -207,7 +213,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	if s.path.encap() {
 		s.path.float()
 	}
-	s.tasks = append(s.tasks, &authenticate{spi: m.newESPSPI(t)})
+	m.afterInit(t, s)
 }
 
 // attemptFailed ends an attempt of ours.

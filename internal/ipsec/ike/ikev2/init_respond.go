@@ -46,10 +46,11 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	if m.demandCookie(t, d, msg, nonce.Data) {
 		return
 	}
-	chosen, prop, ok := proposal.ChooseIKE(m.cfg.IKE, sap.Proposals)
+	ours := m.choosable(msg.Payloads)
+	chosen, prop, ok := proposal.ChooseIKE(ours, sap.Proposals)
 	if !ok {
 		m.refuseInit(t, d, h, &wire.Notify{Type: wire.NoProposalChosen})
-		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return proposal.ExplainIKE(m.cfg.IKE, sap.Proposals) })
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return m.explainInit(ours, sap.Proposals) })
 		return
 	}
 	// "[...] the responder [...] reject the request and indicate its preferred
@@ -176,6 +177,9 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	}
 	if s.ext.fragments.on = m.fragmentsAgreed(msg.Payloads); s.ext.fragments.on {
 		list = append(list, m.fragmentNotify()...)
+	}
+	if a.suite.AddKE != (suite.MoreKE{}) {
+		list = append(list, m.intermediateNotify()...)
 	}
 	answer := wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list}
 	s.shake.answer = answer.Append(nil)

@@ -69,8 +69,8 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to IKE_SA_INIT: check the peer's address, that it is running, and that UDP %d and 4500 pass the firewalls between",
 			s.path.remote, s.path.remote.Port()))
 	case s.state == keyed:
-		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to IKE_AUTH: the peer answered IKE_SA_INIT, so see whether UDP %d passes, and the peer's log",
-			s.path.remote, s.path.remote.Port()))
+		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to %s: the peer answered IKE_SA_INIT, so see whether UDP %d passes, and the peer's log",
+			s.path.remote, wire.ExchangeName(f.task.exchange()), s.path.remote.Port()))
 	case s == m.current && m.rekeyedByPeer(f.task) != nil:
 		// The peer moved on to its own new SA; what is silent is the old one.
 		m.inherit(t, s, m.rekeyedByPeer(f.task))

@@ -248,7 +248,7 @@ func (m *Machine) State() ike.Snapshot {
 	snap.Local, snap.Remote = s.path.local, s.path.remote
 	snap.SPIi, snap.SPIr = s.spiI, s.spiR
 	snap.NATLocal, snap.NATRemote = s.path.natLocal, s.path.natRemote
-	snap.Suite, snap.Established, snap.Extensions = s.suite, s.established, s.ext.names()
+	snap.Suite, snap.Established, snap.Extensions = s.suite, s.established, s.extensions()
 	if s == m.current {
 		snap.Initiator, snap.RemoteID = s.initiator, clip(s.peer.String())
 	}

@@ -109,15 +109,19 @@ func (m *Machine) receiveSealed(t *turn, d ike.Datagram, h ike.Header) {
 		m.receiveFragment(t, s, d, msg, f)
 		return
 	}
-	list, authentic, err := wire.Open(msg, s.open)
+	list, authentic, err := wire.Open(msg, s.opener(h))
 	if !authentic {
 		return
 	}
+	r := received{from: d, h: h, list: list, err: err}
+	if h.Exchange == wire.IKEIntermediate && err == nil {
+		r.covered, r.err = wire.CoveredAs(msg, s.opener(h))
+	}
 	if h.Flags&ike.FlagResponse != 0 {
-		m.receiveResponse(t, s, received{d, h, list, err})
+		m.receiveResponse(t, s, r)
 		return
 	}
-	m.receiveRequest(t, s, received{d, h, list, err})
+	m.receiveRequest(t, s, r)
 }
 
 // A received is an authentic message. err is what was wrong inside it.
@@ -126,6 +130,8 @@ type received struct {
 	h    ike.Header
 	list []wire.Payload
 	err  error
+	// covered is what AUTH will cover of it, if it is an IKE_INTERMEDIATE.
+	covered []byte
 }
 
 // fresh notes that an authentic message of s, never seen before, came from d:
@@ -154,6 +160,9 @@ func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
 		m.broken(t, s, fmt.Sprintf("peer's %s response is malformed: %v", wire.ExchangeName(r.h.Exchange), r.err))
 		return
 	}
+	if k, ok := f.task.(*intermediate); ok {
+		k.covered = r.covered
+	}
 	f.task.response(m, t, s, r.list)
 }
 
@@ -176,7 +185,7 @@ func (m *Machine) broken(t *turn, s *sa, reason string) {
 // as it is: nothing before AUTH, nor after the end.
 func (s *sa) answers(exchange uint8) bool {
 	if s.state == keyed {
-		return !s.initiator && exchange == wire.IKEAuth
+		return !s.initiator && exchange == s.nextBeforeUp()
 	}
 	return s.state != gone
 }
@@ -208,7 +217,7 @@ func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 	if kind, critical := wire.UnknownCritical(r.list); critical {
 		m.refuse(t, s, r, &wire.Notify{Type: wire.UnsupportedCriticalPayload, Data: []byte{byte(kind)}})
 		if s.state == keyed {
-			m.ended(t, s, fmt.Sprintf("peer's IKE_AUTH needs an extension (payload type %d) that does not exist here", kind))
+			m.ended(t, s, fmt.Sprintf("peer's %s needs an extension (payload type %d) that does not exist here", wire.ExchangeName(r.h.Exchange), kind))
 		}
 		return
 	}
@@ -219,6 +228,8 @@ func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 		m.respondCreate(t, s, r)
 	case wire.Informational:
 		m.respondInformational(t, s, r)
+	case wire.IKEIntermediate:
+		m.respondIntermediate(t, s, r)
 	default:
 		m.refuse(t, s, r, &wire.Notify{Type: wire.InvalidSyntax})
 	}

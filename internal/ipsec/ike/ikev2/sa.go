@@ -78,6 +78,9 @@ func (s *sa) adopt(m *Machine, keys suite.IKEKeys) error {
 // wipe overwrites the keys.
 func (s *sa) wipe() {
 	s.keys.Wipe()
+	if s.shake != nil {
+		s.shake.mid.wipe()
+	}
 	for _, p := range []*suite.Protector{s.seal, s.open} {
 		if p != nil {
 			p.Wipe()

@@ -31,6 +31,28 @@ type KeyInput struct {
 	Ni, Nr     []byte        // contents of the nonce payloads
 	SPIi, SPIr uint64        // of the new IKE SA; not used by DeriveChild
 	Shared     secret.Secret // from Exchange.Shared; empty for a CHILD SA without PFS
+	// More is the secrets of additional key exchanges in their order, when an
+	// SA is rekeyed (RFC 9370 section 2.2.4); not used by DeriveIKE.
+	More []secret.Secret
+}
+
+// Wipe overwrites the secrets.
+func (in KeyInput) Wipe() {
+	in.Shared.Wipe()
+	for _, s := range in.More {
+		s.Wipe()
+	}
+}
+
+// seed is the shared secret, the nonces and the secrets of additional key
+// exchanges, one after the other.
+func (in KeyInput) seed() []byte {
+	b := append([]byte(nil), in.Shared.Reveal()...)
+	b = append(append(b, in.Ni...), in.Nr...)
+	for _, s := range in.More {
+		b = append(b, s.Reveal()...)
+	}
+	return b
 }
 
 // DeriveIKE makes the keys of an IKE SA from IKE_SA_INIT (RFC 7296 section
@@ -51,6 +73,10 @@ func DeriveIKE(s IKE, in KeyInput) (IKEKeys, error) {
 // (RFC 7296 section 2.18): SKEYSEED is made with oldPRF and oldD, the PRF and
 // SK_d of the SA that is replaced; everything after it with the PRF of the new
 // suite s. The error is as for DeriveIKE.
+//
+// With the SA's own PRF, SK_d, nonces and SPIs, and the secret of an
+// IKE_INTERMEDIATE, it makes the keys that follow that exchange (RFC 9370
+// section 2.2.2), since the formulas are the same.
 func DeriveRekeyedIKE(s IKE, oldPRF PRF, oldD secret.Secret, in KeyInput) (IKEKeys, error) {
 	if err := s.Validate(); err != nil {
 		return IKEKeys{}, fmt.Errorf("derive rekeyed IKE SA keys: %w", err)
@@ -61,7 +87,9 @@ func DeriveRekeyedIKE(s IKE, oldPRF PRF, oldD secret.Secret, in KeyInput) (IKEKe
 	if err := in.check(true); err != nil {
 		return IKEKeys{}, fmt.Errorf("derive rekeyed IKE SA keys: %w", err)
 	}
-	return expandIKE(s, oldPRF.Sum(oldD.Reveal(), in.Shared.Reveal(), in.Ni, in.Nr), in)
+	seed := in.seed()
+	defer clear(seed)
+	return expandIKE(s, oldPRF.Sum(oldD.Reveal(), seed), in)
 }
 
 // DeriveChild makes the keys of a CHILD SA from prf and SK_d of its IKE SA
@@ -78,8 +106,7 @@ func DeriveChild(prf PRF, d secret.Secret, s ESP, in KeyInput) (towardResponder,
 	if err := in.check(false); err != nil {
 		return ESPKeys{}, ESPKeys{}, fmt.Errorf("derive CHILD SA keys: %w", err)
 	}
-	seed := append([]byte(nil), in.Shared.Reveal()...)
-	seed = append(append(seed, in.Ni...), in.Nr...)
+	seed := in.seed()
 	defer clear(seed)
 	encr, integ := s.EncrKey().MaterialLen(), s.Integ.KeyLen()
 	parts, err := split(prf, d.Reveal(), seed, encr, integ, encr, integ)
@@ -97,6 +124,11 @@ func (in KeyInput) check(shared bool) error {
 		return fmt.Errorf("nonces Ni (%d octets) and Nr (%d octets) must not be empty: pass the contents of both nonce payloads", len(in.Ni), len(in.Nr))
 	case shared && in.Shared.IsZero():
 		return fmt.Errorf("shared secret is empty: pass what Exchange.Shared returned")
+	}
+	for i, s := range in.More {
+		if s.IsZero() {
+			return fmt.Errorf("shared secret of additional key exchange %d is empty: pass what Exchange.Shared returned", i+1)
+		}
 	}
 	return nil
 }

@@ -62,6 +62,25 @@ func AuthOctets(prf PRF, message, peerNonce []byte, skp secret.Secret, idBody []
 	return append(out, mac...)
 }
 
+// IntAuth is what stands for the IKE_INTERMEDIATE messages of one side up to
+// the one that covered is taken from (RFC 9242 section 3.3.2): prf(SK_p,
+// before | covered), where skp is SK_pi or SK_pr of the sender as they are in
+// that exchange and before is IntAuth of the one before, nil for the first.
+func IntAuth(prf PRF, skp secret.Secret, before, covered []byte) []byte {
+	return prf.Sum(skp.Reveal(), before, covered)
+}
+
+// MixPPK is prf+(ppk, key), as long as the PRF's output: what a post-quantum
+// pre-shared key makes of SK_d, SK_pi and SK_pr (RFC 8784 section 3).
+func MixPPK(prf PRF, ppk, key secret.Secret) (secret.Secret, error) {
+	b, err := prf.Plus(ppk.Reveal(), key.Reveal(), prf.Size())
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("mix PPK: %w", err)
+	}
+	defer clear(b)
+	return secret.New(b), nil
+}
+
 // PSKAuth is the data of an AUTH payload with a shared key:
 // prf(prf(psk, "Key Pad for IKEv2"), octets) (RFC 7296 section 2.15), where
 // octets come from AuthOctets. Compare it in constant time. It is nil when prf

@@ -114,19 +114,32 @@ func explain(protocol string, phase int, ours, offered []wire.Proposal) string {
 	text := fmt.Sprintf("peer offers %s %s; we allow %s", protocol, Words(offered), Words(ours))
 	for _, k := range kinds {
 		want, have := words(offered, k.t), words(ours, k.t)
+		option := fmt.Sprintf("Phase%d%s", phase, k.option)
+		if k.t >= wire.TypeAddKE1 && len(have) == 0 && all(offered, k.t) {
+			return fmt.Sprintf("%s: the peer offers nothing without an %s; add %s to %s, or change the peer", text, k.name, want[0], option)
+		}
 		if len(have) == 0 || overlap(want, have) {
 			continue
 		}
 		if k.option == "" {
 			continue
 		}
-		option := fmt.Sprintf("Phase%d%s", phase, k.option)
 		if len(want) == 0 {
 			return fmt.Sprintf("%s: the peer offers no %s; it must offer one of %s (%s)", text, k.name, strings.Join(have, ", "), option)
 		}
 		return fmt.Sprintf("%s: no %s in common; add %s to %s, or change the peer", text, k.name, strings.TrimPrefix(want[0], "PRF-"), option)
 	}
 	return text + fmt.Sprintf(": each algorithm is allowed, but not this combination; widen Phase%d… here or at the peer", phase)
+}
+
+// all reports whether each of list has a transform of type t.
+func all(list []wire.Proposal, t wire.TransformType) bool {
+	for _, p := range list {
+		if len(words([]wire.Proposal{p}, t)) == 0 {
+			return false
+		}
+	}
+	return len(list) > 0
 }
 
 func overlap(a, b []string) bool {

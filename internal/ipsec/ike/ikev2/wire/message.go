@@ -36,13 +36,22 @@ const (
 	IKEAuth       = 35
 	CreateChildSA = 36
 	Informational = 37
+
+	IKESessionResume = 38 // RFC 5723
+	IKEIntermediate  = 43 // RFC 9242
+	IKEFollowupKE    = 44 // RFC 9370
 )
+
+// exchangeNames are the RFCs' names.
+var exchangeNames = map[uint8]string{
+	IKESAInit: "IKE_SA_INIT", IKEAuth: "IKE_AUTH", CreateChildSA: "CREATE_CHILD_SA", Informational: "INFORMATIONAL",
+	IKESessionResume: "IKE_SESSION_RESUME", IKEIntermediate: "IKE_INTERMEDIATE", IKEFollowupKE: "IKE_FOLLOWUP_KE",
+}
 
 // ExchangeName is the RFC's name of an exchange type.
 func ExchangeName(x uint8) string {
-	names := [...]string{"IKE_SA_INIT", "IKE_AUTH", "CREATE_CHILD_SA", "INFORMATIONAL"}
-	if i := int(x) - IKESAInit; i >= 0 && i < len(names) {
-		return names[i]
+	if name, ok := exchangeNames[x]; ok {
+		return name
 	}
 	return fmt.Sprintf("exchange %d", x)
 }

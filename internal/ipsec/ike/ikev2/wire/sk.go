@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -50,6 +51,37 @@ func Seal(h ike.Header, list []Payload, s sealer) ([]byte, error) {
 	n := skHeaderLen + sealed
 	b = append(b, byte(first), 0, byte(n>>8), byte(n))
 	return s.SealSK(b, inner)
+}
+
+// Covered is what AUTH covers of a message with an SK payload that has h for
+// its header and plain inside: all before the IV, with lengths as if nothing
+// were added by sealing, and plain (RFC 9242 section 3.3.2). first is the type
+// of the first payload inside.
+func Covered(h ike.Header, first Kind, plain []byte) []byte {
+	h.Next = uint8(KindSK)
+	b := h.Append(make([]byte, 0, ike.HeaderLen+skHeaderLen+len(plain)), ike.HeaderLen+skHeaderLen+len(plain))
+	n := skHeaderLen + len(plain)
+	b = append(b, byte(first), 0, byte(n>>8), byte(n))
+	return append(b, plain...)
+}
+
+// CoveredAs is Covered of a message as it came, unfragmented, payloads before
+// the SK payload included. o opens it, as it has done before.
+func CoveredAs(m *Message, o opener) ([]byte, error) {
+	sk, ok := Find[*SK](m.Payloads)
+	if !ok {
+		return nil, fmt.Errorf("no SK payload: %w", ErrMalformed)
+	}
+	at := len(m.Octets) - len(sk.Sealed)
+	plain, err := o.OpenSK(m.Octets, at)
+	if err != nil {
+		return nil, err
+	}
+	b := append(make([]byte, 0, at+len(plain)), m.Octets[:at]...)
+	b = append(b, plain...)
+	binary.BigEndian.PutUint32(b[ike.HeaderLen-4:], uint32(len(b)))
+	binary.BigEndian.PutUint16(b[at-2:], uint16(skHeaderLen+len(plain)))
+	return b, nil
 }
 
 // An opener undoes a sealer; bodyOffset is where the IV begins.
