@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/secret"
 )
 
 // A Machine is an ike.Machine that can put into words what its peer sends.
@@ -29,14 +30,18 @@ const maxSteps = 2000
 // A Net is two ends, "a" and "b", and the wire between them. The zero value
 // is not usable; see NewNet.
 type Net struct {
-	Now     time.Time
-	Ends    [2]*End
-	Queue   []Packet // sent and not yet delivered
-	Sent    []Packet // everything that was sent, in order
-	Cut     bool     // everything sent is lost
-	NAT     *NAT     // between end a and the wire; nil for none
-	Log     strings.Builder
-	Remake  func(i int) (Machine, error) // a fresh machine for end i, for reboot
+	Now    time.Time
+	Ends   [2]*End
+	Queue  []Packet // sent and not yet delivered
+	Sent   []Packet // everything that was sent, in order
+	Cut    bool     // everything sent is lost
+	NAT    *NAT     // between end a and the wire; nil for none
+	Log    strings.Builder
+	Remake func(i int) (Machine, error) // a fresh machine for end i, for reboot
+	// Revive makes a machine for end i that goes on with what was exported last.
+	Revive func(i int, state secret.Secret) (Machine, error)
+	// Crash says, if it is set, whether end i is killed in this step, and when.
+	Crash   func(i int) Moment
 	start   time.Time
 	shown   time.Duration
 	numbers map[[2]uint32]int
@@ -51,6 +56,7 @@ type End struct {
 	Outbound *ike.ChildSA
 	Phases   []ike.Phase
 	Notices  []ike.Notice
+	Kept     secret.Secret // what it exported after its last step; empty: nothing
 }
 
 // A Packet is one datagram on the wire, with the addresses that its sender
@@ -66,6 +72,16 @@ type NAT struct {
 	Public netip.Addr
 	Shift  uint16 // public port = private port + Shift
 }
+
+// A Moment is when in a step a machine is killed.
+type Moment int
+
+// The moments. State is kept before anything is sent.
+const (
+	Never      Moment = iota
+	BeforeSend        // its state is kept, and nothing of the step is sent
+	AfterSend
+)
 
 // NewNet joins two machines at the given time.
 func NewNet(now time.Time, a, b Machine) *Net {
@@ -112,6 +128,15 @@ func (n *Net) Step(i int, ev ike.Event) {
 			n.act(end, in)
 		}
 	}
+	end.keep()
+	killed := Never
+	if n.Crash != nil {
+		killed = n.Crash(i)
+	}
+	if killed == BeforeSend {
+		n.Restart(i)
+		return
+	}
 	for _, d := range out.Datagrams {
 		n.send(i, d)
 	}
@@ -120,6 +145,31 @@ func (n *Net) Step(i int, ev ike.Event) {
 			n.act(end, a)
 		}
 	}
+	if killed == AfterSend {
+		n.Restart(i)
+	}
+}
+
+// keep does what the owner does before it sends anything.
+func (e *End) keep() {
+	e.Kept = secret.Secret{}
+	if x, ok := e.Machine.(ike.Exporter); ok {
+		e.Kept, _ = x.Export()
+	}
+}
+
+// Restart replaces the machine of end i by one that goes on with what was kept,
+// as after kill -9: the data plane is gone too.
+func (n *Net) Restart(i int) {
+	end := n.Ends[i]
+	m, err := n.Revive(i, end.Kept)
+	if err != nil {
+		n.fail("%s: cannot go on: %w", end.Name, err)
+		return
+	}
+	n.printf("%s is killed and goes on", end.Name)
+	end.Machine, end.Inbound, end.Outbound = m, map[uint32]*ike.ChildSA{}, nil
+	n.Step(i, ike.Resume{})
 }
 
 // send puts a datagram on the wire.

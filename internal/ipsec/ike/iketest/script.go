@@ -112,6 +112,7 @@ func (s Script) Play(make Maker) (Script, error) {
 //	forge a N           the same with its last octet changed
 //	inject b HEX        deliver octets to b as if from its peer
 //	reboot a            replace the machine by one that remembers nothing
+//	restart a           kill it and let another go on with what was kept
 //	wait 30s            let time pass, delivering at once
 //	cut | heal          lose everything sent; stop that
 //	rebind N            the NAT now shifts ports by N
@@ -141,6 +142,11 @@ func (n *Net) command(words []string) error {
 		return n.inject(arg(1), arg(2))
 	case "reboot":
 		return n.reboot(arg(1))
+	case "restart":
+		if arg(1) != "a" && arg(1) != "b" {
+			return fmt.Errorf("restart %s: a or b", arg(1))
+		}
+		n.Restart(int(arg(1)[0] - 'a'))
 	case "wait":
 		d, err := time.ParseDuration(arg(1))
 		if err != nil {

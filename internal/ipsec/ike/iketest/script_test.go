@@ -102,6 +102,11 @@ func makePair(words []string) (*Net, error) {
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 99})
 		return ikev2.New(c.Config, c.shared)
 	}
+	n.Revive = func(i int, state secret.Secret) (Machine, error) {
+		c := configs[i]
+		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 98})
+		return ikev2.Restore(c.Config, c.shared, n.Now, state)
+	}
 	return n, nil
 }
 

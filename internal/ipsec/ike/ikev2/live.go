@@ -76,13 +76,15 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 		m.inherit(t, s, m.rekeyedByPeer(f.task))
 		m.forget(s)
 	case s == m.current:
-		silent := m.cfg.Tuning.RetransmitTimeout
-		if _, probing := f.task.(*probe); probing {
+		silent, how := m.cfg.Tuning.RetransmitTimeout, dead
+		if f.proof {
+			silent, how = proveWithin, again // it may well live, and have forgotten us
+		} else if _, probing := f.task.(*probe); probing {
 			silent = m.cfg.Liveness.Timeout
 		}
 		t.notice(levelWarn, "peer is dead", "remote", s.path.remote, "silent", silent, "exchange", wire.ExchangeName(f.task.exchange()))
 		m.finish(s, t.now)
-		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v", s.path.remote, silent), dead)
+		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v", s.path.remote, silent), how)
 		m.forget(s)
 	default:
 		m.forget(s)

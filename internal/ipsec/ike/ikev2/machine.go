@@ -131,6 +131,8 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 		m.initiate(t)
 	case ike.PeerAlive:
 		m.live.hear(ev.At)
+	case ike.Resume:
+		m.resume(t)
 	case ike.RekeyIKE:
 		m.startRekeyIKE()
 	case ike.RekeyChild:

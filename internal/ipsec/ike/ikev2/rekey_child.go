@@ -26,6 +26,7 @@ type createChild struct {
 	old   *child
 	offer offer
 	ni    []byte
+	key   drawn
 	group suite.Group // that the peer asked for; 0: ours to choose
 	tries int
 
@@ -105,12 +106,12 @@ func (k *createChild) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool)
 	}
 	list = append(list, &wire.SA{Proposals: proposal.ESP(m.cfg.ESP, k.offer.spi, true)}, &wire.Nonce{Data: k.ni})
 	if g := m.firstGroup(k); g != 0 {
-		x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
+		x, key, err := m.draw(g)
 		if err != nil {
 			t.bug(err)
 			return nil, false
 		}
-		k.offer.x = x
+		k.offer.x, k.key = x, key
 		list = append(list, &wire.KE{Group: uint16(g), Public: x.Public()})
 	}
 	return append(list, &wire.TS{Selectors: m.cfg.LocalTS}, &wire.TS{Responder: true, Selectors: m.cfg.RemoteTS}), true

@@ -19,6 +19,7 @@ type rekeyIKE struct {
 	spi   uint64
 	ni    []byte
 	x     *suite.Exchange
+	key   drawn
 	group suite.Group // that the peer asked for; 0: the old one
 	tries int
 
@@ -55,12 +56,12 @@ func (k *rekeyIKE) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
 	if g == 0 {
 		g = s.suite.Group
 	}
-	x, err := suite.NewExchange(g, m.cfg.Tuning.Rand)
+	x, key, err := m.draw(g)
 	if err != nil {
 		t.bug(err)
 		return nil, false
 	}
-	k.x, k.spi, k.ni = x, m.newIKESPI(t), m.random(t, nonceLen)
+	k.x, k.key, k.spi, k.ni = x, key, m.newIKESPI(t), m.random(t, nonceLen)
 	k.tries++
 	return []wire.Payload{
 		&wire.SA{Proposals: proposal.IKE(m.keepPRF(s), binary.BigEndian.AppendUint64(nil, k.spi))},

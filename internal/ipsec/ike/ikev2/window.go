@@ -20,6 +20,7 @@ type flight struct {
 	pause  time.Duration
 	again  time.Time // when to send once more
 	giveUp time.Time
+	proof  bool // it shows whether the peer still knows an SA that was resumed
 }
 
 // A verdict is what to do with a request.
