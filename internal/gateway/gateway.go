@@ -37,6 +37,9 @@ type Options struct {
 	// ends. For any other local address the gateway opens its own, in its own
 	// namespace.
 	Outsides []*udp.Outside
+	// Words, unless nil, puts what a negotiation says of itself into the words
+	// of whoever configures this end; otherwise options have AWS's names.
+	Words func(string) string
 }
 
 // A Gateway is one running VPN gateway.

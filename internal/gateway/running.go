@@ -82,6 +82,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	r.tunnel = tunnel.New(tunnel.Config{
 		Log: g.log.With("tunnel", t.ID), Machine: machine, DataPlane: r.data, Send: outside.SendIKE,
 		Sequence: func() uint64 { return r.data.Counters().Sequence },
+		Words:    g.opts.Words,
 		Initiate: t.Initiate, Changed: func() { r.note(); signal(g.kick) },
 	})
 	r.loop.Go(func() {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +46,7 @@ type dataPlane interface {
 	LastInbound() time.Time
 }
 
-// A Config is what New needs. Every field is required.
+// A Config is what New needs. Every field is required but Words.
 type Config struct {
 	Log       *slog.Logger
 	Machine   ike.Machine
@@ -56,6 +57,9 @@ type Config struct {
 	Initiate bool // start the negotiation at once
 	// Changed is called after the state changed. It must not block.
 	Changed func()
+	// Words, unless nil, puts what the machine says into the words of whoever
+	// reads the log and the status.
+	Words func(string) string
 }
 
 // A Tunnel is one running tunnel.
@@ -203,6 +207,7 @@ func (t *Tunnel) carryOut() {
 		changed = t.act(a) || changed
 	}
 	state := t.cfg.Machine.State()
+	state.Reason = t.words(state.Reason)
 	t.state.Store(&state)
 	if changed {
 		t.cfg.Changed()
@@ -242,12 +247,31 @@ func (t *Tunnel) act(a ike.Action) (changed bool) {
 		t.cfg.Log.Info("peer address", "local", a.Local, "remote", a.Remote)
 		return true
 	case ike.StateChanged:
-		t.cfg.Log.Info("tunnel "+a.Phase.String(), "reason", a.Reason)
+		t.cfg.Log.Info("tunnel "+a.Phase.String(), "reason", t.words(a.Reason))
 		return true
 	case ike.Notice:
-		t.cfg.Log.Log(context.Background(), slog.Level(a.Level), a.Text, a.Attrs...)
+		t.note(a)
 	}
 	return false
+}
+
+// note logs what the machine has to say.
+func (t *Tunnel) note(n ike.Notice) {
+	attrs := slices.Clone(n.Attrs)
+	for i, a := range attrs {
+		if text, ok := a.(string); ok && i%2 == 1 {
+			attrs[i] = t.words(text)
+		}
+	}
+	t.cfg.Log.Log(context.Background(), slog.Level(n.Level), t.words(n.Text), attrs...)
+}
+
+// words is how text reads here.
+func (t *Tunnel) words(text string) string {
+	if t.cfg.Words == nil {
+		return text
+	}
+	return t.cfg.Words(text)
 }
 
 // spi prints an SPI as every other tool does.
