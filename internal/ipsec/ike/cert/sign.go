@@ -142,7 +142,10 @@ func (c *Credential) choose(announced []Hash) (scheme, bool) {
 	}
 	for _, h := range []Hash{best, SHA256, SHA384, SHA512} {
 		if slices.Contains(announced, h) && (k != kindEd25519 || h == Identity) {
-			s.hash, s.salt = h, h.crypto().Size()
+			s.hash = h
+			if s.pss {
+				s.salt = h.crypto().Size() // as RFC 8247 section 3.2 has it
+			}
 			return s, true
 		}
 	}

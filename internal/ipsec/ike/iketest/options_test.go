@@ -33,6 +33,8 @@ func setFlag(c *setup, name string) error {
 		c.Initiator = true
 	case "encap":
 		c.ForceEncap = true
+	case "roams":
+		c.Remote = netip.AddrPort{}
 	case "cookie":
 		c.shared = &ikev2.Shared{Cookies: ikev2.NewStrictCookies(c.Tuning.Rand)}
 	default:

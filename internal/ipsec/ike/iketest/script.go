@@ -184,6 +184,9 @@ func (n *Net) command(words []string) error {
 func (e *End) stateWords() string {
 	s := e.Machine.State()
 	text := fmt.Sprintf("%s is %v", e.Name, s.Phase)
+	if s.Auth != "" && s.Auth != "PSK" {
+		text += ", by " + s.Auth
+	}
 	if s.NATLocal {
 		text += ", behind a NAT"
 	}

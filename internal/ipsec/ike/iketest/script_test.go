@@ -120,6 +120,8 @@ func set(c *setup, end int, field, value string) error {
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(end), byte(seed)})
 	case "psk":
 		c.Auth.PSK = secret.FromString(value)
+	case "auth":
+		err = setAuth(c, end, value)
 	case "ike":
 		c.IKE, err = ikeSuites(value)
 	case "esp":

@@ -56,7 +56,7 @@ func (m *Machine) respondInformational(t *turn, s *sa, r received) {
 	}
 	if _, ok := wire.FindNotify(r.list, wire.AuthenticationFailed); ok {
 		m.reply(t, s, r)
-		m.ended(t, s, fmt.Sprintf("peer %v does not believe that we are %v (AUTHENTICATION_FAILED): its pre-shared key, or its idea of our identity, is another", s.path.remote, m.cfg.LocalID))
+		m.ended(t, s, fmt.Sprintf("peer %v does not believe that we are %v (AUTHENTICATION_FAILED): %s", s.path.remote, m.cfg.LocalID, m.unbelieved()))
 		return
 	}
 	if len(closed) == 0 {

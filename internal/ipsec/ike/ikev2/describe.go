@@ -57,6 +57,7 @@ func payloadWord(p wire.Payload) string {
 	names := map[wire.Kind]string{
 		wire.KindSA: "SA", wire.KindKE: "KE", wire.KindNonce: "N", wire.KindIDi: "IDi", wire.KindIDr: "IDr", wire.KindAuth: "AUTH",
 		wire.KindVendorID: "V", wire.KindTSi: "TSi", wire.KindTSr: "TSr", wire.KindSK: "SK",
+		wire.KindCert: "CERT", wire.KindCertReq: "CERTREQ",
 	}
 	if name, ok := names[p.Kind()]; ok {
 		return name

@@ -1,5 +1,5 @@
 // Package ikev2 is an IKEv2 endpoint (RFC 7296) towards one peer, with a
-// pre-shared key and exactly one CHILD SA, as an AWS tunnel has it.
+// pre-shared key or certificates and exactly one CHILD SA, as an AWS tunnel has it.
 //
 // A Machine is passive: Step takes the time and an event and says what to
 // send, install and report; Deadline says when it wants to be called again. It

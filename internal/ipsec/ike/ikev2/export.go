@@ -113,6 +113,7 @@ func (s *sa) code(c *codec, g graph) {
 	number(c, &s.spiR)
 	number(c, &s.peer.Type)
 	c.text(&s.peer.Data)
+	c.text(&s.peer.auth)
 	codeIKESuite(c, &s.suite)
 	for _, k := range []*secret.Secret{&s.keys.D, &s.keys.Ai, &s.keys.Ar, &s.keys.Ei, &s.keys.Er, &s.keys.Pi, &s.keys.Pr} {
 		c.hidden(k)

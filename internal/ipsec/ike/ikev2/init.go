@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/cert"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/suite"
@@ -25,7 +26,8 @@ type handshake struct {
 	cookie  []byte
 	tries   int
 	began   time.Time
-	refusal string // what an answer that proves nothing said against us
+	hashes  []cert.Hash // for signatures, as the peer announced them
+	refusal string      // what an answer that proves nothing said against us
 	mid     intermediates
 }
 
@@ -89,6 +91,7 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 	list = append(list, natPayloads(s.spiI, 0, s.path, m.cfg.ForceEncap)...)
 	list = append(list, m.fragmentNotify()...)
 	list = append(list, m.intermediateNotify()...)
+	list = append(list, m.hashNotify()...)
 	msg := wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
 	k.request = msg.Append(nil)
 	s.window.next = 0
@@ -192,6 +195,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	}
 	s.spiR, s.suite = msg.Header.SPIr, chosen
 	s.shake.nr, s.shake.answer = slices.Clone(nonce.Data), slices.Clone(msg.Octets)
+	s.shake.hashes = hashesOf(msg.Payloads)
 	keys, err := suite.DeriveIKE(chosen, suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr, SPIi: s.spiI, SPIr: s.spiR, Shared: shared})
 	if err == nil {
 		err = s.adopt(m, keys)

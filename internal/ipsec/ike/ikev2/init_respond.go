@@ -181,6 +181,10 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	if a.suite.AddKE != (suite.MoreKE{}) {
 		list = append(list, m.intermediateNotify()...)
 	}
+	list = append(list, m.certRequest()...)
+	if s.shake.hashes = hashesOf(msg.Payloads); len(s.shake.hashes) > 0 {
+		list = append(list, m.hashNotify()...)
+	}
 	answer := wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list}
 	s.shake.answer = answer.Append(nil)
 	s.window.expect = 1

@@ -252,7 +252,7 @@ func (m *Machine) State() ike.Snapshot {
 	snap.NATLocal, snap.NATRemote = s.path.natLocal, s.path.natRemote
 	snap.Suite, snap.Established, snap.Extensions = s.suite, s.established, s.extensions()
 	if s == m.current {
-		snap.Initiator, snap.RemoteID = s.initiator, clip(s.peer.String())
+		snap.Initiator, snap.RemoteID, snap.Auth = s.initiator, clip(s.peer.String()), s.peer.auth
 	}
 	if c := m.used(); c != nil {
 		snap.Child = &ike.ChildSnapshot{

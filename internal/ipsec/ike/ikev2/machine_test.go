@@ -192,7 +192,11 @@ func TestReservedOctetsOfTheIdentityAreCovered(t *testing.T) {
 		{"zeroed", wire.ID{Identity: d.a.cfg.LocalID}, false},
 	} {
 		sent := &wire.ID{Identity: d.a.cfg.LocalID, Reserved: [3]byte{1, 2, 3}}
-		err := d.b.verify(d.b.sas[0], sent, &wire.Auth{Method: wire.AuthSharedKey, Data: d.a.authData(s, true, &c.covered)})
+		proof, err := d.a.proof(s, &c.covered)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = d.b.verify(&turn{now: d.Now}, d.b.sas[0], sent, proof)
 		if (err == nil) != c.want {
 			t.Errorf("%s: got %v, want accepted %v", c.name, err, c.want)
 		}
@@ -201,7 +205,7 @@ func TestReservedOctetsOfTheIdentityAreCovered(t *testing.T) {
 
 func TestOtherAuthenticationMethodsAreRefusedInWords(t *testing.T) {
 	d := newDuo(t, nil)
-	err := d.b.verify(&sa{}, &wire.ID{}, &wire.Auth{Method: 14, Data: []byte{1}})
+	err := d.b.verify(&turn{now: d.Now}, &sa{}, &wire.ID{}, []wire.Payload{&wire.Auth{Method: 14, Data: []byte{1}}})
 	if err == nil || !strings.Contains(err.Error(), "pre-shared key") {
 		t.Errorf("got %v, want an error about pre-shared keys", err)
 	}

@@ -67,7 +67,7 @@ func (m *Machine) checkRestored(now time.Time) error {
 		return fmt.Errorf("the IKE SA's lifetime ended at %v", s.hard)
 	case s.path.local.Addr() != m.cfg.Local.Addr() && !m.cfg.Local.Addr().IsUnspecified():
 		return fmt.Errorf("our address was %v and is %v", s.path.local.Addr(), m.cfg.Local.Addr())
-	case !m.cfg.RemoteID.IsZero() && s.peer != m.cfg.RemoteID:
+	case !m.cfg.RemoteID.IsZero() && !m.cfg.RemoteID.Matches(s.peer.Identity):
 		return fmt.Errorf("the peer was %v, we expect %v", s.peer, m.cfg.RemoteID)
 	case !slices.ContainsFunc(m.cfg.IKE, func(x suite.IKE) bool { x.AddKE = s.suite.AddKE; return x == s.suite }):
 		return fmt.Errorf("%v is not allowed any more", s.suite)

@@ -19,7 +19,7 @@ type sa struct {
 	initiator   bool // ours was the request of the exchange that made it
 	rekeyed     bool // it was made by CREATE_CHILD_SA
 	spiI, spiR  uint64
-	peer        ike.Identity
+	peer        peer
 	suite       suite.IKE
 	keys        suite.IKEKeys
 	seal, open  *suite.Protector

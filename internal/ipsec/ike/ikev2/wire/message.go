@@ -66,6 +66,8 @@ const (
 	KindKE       Kind = 34
 	KindIDi      Kind = 35
 	KindIDr      Kind = 36
+	KindCert     Kind = 37
+	KindCertReq  Kind = 38
 	KindAuth     Kind = 39
 	KindNonce    Kind = 40
 	KindNotify   Kind = 41
@@ -78,11 +80,10 @@ const (
 )
 
 // Known reports whether RFC 7296 defines k, so that its critical bit has no
-// meaning (section 2.5): CERT, CERTREQ, CP and EAP are among them, though they
-// are kept Raw.
+// meaning (section 2.5): CP and EAP are among them, though they are kept Raw.
 func (k Kind) Known() bool { return k >= KindSA && k <= 48 }
 
-// A Payload is one payload of a message: *SA, *KE, *ID, *Auth, *Nonce,
+// A Payload is one payload of a message: *SA, *KE, *ID, *Cert, *CertReq, *Auth, *Nonce,
 // *Notify, *Delete, *VendorID, *TS, *SK, *SKF or *Raw.
 type Payload interface {
 	Kind() Kind
@@ -153,6 +154,10 @@ func fresh(kind Kind, g ike.Generic) Payload {
 		return &KE{}
 	case KindIDi, KindIDr:
 		return &ID{Responder: kind == KindIDr}
+	case KindCert:
+		return &Cert{}
+	case KindCertReq:
+		return &CertReq{}
 	case KindAuth:
 		return &Auth{}
 	case KindNonce:

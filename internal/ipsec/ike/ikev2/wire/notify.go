@@ -30,25 +30,26 @@ const (
 	ChildSANotFound            NotifyType = 44
 	StateNotFound              NotifyType = 47 // RFC 9370 section 4
 
-	InitialContact       NotifyType = 16384
-	NATDetectionSource   NotifyType = 16388
-	NATDetectionDest     NotifyType = 16389
-	CookieNotify         NotifyType = 16390
-	FragmentationSupp    NotifyType = 16430 // RFC 7383
-	UseTransportMode     NotifyType = 16391
-	RekeySA              NotifyType = 16393
-	ESPTFCPaddingNotSupp NotifyType = 16394
-	TicketLTOpaque       NotifyType = 16409 // RFC 5723 section 7
-	TicketRequest        NotifyType = 16410
-	TicketAck            NotifyType = 16411
-	TicketNack           NotifyType = 16412
-	TicketOpaque         NotifyType = 16413
-	UsePPK               NotifyType = 16435 // RFC 8784 section 3
-	PPKIdentity          NotifyType = 16436
-	NoPPKAuth            NotifyType = 16437
-	IntermediateSupp     NotifyType = 16438 // RFC 9242 section 3.1
-	AdditionalKE         NotifyType = 16441 // RFC 9370 section 2.2.4
-	firstStatus          NotifyType = 16384
+	InitialContact          NotifyType = 16384
+	NATDetectionSource      NotifyType = 16388
+	NATDetectionDest        NotifyType = 16389
+	CookieNotify            NotifyType = 16390
+	FragmentationSupp       NotifyType = 16430 // RFC 7383
+	SignatureHashAlgorithms NotifyType = 16431 // RFC 7427
+	UseTransportMode        NotifyType = 16391
+	RekeySA                 NotifyType = 16393
+	ESPTFCPaddingNotSupp    NotifyType = 16394
+	TicketLTOpaque          NotifyType = 16409 // RFC 5723 section 7
+	TicketRequest           NotifyType = 16410
+	TicketAck               NotifyType = 16411
+	TicketNack              NotifyType = 16412
+	TicketOpaque            NotifyType = 16413
+	UsePPK                  NotifyType = 16435 // RFC 8784 section 3
+	PPKIdentity             NotifyType = 16436
+	NoPPKAuth               NotifyType = 16437
+	IntermediateSupp        NotifyType = 16438 // RFC 9242 section 3.1
+	AdditionalKE            NotifyType = 16441 // RFC 9370 section 2.2.4
+	firstStatus             NotifyType = 16384
 )
 
 // notifyNames are the RFC's names.
@@ -63,7 +64,7 @@ var notifyNames = map[NotifyType]string{
 	FragmentationSupp: "IKEV2_FRAGMENTATION_SUPPORTED", StateNotFound: "STATE_NOT_FOUND", TicketLTOpaque: "TICKET_LT_OPAQUE", TicketRequest: "TICKET_REQUEST", TicketAck: "TICKET_ACK",
 	TicketNack: "TICKET_NACK", TicketOpaque: "TICKET_OPAQUE", UsePPK: "USE_PPK", PPKIdentity: "PPK_IDENTITY", NoPPKAuth: "NO_PPK_AUTH",
 	IntermediateSupp: "INTERMEDIATE_EXCHANGE_SUPPORTED", AdditionalKE: "ADDITIONAL_KEY_EXCHANGE",
-	RekeySA: "REKEY_SA", ESPTFCPaddingNotSupp: "ESP_TFC_PADDING_NOT_SUPPORTED",
+	SignatureHashAlgorithms: "SIGNATURE_HASH_ALGORITHMS", RekeySA: "REKEY_SA", ESPTFCPaddingNotSupp: "ESP_TFC_PADDING_NOT_SUPPORTED",
 }
 
 // String is the RFC's name, or the number.
