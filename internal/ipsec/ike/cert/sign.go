@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strings"
 )
 
 // Authentication methods of IKEv2 that sign (RFC 7296 section 3.8, RFC 4754,
@@ -165,7 +166,7 @@ func (c *Credential) Sign(announced []Hash, octets []byte) (Signature, error) {
 	}
 	k, _ := keyKind(c.key.Public()) // checked by NewCredential
 	if k == kindEd25519 {
-		return Signature{}, fmt.Errorf("our key is Ed25519, which the peer does not take (it announces %v, want identity): use another key", announced)
+		return Signature{}, fmt.Errorf("our key is Ed25519, which the peer does not take (of RFC 7427 and 8420 it announces %s): use an RSA or ECDSA key", hashWords(announced))
 	}
 	s := scheme{kind: k, hash: k.hash()}
 	if k == kindRSA {
@@ -176,6 +177,14 @@ func (c *Credential) Sign(announced []Hash, octets []byte) (Signature, error) {
 		value, err = rawECDSA(value, k.size())
 	}
 	return Signature{k.method(), value, s.name()}, err
+}
+
+// hashWords lists hashes.
+func hashWords(list []Hash) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return strings.Trim(fmt.Sprint(list), "[]")
 }
 
 // sign makes the signature value.

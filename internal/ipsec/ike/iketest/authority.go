@@ -1,0 +1,120 @@
+package iketest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"time"
+
+	"seikan/internal/ipsec/ike/cert"
+)
+
+// RevokedSerial is the serial number that the CRL of every Authority lists.
+const RevokedSerial = 666
+
+// validity is how long before and after its beginning everything is valid that
+// an Authority makes.
+const validity = 1000 * time.Hour
+
+// An Authority is a CA for tests. Two of the same name have the same key.
+type Authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+	now  time.Time
+}
+
+// NewAuthority makes the CA "O=Example, CN=name CA", and says when now is.
+func NewAuthority(name string, now time.Time) (*Authority, error) {
+	seed := [ed25519.SeedSize]byte{}
+	copy(seed[:], name)
+	a := &Authority{key: ed25519.NewKeyFromSeed(seed[:]), now: now}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{Organization: []string{"Example"}, CommonName: name + " CA"},
+		NotBefore: now.Add(-validity), NotAfter: now.Add(validity),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, a.key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	a.cert, err = x509.ParseCertificate(der)
+	return a, err
+}
+
+// Credential makes a certificate "C=XX, O=Example, CN=name", alternative name
+// name.example, for a fresh key: "rsa", "rsa-pss", "ecdsa256", "ecdsa384",
+// "ecdsa521" or "ed25519". Change, if not nil, has its way with it before it is
+// signed.
+func (a *Authority) Credential(name, kind string, change func(*x509.Certificate)) (*cert.Credential, error) {
+	key, err := freshKey(kind)
+	if err != nil {
+		return nil, err
+	}
+	serial := int64(0)
+	for _, c := range name {
+		serial = 256*serial + int64(c)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1000 + serial), Subject: pkix.Name{Country: []string{"XX"}, Organization: []string{"Example"}, CommonName: name},
+		NotBefore: a.now.Add(-validity), NotAfter: a.now.Add(validity), DNSNames: []string{name + ".example"},
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	if change != nil {
+		change(tmpl)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cert.NewCredential(inPEM("CERTIFICATE", der), inPEM("PRIVATE KEY", keyDER))
+	if err == nil && kind == "rsa-pss" {
+		c = c.WithPSS()
+	}
+	return c, err
+}
+
+func inPEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// freshKey makes a key of that kind.
+func freshKey(kind string) (crypto.Signer, error) {
+	switch kind {
+	case "rsa", "rsa-pss":
+		return rsa.GenerateKey(rand.Reader, 2048)
+	case "ecdsa256":
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "ecdsa384":
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ecdsa521":
+		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case "ed25519":
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	}
+	return nil, fmt.Errorf("no kind of key %q", kind)
+}
+
+// Trust believes a, which has revoked RevokedSerial.
+func (a *Authority) Trust() (*cert.Trust, error) {
+	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: a.now.Add(-time.Hour), NextUpdate: a.now.Add(validity),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(RevokedSerial), RevocationTime: a.now.Add(-time.Hour)}},
+	}, a.cert, a.key)
+	if err != nil {
+		return nil, err
+	}
+	return cert.NewTrust(inPEM("CERTIFICATE", a.cert.Raw), cert.Options{CRLs: [][]byte{crl}})
+}
