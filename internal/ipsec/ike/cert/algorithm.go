@@ -71,10 +71,14 @@ func mustMarshal(v any) []byte {
 // parsePrefix reads AUTH of method 14: which scheme it names, of kind anyECDSA
 // if that is ECDSA, and the signature value.
 func parsePrefix(data []byte) (scheme, []byte, error) {
-	if len(data) == 0 || int(data[0]) >= len(data) {
+	size := 0
+	if len(data) > 0 {
+		size = int(data[0])
+	}
+	if size == 0 || size+1 > len(data) {
 		return scheme{}, nil, errors.New("its AUTH is too short to name a signature algorithm (RFC 7427 section 3)")
 	}
-	der, value := data[1:1+data[0]], data[1+data[0]:]
+	der, value := data[1:1+size], data[1+size:]
 	var id pkix.AlgorithmIdentifier
 	if rest, err := asn1.Unmarshal(der, &id); err != nil || len(rest) != 0 {
 		return scheme{}, nil, fmt.Errorf("its AUTH names no signature algorithm that can be read: %x", der)

@@ -246,6 +246,22 @@ func TestCredentialsAreComparedAndPrintWithoutTheKey(t *testing.T) {
 	}
 }
 
+func TestSignatureWithALongAlgorithmIsRefused(t *testing.T) {
+	p := owner(t, issue(t, nil, "x", "p256", nil))
+	for _, size := range []int{0, 1, 254, 255} {
+		for _, total := range []int{1, size + 1, 300} {
+			data := make([]byte, total)
+			data[0] = byte(size)
+			if _, err := p.Verify(MethodSignature, data, octets, true); err == nil {
+				t.Errorf("an algorithm of %d octets in %d: got no error", size, total)
+			}
+		}
+	}
+	if _, err := p.Verify(MethodSignature, nil, octets, true); err == nil {
+		t.Error("nothing: got no error")
+	}
+}
+
 func FuzzSignature(f *testing.F) {
 	ec, rsa := issue(f, nil, "x", "p256", nil), issue(f, nil, "x", "rsa", nil)
 	for text := range rfc7427 {
@@ -256,6 +272,7 @@ func FuzzSignature(f *testing.F) {
 		f.Add(uint8(MethodSignature), slices.Concat([]byte{byte(len(der))}, der, []byte{0x30, 6, 2, 1, 1, 2, 1, 1}))
 	}
 	f.Add(uint8(MethodECDSAP256), make([]byte, 64))
+	f.Add(uint8(MethodSignature), bytes.Repeat([]byte{255}, 256))
 	owners := []*Peer{owner(f, ec), owner(f, rsa)}
 	f.Fuzz(func(t *testing.T, method uint8, data []byte) {
 		for _, p := range owners {
