@@ -62,6 +62,13 @@ type (
 	// RekeyIKE and RekeyChild ask for a rekey now.
 	RekeyIKE   struct{}
 	RekeyChild struct{}
+	// LocalChanged says that our own outside address towards the peer is another
+	// one now, from which messages can be sent already; the port is that of the
+	// configuration. SAs move to it if the peer speaks MOBIKE (RFC 4555), with
+	// MovePeer, or with UseOutbound of the same SA if it changes whether ESP
+	// goes in UDP; else an initiator starts anew. Without effect when the
+	// address is the one in use.
+	LocalChanged struct{ Local netip.AddrPort }
 	// Resume is the first event of a machine that was restored from what
 	// another one exported: it puts its SAs to use again and looks whether the
 	// peer still knows them.
@@ -70,14 +77,15 @@ type (
 	Close struct{}
 )
 
-func (Datagram) isEvent()   {}
-func (TimerFired) isEvent() {}
-func (Initiate) isEvent()   {}
-func (PeerAlive) isEvent()  {}
-func (RekeyIKE) isEvent()   {}
-func (RekeyChild) isEvent() {}
-func (Resume) isEvent()     {}
-func (Close) isEvent()      {}
+func (Datagram) isEvent()     {}
+func (TimerFired) isEvent()   {}
+func (Initiate) isEvent()     {}
+func (LocalChanged) isEvent() {}
+func (PeerAlive) isEvent()    {}
+func (RekeyIKE) isEvent()     {}
+func (RekeyChild) isEvent()   {}
+func (Resume) isEvent()       {}
+func (Close) isEvent()        {}
 
 // Outputs collects what a Step wants done, in order within each list. The
 // owner sends Datagrams, then carries out Actions in order. Reset it between

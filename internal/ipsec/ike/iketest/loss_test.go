@@ -71,6 +71,9 @@ func checkUp(t interface{ Errorf(string, ...any) }, n *Net) {
 	if err := n.Traffic(); err != nil {
 		t.Errorf("traffic: %v", err)
 	}
+	if a, b := n.Ends[0].Outbound, n.Ends[1].Outbound; a != nil && b != nil && (a.Local.Addr() != b.Remote.Addr() || a.Remote.Addr() != b.Local.Addr()) {
+		t.Errorf("a sends from %v to %v, b from %v to %v", a.Local, a.Remote, b.Local, b.Remote)
+	}
 	if err := n.Err(); err != nil {
 		t.Errorf("net: %v", err)
 	}
@@ -127,6 +130,7 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 		seed := rapid.Byte().Draw(rt, "seed")
 		wire := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "wire"), 1))
 		loss := rapid.Float64Range(0, 0.4).Draw(rt, "loss")
+		moves := rapid.Bool().Draw(rt, "moves")
 		n := pair(t, func(a, b *policy.Config) {
 			a.Tuning.Rand = rand.NewChaCha8([32]byte{0, seed})
 			b.Tuning.Rand = rand.NewChaCha8([32]byte{1, seed})
@@ -134,6 +138,7 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 			if rapid.Bool().Draw(rt, "long") {
 				long(a, b)
 			}
+			a.Extensions.NoMOBIKE, b.Extensions.NoMOBIKE = !moves, !moves
 			// Both ends may start, and lifetimes may end amid it all.
 			b.Initiator = rapid.Bool().Draw(rt, "both")
 			b.Restart = b.Initiator
@@ -152,6 +157,11 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 				n.Step(end, ike.RekeyChild{})
 			case 1:
 				n.Step(end, ike.RekeyIKE{})
+			case 2:
+				if moves {
+					n.Home[0] = netip.AddrFrom4([4]byte{192, 0, 2, byte(wire.IntN(20))})
+					n.Step(0, ike.LocalChanged{Local: netip.AddrPortFrom(n.Home[0], 500)})
+				}
 			default:
 				n.waitOne()
 			}

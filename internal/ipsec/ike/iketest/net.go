@@ -32,10 +32,11 @@ const maxSteps = 2000
 type Net struct {
 	Now    time.Time
 	Ends   [2]*End
-	Queue  []Packet // sent and not yet delivered
-	Sent   []Packet // everything that was sent, in order
-	Cut    bool     // everything sent is lost
-	NAT    *NAT     // between end a and the wire; nil for none
+	Queue  []Packet      // sent and not yet delivered
+	Sent   []Packet      // everything that was sent, in order
+	Cut    bool          // everything sent is lost
+	NAT    *NAT          // between end a and the wire; nil for none
+	Home   [2]netip.Addr // where an end has moved to; what goes elsewhere is lost
 	Log    strings.Builder
 	Remake func(i int) (Machine, error) // a fresh machine for end i, for reboot
 	// Revive makes a machine for end i that goes on with what was exported last.
@@ -201,12 +202,16 @@ func (n *Net) Deliver(p Packet) {
 		d.Remote = netip.AddrPortFrom(n.NAT.Public, d.Remote.Port()+n.NAT.Shift)
 	}
 	if n.NAT != nil && p.From == 1 {
-		want := n.Ends[0].Machine.State().Local
+		inside := n.Ends[0].Machine.State().Local.Addr()
 		if d.Local.Addr() != n.NAT.Public || d.Local.Port()-n.NAT.Shift != 500 && d.Local.Port()-n.NAT.Shift != 4500 {
 			n.printf("nat drops %s's datagram to %v", n.Ends[1].Name, d.Local)
 			return
 		}
-		d.Local = netip.AddrPortFrom(want.Addr(), d.Local.Port()-n.NAT.Shift)
+		d.Local = netip.AddrPortFrom(inside, d.Local.Port()-n.NAT.Shift)
+	}
+	if home := n.Home[1-p.From]; home.IsValid() && d.Local.Addr() != home {
+		n.printf("lost: %s is no longer at %v", n.Ends[1-p.From].Name, d.Local.Addr())
+		return
 	}
 	n.Step(1-p.From, d)
 }

@@ -35,6 +35,8 @@ func setFlag(c *setup, name string) error {
 		c.ForceEncap = true
 	case "roams":
 		c.Remote = netip.AddrPort{}
+	case "mobike":
+		c.Extensions.NoMOBIKE = false
 	case "cookie":
 		c.shared = &ikev2.Shared{Cookies: ikev2.NewStrictCookies(c.Tuning.Rand)}
 	default:

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +117,8 @@ func (s Script) Play(make Maker) (Script, error) {
 //	wait 30s            let time pass, delivering at once
 //	cut | heal          lose everything sent; stop that
 //	rebind N            the NAT now shifts ports by N
+//	nat N | nat off     a is now behind a NAT that shifts ports by N, or behind none
+//	move a ADDRESS      a has another address; what is sent to the old one is lost
 //	traffic             check that ESP would pass both ways
 //	state               print the phases of both ends
 func (n *Net) command(words []string) error {
@@ -163,6 +166,10 @@ func (n *Net) command(words []string) error {
 			return fmt.Errorf("needs a NAT and a number: %w", err)
 		}
 		n.NAT.Shift = uint16(shift)
+	case "nat":
+		return n.nat(arg(1))
+	case "move":
+		return n.move(arg(1), arg(2))
 	case "traffic":
 		if err := n.Traffic(); err != nil {
 			n.printf("no traffic: %v", err)
@@ -237,6 +244,30 @@ func (n *Net) handle(how, which string) error {
 		return nil
 	}
 	n.Deliver(p)
+	return nil
+}
+
+// nat puts end a behind a NAT with that shift of ports, at 198.51.100.9, or
+// behind none.
+func (n *Net) nat(shift string) error {
+	if shift == "off" {
+		n.NAT = nil
+		return nil
+	}
+	by, err := strconv.ParseUint(shift, 10, 16)
+	n.NAT = &NAT{Public: netip.AddrFrom4([4]byte{198, 51, 100, 9}), Shift: uint16(by)}
+	return err
+}
+
+// move gives an end another address.
+func (n *Net) move(end, address string) error {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	i := int(end[0] - 'a')
+	n.Home[i] = a
+	n.Step(i, ike.LocalChanged{Local: netip.AddrPortFrom(a, 500)})
 	return nil
 }
 

@@ -41,11 +41,12 @@ func (k *authenticate) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool
 		list = append(list, &wire.ID{Responder: true, Identity: m.cfg.RemoteID})
 	}
 	list = append(list, proof...)
-	return append(list,
+	list = append(list,
 		&wire.SA{Proposals: proposal.ESP(m.cfg.ESP, k.spi, false)},
 		&wire.TS{Selectors: m.cfg.LocalTS},
 		&wire.TS{Responder: true, Selectors: m.cfg.RemoteTS},
-	), true
+	)
+	return append(list, m.mobikeNotify()...), true
 }
 
 func (k *authenticate) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
@@ -63,6 +64,7 @@ func (k *authenticate) response(m *Machine, t *turn, s *sa, list []wire.Payload)
 		m.attemptFailed(t, s, err.Error())
 		return
 	}
+	m.agreeMobike(s, list)
 	in := suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr}
 	c, reason := m.childAnswered(t, s, offer{spi: k.spi}, in, list)
 	m.established(t, s, c, false)
@@ -120,6 +122,9 @@ func (m *Machine) respondAuth(t *turn, s *sa, r received) {
 	in := suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr}
 	c, answer, reason := m.childRequested(t, s, in, r.list, childTerms{})
 	_, initial := wire.FindNotify(r.list, wire.InitialContact)
+	if m.agreeMobike(s, r.list); s.ext.mobike.on {
+		answer = append(answer, m.mobikeNotify()...)
+	}
 	m.established(t, s, c, initial)
 	m.reply(t, s, r, append(list, answer...)...)
 	if c == nil && s == m.current {

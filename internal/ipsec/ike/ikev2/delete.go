@@ -59,11 +59,11 @@ func (m *Machine) respondInformational(t *turn, s *sa, r received) {
 		m.ended(t, s, fmt.Sprintf("peer %v does not believe that we are %v (AUTHENTICATION_FAILED): %s", s.path.remote, m.cfg.LocalID, m.unbelieved()))
 		return
 	}
-	if len(closed) == 0 {
-		m.reply(t, s, r)
-		return
+	answer := m.mobikeRequest(t, s, r)
+	if len(closed) > 0 {
+		answer = append(answer, &wire.Delete{Protocol: wire.ProtoESP, SPIs: closed})
 	}
-	m.reply(t, s, r, &wire.Delete{Protocol: wire.ProtoESP, SPIs: closed})
+	m.reply(t, s, r, answer...)
 }
 
 // deletedChildren closes the CHILD SAs that the peer deletes by its inbound

@@ -11,7 +11,7 @@ import (
 
 // stateVersion is that of the encoding. Whoever changes what is kept counts it
 // up: a state of another version is refused, and the tunnel begins anew.
-const stateVersion = 1
+const stateVersion = 2
 
 // Export is what a new process needs to go on with the machine's SAs: the IKE
 // SAs that are up or end, with their keys, windows, cached responses and
@@ -135,6 +135,8 @@ func (s *sa) code(c *codec, g graph) {
 
 func (e *extensions) code(c *codec) {
 	c.flag(&e.fragments.on)
+	c.flag(&e.mobike.on)
+	c.flag(&e.mobike.lead)
 }
 
 func codeIKESuite(c *codec, s *suite.IKE) {
@@ -206,6 +208,9 @@ const (
 	keptDeleteIKE
 	keptCreateChild
 	keptRekeyIKE
+	keptUpdate
+	keptRouteCheck
+	keptAnnounce
 )
 
 // kindOf is the number of k's kind, 0 for one that cannot be kept.
@@ -221,6 +226,12 @@ func kindOf(k task) uint64 {
 		return keptCreateChild
 	case *rekeyIKE:
 		return keptRekeyIKE
+	case *updateAddresses:
+		return keptUpdate
+	case *routeCheck:
+		return keptRouteCheck
+	case *announce:
+		return keptAnnounce
 	}
 	return 0
 }
@@ -233,11 +244,17 @@ func codeTask(c *codec, g graph, k task) task {
 		blanks := map[uint64]task{
 			keptProbe: &probe{}, keptDeleteChild: &deleteChild{}, keptDeleteIKE: &deleteIKE{},
 			keptCreateChild: &createChild{}, keptRekeyIKE: &rekeyIKE{},
+			keptUpdate: &updateAddresses{}, keptRouteCheck: &routeCheck{}, keptAnnounce: &announce{},
 		}
 		k = blanks[kind]
 	}
 	switch k := k.(type) {
-	case *probe, *deleteIKE:
+	case *probe, *deleteIKE, *announce:
+	case *updateAddresses:
+		c.flag(&k.stale)
+	case *routeCheck:
+		c.addrPort(&k.to)
+		c.octets(&k.cookie)
 	case *deleteChild:
 		number(c, &k.spiIn)
 		number(c, &k.spiOut)
@@ -247,7 +264,9 @@ func codeTask(c *codec, g graph, k task) task {
 		k.code(c, g)
 	default:
 		c.fail("exchange of kind %d", kind)
-		return &probe{}
+		if c.reading {
+			return &probe{}
+		}
 	}
 	return k
 }

@@ -5,11 +5,14 @@ package ikev2
 // negotiated, never what is remembered.
 type extensions struct {
 	fragments fragmentation
+	mobike    mobility
 }
 
 // inherited is what the successor of an SA with e begins with.
 func (e *extensions) inherited() extensions {
-	return extensions{fragments: fragmentation{on: e.fragments.on}}
+	was := e.mobike
+	was.mapped = nil // the hash covers the SPIs
+	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was}
 }
 
 // extensions are the names of what was negotiated on s.
@@ -26,6 +29,9 @@ func (e *extensions) names() []string {
 	var out []string
 	if e.fragments.on {
 		out = append(out, "fragmentation")
+	}
+	if e.mobike.on {
+		out = append(out, "MOBIKE")
 	}
 	return out
 }

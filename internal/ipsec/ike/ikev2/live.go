@@ -39,15 +39,21 @@ func (m *Machine) probePeer(t *turn) {
 	}
 }
 
-// A probe is an empty INFORMATIONAL request (RFC 7296 section 1.4).
+// A probe is an empty INFORMATIONAL request (RFC 7296 section 1.4), or one that
+// asks how the peer sees us.
 type probe struct{}
 
 func (*probe) exchange() uint8 { return wire.Informational }
 
-func (*probe) request(*Machine, *turn, *sa) ([]wire.Payload, bool) { return nil, true }
+func (*probe) request(m *Machine, _ *turn, s *sa) ([]wire.Payload, bool) {
+	if s.watchesMapping() {
+		return natPayloads(s.spiI, s.spiR, s.path, m.cfg.ForceEncap), true
+	}
+	return nil, true
+}
 
-// response has nothing to do: that there is one is all that counts.
-func (*probe) response(*Machine, *turn, *sa, []wire.Payload) {}
+// response has little to do: that there is one is what counts.
+func (*probe) response(m *Machine, t *turn, s *sa, list []wire.Payload) { m.mappingSeen(t, s, list) }
 
 // rekeyedByPeer is the new IKE SA of the peer's rekey that crossed ours, k.
 func (m *Machine) rekeyedByPeer(k task) *sa {
@@ -82,7 +88,8 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 		} else if _, probing := f.task.(*probe); probing {
 			silent = m.cfg.Liveness.Timeout
 		}
-		t.notice(levelWarn, "peer is dead", "remote", s.path.remote, "silent", silent, "exchange", wire.ExchangeName(f.task.exchange()))
+		t.notice(levelWarn, "peer is dead", "remote", s.path.remote, "silent", silent, "exchange", wire.ExchangeName(f.task.exchange()),
+			"other_addresses", s.ext.mobike.others)
 		m.finish(s, t.now)
 		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v", s.path.remote, silent), how)
 		m.forget(s)

@@ -137,11 +137,14 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 		m.startRekeyIKE()
 	case ike.RekeyChild:
 		m.startRekeyChild()
+	case ike.LocalChanged:
+		m.localChanged(t, ev.Local)
 	case ike.Close:
 		m.close(t)
 	default:
 		return fmt.Errorf("ikev2: event %T is not handled", ev)
 	}
+	m.learnMapping()
 	m.pump(t)
 	m.forgetGone(t)
 	m.countHalfOpen()

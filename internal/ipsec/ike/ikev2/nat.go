@@ -90,6 +90,9 @@ func (p *path) float() {
 // changed port is not the peer's doing: somebody between wants our requests to
 // get lost.
 //
+// With MOBIKE it is for the end that leads to say that addresses have changed
+// (RFC 4555 section 3.8).
+//
 // RFC 7296 section 2.23 has a host behind a NAT not follow. We do even then: a
 // peer that lies about a NAT to get its ESP into UDP (strongSwan's libipsec
 // lies about both ends) must not lose the connection when its real NAT moves.
@@ -98,7 +101,7 @@ func (m *Machine) follow(t *turn, s *sa, d ike.Datagram) {
 		return
 	}
 	floated := s.state == keyed && !s.initiator && (s.path.encap() || d.Local.Port() != s.path.local.Port())
-	if !floated && !s.path.natRemote {
+	if !floated && (!s.path.natRemote || s.ext.mobike.on) {
 		return
 	}
 	s.path.local, s.path.remote = d.Local, d.Remote

@@ -171,6 +171,7 @@ func (m *Machine) inherit(t *turn, s, next *sa) {
 			next.tasks = append(next.tasks, k)
 		}
 	}
+	s.passOn(next)
 	s.tasks = nil
 	if next.soft.IsZero() {
 		m.lifetimes(t, next)

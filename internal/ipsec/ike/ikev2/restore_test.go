@@ -36,7 +36,8 @@ var keptFields = map[reflect.Type]map[string]string{
 		"local": "kept", "remote": "kept", "natLocal": "kept", "natRemote": "kept", "supported": "kept",
 		"sent": "a keepalive may come early",
 	},
-	reflect.TypeFor[extensions]():    {"fragments": "kept"},
+	reflect.TypeFor[extensions]():    {"fragments": "kept", "mobike": "kept"},
+	reflect.TypeFor[mobility]():      {"on": "kept", "lead": "kept", "others": "only told when the peer dies", "mapped": "asked anew"},
 	reflect.TypeFor[fragmentation](): {"on": "kept", "requests": "the peer sends all fragments again", "responses": "so it does when asked again"},
 	reflect.TypeFor[window]():        {"next": "kept", "out": "kept", "expect": "kept", "cached": "kept"},
 	reflect.TypeFor[flight](): {
@@ -50,14 +51,16 @@ var keptFields = map[reflect.Type]map[string]string{
 		"SPIIn": "kept", "SPIOut": "kept", "Suite": "kept", "KeysIn": "kept", "KeysOut": "kept", "LocalTS": "kept", "RemoteTS": "kept",
 		"Encap": "kept", "Local": "kept", "Remote": "kept", "Created": "kept", "Initiator": "kept", "Resumed": "set by Restore",
 	},
-	reflect.TypeFor[suite.IKE]():   {"Encr": "kept", "KeyBits": "kept", "PRF": "kept", "Integ": "kept", "Group": "kept", "AddKE": "kept"},
-	reflect.TypeFor[suite.ESP]():   {"Encr": "kept", "KeyBits": "kept", "Integ": "kept", "Group": "kept", "AddKE": "kept", "ESN": "kept"},
-	reflect.TypeFor[createChild](): {"old": "kept", "offer": "kept", "key": "kept", "ni": "kept", "group": "kept", "tries": "kept", "theirs": "kept", "lowest": "kept"},
-	reflect.TypeFor[offer]():       {"spi": "kept", "x": "made of key", "pfs": "kept"},
-	reflect.TypeFor[rekeyIKE]():    {"spi": "kept", "ni": "kept", "x": "made of key", "key": "kept", "group": "kept", "tries": "kept", "theirs": "kept", "lowest": "kept"},
-	reflect.TypeFor[deleteChild](): {"spiIn": "kept", "spiOut": "kept"},
-	reflect.TypeFor[busyness]():    {"since": "kept", "last": "kept"},
-	reflect.TypeFor[starter]():     {"at": "an IKE SA is up", "insist": "the same", "pause": "kept", "childAt": "kept"},
+	reflect.TypeFor[suite.IKE]():       {"Encr": "kept", "KeyBits": "kept", "PRF": "kept", "Integ": "kept", "Group": "kept", "AddKE": "kept"},
+	reflect.TypeFor[suite.ESP]():       {"Encr": "kept", "KeyBits": "kept", "Integ": "kept", "Group": "kept", "AddKE": "kept", "ESN": "kept"},
+	reflect.TypeFor[createChild]():     {"old": "kept", "offer": "kept", "key": "kept", "ni": "kept", "group": "kept", "tries": "kept", "theirs": "kept", "lowest": "kept"},
+	reflect.TypeFor[offer]():           {"spi": "kept", "x": "made of key", "pfs": "kept"},
+	reflect.TypeFor[rekeyIKE]():        {"spi": "kept", "ni": "kept", "x": "made of key", "key": "kept", "group": "kept", "tries": "kept", "theirs": "kept", "lowest": "kept"},
+	reflect.TypeFor[deleteChild]():     {"spiIn": "kept", "spiOut": "kept"},
+	reflect.TypeFor[updateAddresses](): {"stale": "kept"},
+	reflect.TypeFor[routeCheck]():      {"to": "kept", "cookie": "kept"},
+	reflect.TypeFor[busyness]():        {"since": "kept", "last": "kept"},
+	reflect.TypeFor[starter]():         {"at": "an IKE SA is up", "insist": "the same", "pause": "kept", "childAt": "kept"},
 }
 
 // TestEveryFieldIsKeptOrNeedNotBe fails when a field is added that Export does
@@ -90,7 +93,7 @@ func busyState(t testing.TB) (*Machine, []byte) {
 		d.DeliverNext()
 	}
 	m := d.a
-	m.current.tasks = append(m.current.tasks, &deleteChild{1, 2}, &deleteIKE{}, &probe{}, &rekeyIKE{theirs: goneSA()}, &createChild{old: goneChild()})
+	m.current.tasks = append(m.current.tasks, &deleteChild{1, 2}, &deleteIKE{}, &probe{}, &updateAddresses{stale: true}, &routeCheck{to: elsewhere, cookie: []byte{1}}, &announce{}, &rekeyIKE{theirs: goneSA()}, &createChild{old: goneChild()})
 	state, ok := m.Export()
 	if !ok {
 		t.Fatal("not exported")
@@ -152,7 +155,7 @@ func TestEveryStateThatIsNotWholeIsRefused(t *testing.T) {
 	}
 	other := bytes.Clone(state)
 	other[7]++
-	if _, err := recode(other); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "format 2") {
+	if _, err := recode(other); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), fmt.Sprintf("format %d", stateVersion+1)) {
 		t.Errorf("another version: got %v", err)
 	}
 }

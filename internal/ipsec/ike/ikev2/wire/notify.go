@@ -28,6 +28,8 @@ const (
 	InvalidSelectors           NotifyType = 39
 	TemporaryFailure           NotifyType = 43
 	ChildSANotFound            NotifyType = 44
+	UnacceptableAddresses      NotifyType = 40 // RFC 4555
+	UnexpectedNAT              NotifyType = 41 // RFC 4555
 	StateNotFound              NotifyType = 47 // RFC 9370 section 4
 
 	InitialContact          NotifyType = 16384
@@ -35,6 +37,13 @@ const (
 	NATDetectionDest        NotifyType = 16389
 	CookieNotify            NotifyType = 16390
 	FragmentationSupp       NotifyType = 16430 // RFC 7383
+	MobikeSupported         NotifyType = 16396 // RFC 4555, and those that follow
+	AdditionalIP4           NotifyType = 16397
+	AdditionalIP6           NotifyType = 16398
+	NoAdditional            NotifyType = 16399
+	UpdateSAAddresses       NotifyType = 16400
+	Cookie2                 NotifyType = 16401
+	NoNATsAllowed           NotifyType = 16402
 	SignatureHashAlgorithms NotifyType = 16431 // RFC 7427
 	UseTransportMode        NotifyType = 16391
 	RekeySA                 NotifyType = 16393
@@ -64,6 +73,10 @@ var notifyNames = map[NotifyType]string{
 	FragmentationSupp: "IKEV2_FRAGMENTATION_SUPPORTED", StateNotFound: "STATE_NOT_FOUND", TicketLTOpaque: "TICKET_LT_OPAQUE", TicketRequest: "TICKET_REQUEST", TicketAck: "TICKET_ACK",
 	TicketNack: "TICKET_NACK", TicketOpaque: "TICKET_OPAQUE", UsePPK: "USE_PPK", PPKIdentity: "PPK_IDENTITY", NoPPKAuth: "NO_PPK_AUTH",
 	IntermediateSupp: "INTERMEDIATE_EXCHANGE_SUPPORTED", AdditionalKE: "ADDITIONAL_KEY_EXCHANGE",
+
+	UnacceptableAddresses: "UNACCEPTABLE_ADDRESSES", UnexpectedNAT: "UNEXPECTED_NAT_DETECTED", MobikeSupported: "MOBIKE_SUPPORTED",
+	AdditionalIP4: "ADDITIONAL_IP4_ADDRESS", AdditionalIP6: "ADDITIONAL_IP6_ADDRESS", NoAdditional: "NO_ADDITIONAL_ADDRESSES",
+	UpdateSAAddresses: "UPDATE_SA_ADDRESSES", Cookie2: "COOKIE2", NoNATsAllowed: "NO_NATS_ALLOWED",
 	SignatureHashAlgorithms: "SIGNATURE_HASH_ALGORITHMS", RekeySA: "REKEY_SA", ESPTFCPaddingNotSupp: "ESP_TFC_PADDING_NOT_SUPPORTED",
 }
 
