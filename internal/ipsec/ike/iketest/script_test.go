@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 type setup struct {
 	policy.Config
 	shared *ikev2.Shared
+	v1     bool
 }
 
 // makePair reads "key=value" words: "a.psk=other" is for one end, "psk=same"
@@ -89,7 +90,7 @@ func makePair(words []string) (*Net, error) {
 	}
 	var machines [2]Machine
 	for i, c := range configs {
-		m, err := ikev2.New(c.Config, c.shared)
+		m, err := c.machine()
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +101,7 @@ func makePair(words []string) (*Net, error) {
 	n.Remake = func(i int) (Machine, error) {
 		c := configs[i]
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 99})
-		return ikev2.New(c.Config, c.shared)
+		return c.machine()
 	}
 	n.Revive = func(i int, state secret.Secret) (Machine, error) {
 		c := configs[i]
@@ -140,6 +141,8 @@ func set(c *setup, end int, field, value string) error {
 		c.Liveness.Action = map[string]policy.Action{"clear": policy.Clear, "none": policy.None, "restart": policy.Restart}[value]
 	case "flag":
 		return setFlag(c, value)
+	case "version":
+		c.v1, c.IKE = value == "1", []suite.IKE{suiteV1}
 	default:
 		return setTime(&c.Config, field, value)
 	}

@@ -1,0 +1,125 @@
+package ikev1
+
+import (
+	"errors"
+	"fmt"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev1/proposal"
+	"seikan/internal/ipsec/ike/ikev1/wire"
+)
+
+// errUnproven is inside the errors of a proof that anybody could have sent.
+var errUnproven = errors.New("identity is not proven")
+
+// prove is who we are and the proof, as the initiator or the responder of s
+// (RFC 2409 sections 5.1 and 5.4).
+func (m *Machine) prove(s *sa, initiator bool) ([]wire.Payload, error) {
+	id := wire.NewID(m.cfg.LocalID)
+	hash := s.keys.Identity(initiator, s.shake.offer, wire.Body(id))
+	if m.method == proposal.PSK {
+		return []wire.Payload{id, &wire.Hash{Data: hash}}, nil
+	}
+	value, err := m.cfg.Auth.Credential.SignIKEv1(hash)
+	if err != nil {
+		return nil, fmt.Errorf("our signature could not be made: %w", err)
+	}
+	list := []wire.Payload{id}
+	for _, der := range m.cfg.Auth.Credential.Chain() {
+		list = append(list, &wire.Cert{Encoding: wire.CertX509Signature, Data: der})
+	}
+	return append(list, &wire.Sig{Data: value}), nil
+}
+
+// certRequests names the authorities whose certificates we accept.
+func (m *Machine) certRequests() []wire.Payload {
+	if m.method == proposal.PSK {
+		return nil
+	}
+	var list []wire.Payload
+	for _, name := range m.cfg.Auth.Trust.Subjects() {
+		list = append(list, &wire.CertReq{Encoding: wire.CertX509Signature, Authority: name})
+	}
+	return list
+}
+
+// verify checks the peer's identity and its proof on s. An error wraps
+// errUnproven unless the peer has proved to be who it says; it says in words
+// what to change.
+func (m *Machine) verify(t *turn, s *sa, list []wire.Payload) (ike.Identity, error) {
+	id, ok := wire.Find[*wire.ID](list)
+	if !ok {
+		return ike.Identity{}, fmt.Errorf("%w: peer's message makes no sense: %s", errUnproven, m.explainGarbage())
+	}
+	hash := s.keys.Identity(!s.initiator, s.shake.offer, wire.Body(id))
+	var err error
+	if m.method == proposal.PSK {
+		err = m.verifyPSK(hash, id, list)
+	} else {
+		err = m.verifySignature(t, hash, id, list)
+	}
+	if err != nil {
+		return ike.Identity{}, err
+	}
+	// A peer behind a NAT that calls itself by its private address is refused
+	// like any other: AWS, too, expects the registered outside address there
+	// (vpn §3.3), and with one pre-shared key for a machine an exception would
+	// only make it harder to see what is wrong.
+	if want := m.cfg.RemoteID; !want.IsZero() && id.Identity != want {
+		text := fmt.Sprintf("peer says it is %v, we expect %v: set the peer's local identity, or our remote identity, so that they are the same", id.Identity, want)
+		if s.path.natRemote && id.Type == ike.IDIPv4 {
+			text += "; a peer behind a NAT must be told to call itself by its outside address (strongSwan: local.id, libreswan: leftid)"
+		}
+		return ike.Identity{}, errors.New(text)
+	}
+	return id.Identity, nil
+}
+
+func (m *Machine) verifyPSK(want []byte, id *wire.ID, list []wire.Payload) error {
+	hash, ok := wire.Find[*wire.Hash](list)
+	if !ok {
+		return fmt.Errorf("%w: peer %v sends no HASH: %s", errUnproven, id.Identity, m.explainGarbage())
+	}
+	if !same(hash.Data, want) {
+		return fmt.Errorf("%w: peer %v has another pre-shared key than we: set PreSharedKey to the same text at both ends", errUnproven, id.Identity)
+	}
+	return nil
+}
+
+func (m *Machine) verifySignature(t *turn, hash []byte, id *wire.ID, list []wire.Payload) error {
+	sig, ok := wire.Find[*wire.Sig](list)
+	if !ok {
+		return fmt.Errorf("%w: peer %v sends no signature", errUnproven, id.Identity)
+	}
+	var chain [][]byte
+	for _, c := range wire.FindAll[*wire.Cert](list) {
+		if c.Encoding == wire.CertX509Signature {
+			chain = append(chain, c.Data)
+		}
+	}
+	peer, err := m.cfg.Auth.Trust.Verify(t.now, chain, id.Identity)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnproven, err)
+	}
+	if err := peer.VerifyIKEv1(hash, sig.Data); err != nil {
+		return fmt.Errorf("%w: peer %v: %w", errUnproven, id.Identity, err)
+	}
+	return nil
+}
+
+// authName is how both ends prove who they are, for status.
+func (m *Machine) authName() string {
+	switch m.method {
+	case proposal.PSK:
+		return "PSK"
+	case proposal.RSA:
+		return "RSA"
+	case proposal.ECDSA256:
+		return "ECDSA-P256"
+	case proposal.ECDSA384:
+		return "ECDSA-P384"
+	case proposal.ECDSA521:
+		return "ECDSA-P521"
+	}
+	return m.method.String()
+}

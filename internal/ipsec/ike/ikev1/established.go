@@ -1,0 +1,96 @@
+package ikev1
+
+import (
+	"slices"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+)
+
+// contactFor is for how long INITIAL-CONTACT is believed on a new SA.
+const contactFor = 10 * time.Second
+
+// established puts s into use after main mode. The SA that s replaces goes
+// now, never before the peer has proved who it is.
+func (m *Machine) established(t *turn, s *sa, d ike.Datagram, contact bool) {
+	s.state, s.established, s.until, s.shake, s.span.done = up, t.now, time.Time{}, nil, m.tick()
+	m.lifetimes(t, s)
+	t.notice(levelInfo, "ISAKMP SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),
+		"auth", m.authName(), "nat_local", s.path.natLocal, "nat_remote", s.path.natRemote)
+	if old := m.current; old != nil {
+		if crossed(old, s) && !preferred(s, old) {
+			m.retire(t, s)
+			return
+		}
+		if contact && !crossed(old, s) {
+			m.startedAnew(t, s)
+		} else {
+			m.retire(t, old)
+			if old.path.local != s.path.local || old.path.remote != s.path.remote {
+				t.act(ike.MovePeer{Local: s.path.local, Remote: s.path.remote})
+			}
+			m.counts.rekeys++
+		}
+	} else if contact {
+		m.startedAnew(t, s)
+	}
+	m.current = s
+	m.live.hear(t.now)
+	if m.used() != nil {
+		m.start = starter{}
+		return
+	}
+	if m.status.phase != ike.Authed {
+		m.setPhase(t, ike.Authed, "")
+	}
+	switch {
+	case s.initiator:
+		m.startQuick(t, nil)
+	case m.initiates():
+		// The peer's quick mode should come now. If not, it is for us to begin.
+		m.start.childAt = t.now.Add(m.backOff())
+	}
+}
+
+// crossed reports whether both ends began at once, so that two SAs are up
+// where one is wanted; old came up first.
+func crossed(old, s *sa) bool { return old.initiator != s.initiator && old.span.crosses(s.span) }
+
+// preferred reports which of two crossed SAs stays: both ends must decide
+// alike, and have the cookies in common.
+func preferred(a, b *sa) bool { return a.spiI > b.spiI }
+
+// startedAnew takes INITIAL-CONTACT on s: the peer has forgotten every other
+// SA with us, so there is nothing left to delete there (RFC 2407 section
+// 4.6.3.3).
+func (m *Machine) startedAnew(t *turn, s *sa) {
+	if len(m.children) == 0 && m.current == nil {
+		return
+	}
+	t.notice(levelInfo, "peer has started anew; its old SAs go")
+	for _, c := range slices.Clone(m.children) {
+		m.removeChild(t, c)
+	}
+	for _, other := range slices.Clone(m.sas) {
+		if other != s && (other.state == up || other.state == fading) {
+			m.forget(t, other)
+		}
+	}
+}
+
+// retire takes s out of use in favour of another SA, and deletes it at the peer
+// a little later. Both ends do, since nobody answers a DELETE.
+func (m *Machine) retire(t *turn, s *sa) {
+	m.fade(t, s)
+	s.retireAt = t.now.Add(retireAfter)
+}
+
+// promote makes s the current SA, without a change to the children.
+func (m *Machine) promote(t *turn, s *sa) {
+	m.current = s
+	m.live.hear(t.now)
+	t.act(ike.MovePeer{Local: s.path.local, Remote: s.path.remote})
+	if m.used() == nil {
+		m.lacksChild(t, "the ISAKMP SA has no CHILD SA")
+	}
+}

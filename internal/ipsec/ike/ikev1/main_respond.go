@@ -1,0 +1,175 @@
+package ikev1
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev1/proposal"
+	"seikan/internal/ipsec/ike/ikev1/wire"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// Bounds of what the peer's unfinished attempts make us hold; the oldest makes
+// room. Main mode begins without any proof, not even of the sender's address,
+// and its state cannot be left with the peer as a cookie, since HASH_I covers
+// the first message and no later one repeats it. So whoever can send with the
+// peer's address at a high rate keeps an honest attempt from coming through;
+// an SA that is up does not notice. Message 3 shows that its sender has seen
+// our cookie: those that got there are counted apart, for they cost a
+// Diffie-Hellman exchange.
+const (
+	maxOffered = 32
+	maxProving = 4
+	maxOffer   = 16 << 10 // octets of an SA payload
+)
+
+// respondOffer answers message 1: algorithms.
+func (m *Machine) respondOffer(t *turn, d ike.Datagram, msg *wire.Message) {
+	h := msg.Header
+	if msg.Encrypted() {
+		return
+	}
+	for _, s := range m.sas {
+		switch {
+		case s.spiI != h.SPIi:
+		case !s.initiator && s.state == keying && s.echo.is(msg.Octets):
+			m.counts.retransmits++
+			t.send(d.Local, d.Remote, s.echo.answer)
+			return
+		default:
+			// Our own message sent back to us, which would make an SA between
+			// us and ourselves, or one of the peer that is done with.
+			return
+		}
+	}
+	sap, ok := wire.Find[*wire.SA](msg.Chain.Payloads)
+	if !ok || len(wire.Body(sap)) > maxOffer {
+		m.refuse(t, d, h, wire.PayloadMalformed)
+		return
+	}
+	chosen, ok := proposal.ChooseIKE(m.cfg.IKE, m.method, sap)
+	if !ok {
+		m.refuse(t, d, h, wire.NoProposalChosen)
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return proposal.ExplainIKE(m.cfg.IKE, m.method, sap) })
+		return
+	}
+	m.makeRoom(t, keying, maxOffered)
+	s := &sa{
+		state: keying, spiI: h.SPIi, spiR: m.newCookie(t), suite: chosen.Suite,
+		path:  path{local: d.Local, remote: d.Remote},
+		shake: &handshake{offer: slices.Clone(wire.Body(sap))},
+		span:  span{began: m.tick()},
+		ends:  ends{until: t.now.Add(m.cfg.Tuning.RetransmitTimeout)},
+	}
+	s.listen(msg.Chain.Payloads)
+	m.sas = append(m.sas, s)
+	m.answer(t, s, d, msg, append([]wire.Payload{chosen.Answer}, vendors()...))
+}
+
+// makeRoom forgets the peer's oldest attempt in state st if there are most.
+func (m *Machine) makeRoom(t *turn, st state, most int) {
+	var found []*sa
+	for _, s := range m.sas {
+		if !s.initiator && s.state == st {
+			found = append(found, s)
+		}
+	}
+	if len(found) >= most {
+		m.forget(t, found[0])
+	}
+}
+
+// answer sends list in the clear as our answer to msg, and remembers it.
+func (m *Machine) answer(t *turn, s *sa, d ike.Datagram, msg *wire.Message, list []wire.Payload) {
+	out := wire.Message{Header: s.header(wire.MainMode, 0), Chain: wire.Chain{Payloads: list}}
+	s.echo = heard(msg.Octets, out.Append(nil))
+	t.send(d.Local, d.Remote, s.echo.answer)
+	s.path.sent = t.now
+}
+
+// respondExchange answers message 3: public values and nonces.
+func (m *Machine) respondExchange(t *turn, d ike.Datagram, msg *wire.Message, s *sa) {
+	ke, nonce, ok := exchanged(msg)
+	if !ok {
+		return
+	}
+	x, err := suite.NewExchange(s.suite.Group, m.cfg.Tuning.Rand)
+	if err != nil {
+		t.bug(err)
+		return
+	}
+	shared, err := x.Shared(ke.Public)
+	if err != nil {
+		m.refuse(t, d, msg.Header, wire.InvalidKeyInformation)
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return fmt.Sprintf("peer's key exchange value is not valid: %v", err) })
+		return
+	}
+	defer shared.Wipe()
+	m.makeRoom(t, proving, maxProving)
+	s.shake.x, s.shake.ni, s.shake.nr = x, nonce.Data, m.random(t, nonceLen)
+	if err := m.derive(s, shared, ke.Public, x.Public()); err != nil {
+		t.bug(err)
+		return
+	}
+	s.state, s.iv = proving, s.keys.IV()
+	s.listen(msg.Chain.Payloads)
+	s.path.local, s.path.remote = d.Local, d.Remote
+	list := m.exchange(s, s.shake.nr)
+	s.detect(msg.Chain.Payloads, d, m.cfg.ForceEncap)
+	m.answer(t, s, d, msg, list)
+}
+
+// respondProof takes message 5, who the initiator is, and says who we are.
+func (m *Machine) respondProof(t *turn, d ike.Datagram, msg *wire.Message, s *sa) {
+	chain, next, ok := s.open(msg, s.iv)
+	if !ok {
+		m.unproven(t, d, s, "peer's proof of identity (main mode message 5) cannot be read: "+m.explainGarbage())
+		return
+	}
+	id, err := m.verify(t, s, chain.Payloads)
+	switch {
+	case errors.Is(err, errUnproven):
+		m.unproven(t, d, s, err.Error())
+		return
+	case err != nil:
+		s.iv = next
+		m.inform(t, s, &wire.Notify{Protocol: wire.ProtoISAKMP, SPI: wire.Cookies(s.header(0, 0)), Type: wire.AuthenticationFailed})
+		m.rejected(t, &m.strangers.proved, d.Remote, func() string { return err.Error() })
+		m.forget(t, s)
+		return
+	}
+	list, err := m.prove(s, false)
+	if err != nil {
+		m.rejected(t, &m.strangers.proved, d.Remote, func() string { return err.Error() })
+		m.forget(t, s)
+		return
+	}
+	var data []byte
+	data, s.iv = m.seal(t, s, headerOf{wire.MainMode, 0}, next, list)
+	s.peer, s.echo = id, heard(msg.Octets, data)
+	m.follow(t, s, d)
+	m.transmit(t, s, data)
+	_, contact := wire.FindNotify(chain.Payloads, wire.InitialContact)
+	m.established(t, s, d, contact)
+}
+
+// unproven takes a message 5 that does not prove who sent it. It may be
+// anybody's, so the attempt goes on until its time is over. The sender is told
+// once, in the clear, since it may be honest and have another pre-shared key.
+func (m *Machine) unproven(t *turn, d ike.Datagram, s *sa, reason string) {
+	s.shake.refusal = clip(reason)
+	if !s.shake.challenged {
+		s.shake.challenged = true
+		m.refuse(t, d, s.header(0, 0), wire.AuthenticationFailed)
+	}
+	m.rejected(t, &m.strangers.proved, d.Remote, func() string { return reason })
+}
+
+// expiredHalfOpen says that an attempt of the peer came to nothing in time.
+func (m *Machine) expiredHalfOpen(t *turn, s *sa) {
+	if s.state == keying || s.state == proving {
+		t.notice(levelDebug, "half-open attempt of the peer timed out", "state", s.state.String())
+	}
+}
