@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 )
 
@@ -55,7 +54,7 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 	for _, t := range g.want.Tunnels {
 		wanted[t.ID] = t
 	}
-	g.endTunnelsLocked(wanted)
+	g.endTunnelsLocked(ctx, wanted)
 	var errs []error
 	for _, t := range g.want.Tunnels {
 		if g.tunnels[t.ID] != nil {
@@ -80,7 +79,8 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 
 // endTunnelsLocked stops the tunnels that must not go on as they are, and
 // forgets failures of tunnels that nobody wants. The caller holds g.mu.
-func (g *Gateway) endTunnelsLocked(wanted map[string]Tunnel) {
+func (g *Gateway) endTunnelsLocked(ctx context.Context, wanted map[string]Tunnel) {
+	look := g.pathsChanged.Swap(false)
 	for id := range g.failed {
 		if _, ok := wanted[id]; !ok {
 			delete(g.failed, id)
@@ -89,7 +89,7 @@ func (g *Gateway) endTunnelsLocked(wanted map[string]Tunnel) {
 	for id, r := range g.tunnels {
 		t, ok := wanted[id]
 		broken := r.broken()
-		if ok && broken == nil && t.sameSession(r.cfg) && !r.moved() {
+		if ok && broken == nil && t.sameSession(r.cfg) && !(look && g.movedLocked(ctx, r)) {
 			continue
 		}
 		r.stop()
@@ -166,15 +166,4 @@ func (f failure) status(t Tunnel) TunnelStatus {
 		s.Reason = f.err.Error()
 	}
 	return s
-}
-
-// moved reports whether our own address towards the peer is another than when
-// r was started, as after a new DHCP lease. Without a route it is not known
-// to be.
-func (r *running) moved() bool {
-	if r.cfg.Outside.Local.IsValid() {
-		return false
-	}
-	path, err := udp.PathTo(r.cfg.Outside.Remote)
-	return err == nil && path.Local != r.peer.local
 }

@@ -52,6 +52,8 @@ type Gateway struct {
 	changed chan struct{} // holds one token when the status changed
 	kick    chan struct{} // holds one token when routes must be looked at again
 	peers   atomic.Pointer[map[peer]*running]
+	// pathsChanged says that our addresses towards the peers may be others.
+	pathsChanged atomic.Bool
 
 	// mu guards the fields below it.
 	mu       sync.Mutex
@@ -159,6 +161,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 			cancel(fmt.Errorf("data plane: %w", err))
 		}
 	})
+	if paths, err := openWatch(); err != nil {
+		g.log.Warn("changed addresses are noticed late", "err", err)
+	} else {
+		loops.Go(func() { g.watch(engineCtx, paths) })
+	}
 	if err := g.converge(ctx); err != nil {
 		cancel(err) // what cannot start at all is said at once
 	}
@@ -173,6 +180,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return err
 }
 
+// watch looks at the paths to the peers again whenever they may be others.
+func (g *Gateway) watch(ctx context.Context, paths watch) {
+	err := paths.run(ctx, func() { g.pathsChanged.Store(true); signal(g.kick) })
+	if err != nil {
+		g.log.Warn("changed addresses are noticed late", "err", err)
+	}
+}
+
 // follow converges whenever something happened, until ctx ends.
 func (g *Gateway) follow(ctx context.Context) {
 	timer := time.NewTimer(lookEvery)
@@ -182,6 +197,7 @@ func (g *Gateway) follow(ctx context.Context) {
 		select {
 		case <-g.kick:
 		case <-timer.C:
+			g.pathsChanged.Store(true)
 			g.forgetApplied()
 		case <-ctx.Done():
 			continue

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"seikan/internal/ipsec/dataplane"
@@ -25,12 +26,15 @@ const firstMTU = 1422
 // A running tunnel is a session with its peer and the TUN it serves.
 type running struct {
 	cfg    Tunnel // as configured, without defaults
-	peer   peer
+	peer   peer   // gateway.mu guards it
 	tunnel *tunnel.Tunnel
 	data   *dataplane.Tunnel
 	cancel context.CancelFunc
 	close  func() // removes data from the engine
-	loop   sync.WaitGroup
+
+	outside atomic.Pointer[udp.Outside] // that of peer.local
+
+	loop sync.WaitGroup
 
 	started time.Time
 	pause   time.Duration // how long it had not run before
@@ -49,10 +53,8 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 		return nil, err
 	}
 	between := peer{path.Local, t.Outside.Remote}
-	for id, other := range g.tunnels {
-		if other.peer == between {
-			return nil, fmt.Errorf("from %v to %v there is tunnel %s already; IKE could not tell them apart", path.Local, t.Outside.Remote, id)
-		}
+	if id, taken := g.takenLocked(between); taken {
+		return nil, fmt.Errorf("from %v to %v there is tunnel %s already; IKE could not tell them apart", path.Local, t.Outside.Remote, id)
 	}
 	outside, err := g.outsideLocked(path.Local)
 	if err != nil {
@@ -70,6 +72,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 		quietIPv6(t.Interface, g.log)
 	}
 	r := &running{since: time.Now(), peer: between}
+	r.outside.Store(outside)
 	r.data, err = g.engine.AddTunnel(dataplane.TunnelConfig{
 		ID: t.ID, Dev: dev, Outside: outside, ReplayWindow: t.ReplayWindow, PathMTU: path.MTU, ICMPSource: insidePeer(t.Inside),
 		Gone: func(err error) { r.fail(err); signal(g.kick) },
@@ -80,7 +83,8 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	r.close = func() { g.engine.RemoveTunnel(r.data) }
 	r.tunnel = tunnel.New(tunnel.Config{
-		Log: g.log.With("tunnel", t.ID), Machine: machine, DataPlane: r.data, Send: outside.SendIKE,
+		Log: g.log.With("tunnel", t.ID), Machine: machine, DataPlane: r.data,
+		Send:     func(d ike.Datagram) error { return r.outside.Load().SendIKE(d) },
 		Sequence: func() uint64 { return r.data.Counters().Sequence },
 		Words:    g.opts.Words,
 		Initiate: t.Initiate, Changed: func() { r.note(); signal(g.kick) },
