@@ -13,11 +13,7 @@ import (
 // certified is waiting's first tunnel with certificates instead of a key.
 func certified(t *testing.T, ca *certtest.Authority, name string) Tunnel {
 	t.Helper()
-	chain, key := ca.Issue(certtest.Request{Name: name})
-	tunnel := waiting().Tunnels[0]
-	tunnel.PSK = secret.Secret{}
-	tunnel.Certificates = Certificates{Own: chain, Key: secret.New(key), CA: ca.PEM()}
-	return tunnel
+	return withCertificate(t, waiting().Tunnels[0], ca, certtest.Request{Name: name})
 }
 
 func TestCertificatesAreCheckedBeforeTheyAreUsed(t *testing.T) {
@@ -31,6 +27,7 @@ func TestCertificatesAreCheckedBeforeTheyAreUsed(t *testing.T) {
 		{"as they should be", func(*Tunnel) {}, ""},
 		{"with a list of revocations", func(t *Tunnel) { t.Certificates.CRL = ca.CRL() }, ""},
 		{"key of another", func(t *Tunnel) { t.Certificates.Key = secret.New(otherKey) }, "Certificates.Own, Key: certificate and key: "},
+		{"a name that it does not give us", func(t *Tunnel) { t.Outside.LocalID = "gateway.example" }, "@gateway.example is not in our certificate"},
 		{"no key", func(t *Tunnel) { t.Certificates.Key = secret.Secret{} }, "come together"},
 		{"no CA", func(t *Tunnel) { t.Certificates.CA = nil }, "Certificates.CA: empty; say whose"},
 		{"CA that is none", func(t *Tunnel) { t.Certificates.CA = t.Certificates.Own }, "Certificates.CA, CRL, OCSP: CA certificate 1, "},

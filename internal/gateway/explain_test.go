@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/cert/certtest"
 	"seikan/internal/nettest"
 	"seikan/internal/secret"
 )
@@ -135,18 +136,19 @@ func TestTypicalMistakesAreToldInWords(t *testing.T) {
 		customer, cloud := pair()
 		tt.change(&customer, &cloud)
 		a, b := talk(t, customer, cloud)
-		for _, e := range []struct {
-			name string
-			got  *talker
-			want []string
-		}{{"customer", a, tt.customer}, {"cloud", b, tt.cloud}} {
-			slices.Sort(e.got.said) // what is said again and again is shown once
-			text := strings.Join(slices.Compact(e.got.said), "\n")
-			for _, want := range e.want {
-				if !strings.Contains(text, want) {
-					t.Errorf("%s: the %s's log has no %q in\n%s", tt.name, e.name, want, text)
-				}
-			}
+		a.mustSay(t, tt.name+", customer", tt.customer)
+		b.mustSay(t, tt.name+", cloud", tt.cloud)
+	}
+}
+
+// mustSay fails for each text of want that the log lacks.
+func (k *talker) mustSay(t *testing.T, name string, want []string) {
+	t.Helper()
+	slices.Sort(k.said) // what is said again and again is shown once
+	log := strings.Join(slices.Compact(k.said), "\n")
+	for _, text := range want {
+		if !strings.Contains(log, text) {
+			t.Errorf("%s: the log has no %q in\n%s", name, text, log)
 		}
 	}
 }
@@ -179,4 +181,47 @@ func TestReasonsReachLogAndStatusWithTheTunnelsName(t *testing.T) {
 			t.Errorf("the log has no %q: %s", e.want, e.log.String())
 		}
 	}
+}
+
+// TestMistakesWithCertificatesAreToldInWords is the same for certificates.
+func TestMistakesWithCertificatesAreToldInWords(t *testing.T) {
+	ca, other := certtest.New(t, "CA"), certtest.New(t, "Another CA")
+	refused := []string{"it does not trust our certificate's CA or holds the certificate for invalid"}
+	for _, tt := range []struct {
+		name            string
+		change          func(customer, cloud *Tunnel)
+		customer, cloud []string
+	}{
+		{"of another CA", func(c, _ *Tunnel) {
+			*c = withCertificate(t, *c, other, certtest.Request{Name: "customer"})
+			c.Certificates.CA = ca.PEM()
+		}, refused, []string{`peer's certificate "O=Example, CN=customer" was issued by "O=Example, CN=Another CA", which we do not know; we believe "O=Example, CN=CA": add that CA's certificate to ours`}},
+		{"expired", func(c, _ *Tunnel) {
+			*c = withCertificate(t, *c, ca, certtest.Request{Name: "customer", Until: time.Now().Add(-time.Minute)})
+		}, refused, []string{`certificate "O=Example, CN=customer" expired at`, "renew it, or set the clock"}},
+		{"revoked", func(c, cl *Tunnel) { cl.Certificates.CRL = ca.CRL(c.Certificates.Own) },
+			refused, []string{`certificate "O=Example, CN=customer" was revoked at`, "issue another one"}},
+		{"not the peer that is expected", func(c, _ *Tunnel) { c.Outside.RemoteID = "O=Example, CN=somebody" },
+			[]string{"peer says it is O=Example, CN=cloud, we expect O=Example, CN=somebody"}, []string{"or it does not expect O=Example, CN=cloud"}},
+		{"a key at the other end", func(_, cl *Tunnel) {
+			cl.Certificates, cl.PSK = Certificates{}, secret.FromString("ExampleKey_0123456789")
+		}, []string{"it uses a pre-shared key"}, []string{"we use a pre-shared key (2): configure pre-shared keys at the peer, or a certificate here"}},
+	} {
+		customer, cloud := pair()
+		customer = withCertificate(t, customer, ca, certtest.Request{Name: "customer"})
+		cloud = withCertificate(t, cloud, ca, certtest.Request{Name: "cloud"})
+		tt.change(&customer, &cloud)
+		a, b := talk(t, customer, cloud)
+		a.mustSay(t, tt.name+", customer", tt.customer)
+		b.mustSay(t, tt.name+", cloud", tt.cloud)
+	}
+}
+
+// withCertificate is tunnel with a certificate of ca instead of its key.
+func withCertificate(t *testing.T, tunnel Tunnel, ca *certtest.Authority, r certtest.Request) Tunnel {
+	t.Helper()
+	chain, key := ca.Issue(r)
+	tunnel.PSK = secret.Secret{}
+	tunnel.Certificates = Certificates{Own: chain, Key: secret.New(key), CA: ca.PEM()}
+	return tunnel
 }
