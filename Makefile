@@ -30,7 +30,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 e2e: build ## strongSwan against us, both ways, in namespaces (needs root)
 	@scripts/need.sh e2e
-	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 25m -v -run '$(RUN)' ./e2e/...
+	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 25m -parallel 4 -v -run '$(RUN)' ./e2e/...
 
 bench: ## benchmarks, six runs each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 $(PKG)

@@ -7,7 +7,7 @@
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
-# program:package, as Debian 12 names them
+# program:package, as Debian 12 names them; /file:package, =library:package
 lab="nft:nftables nsenter:util-linux"
 tests="ip:iproute2 ping:iputils-ping sysctl:procps"
 c="gcc:gcc /usr/include/stdlib.h:libc6-dev"
@@ -15,7 +15,14 @@ peers="swanctl:strongswan-swanctl charon-systemd:charon-systemd pki:strongswan-p
   /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
   /usr/lib/ipsec/plugins/libstrongswan-openssl.so:libstrongswan-standard-plugins
   /usr/lib/ipsec/plugins/libstrongswan-curve25519.so:libstrongswan-extra-plugins
-  iperf3:iperf3 tcpdump:tcpdump conntrack:conntrack curl:curl"
+  iperf3:iperf3 tcpdump:tcpdump conntrack:conntrack curl:curl openssl:openssl
+  iked:openiked certutil:libnss3-tools =libldns3:libldns3 =libunbound8:libunbound8
+  =libevent-core-2.1-7:libevent-core-2.1-7 =libevent-pthreads-2.1-7:libevent-pthreads-2.1-7
+  =libcurl3-nss:libcurl3-nss =libcap-ng0:libcap-ng0 =libldap-2.5-0:libldap-2.5-0"
+
+# libreswan's package conflicts with strongSwan's, so it is unpacked beside it:
+# where e2e/libreswan looks for it.
+libreswan=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seikan/libreswan
 
 wanted=""
 for part in "$@"; do
@@ -24,8 +31,8 @@ for part in "$@"; do
   demo) wanted="$wanted $lab" ;;
   test) wanted="$wanted $lab $tests" ;;
   race) wanted="$wanted $lab $tests $c" ;;
-  e2e) wanted="$wanted $lab $tests $peers" ;;
-  all) wanted="$wanted $lab $tests $c $peers" ;;
+  e2e) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
+  all) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   *)
     echo "need.sh: unknown part '$part'; one of build test race demo e2e all" >&2
     exit 2
@@ -38,6 +45,7 @@ missing() {
   for pair in $wanted; do
     case ${pair%%:*} in
     /*) test -e "${pair%%:*}" ;;
+    =*) dpkg-query -W -f '${db:Status-Status}' "${pair##*:}" 2>/dev/null | grep -qx installed ;;
     *) command -v "${pair%%:*}" >/dev/null ;;
     esac || echo "${pair##*:}"
   done | sort -u | tr '\n' ' '
@@ -65,7 +73,27 @@ if [ ! -e $policy ]; then
   trap 'rm -f $policy' EXIT
 fi
 read -ra list <<<"$packages"
-install() { apt-get install -y -qq --no-install-recommends "${list[@]}" </dev/null; }
+# unpack puts libreswan beside what is installed. The new folder takes its place
+# in one step, since two may do this at once.
+unpack() {
+  local new
+  new=$(mktemp -d "${libreswan%/*}/new.XXXXXX")
+  chmod 755 "$new"
+  (cd "$new" && apt-get download -qq libreswan && dpkg-deb -x libreswan_*.deb root) || return
+  rm -rf "$libreswan"
+  mv -T "$new" "$libreswan"
+}
+install() {
+  local package rest=()
+  for package in "${list[@]}"; do
+    [ "$package" = libreswan ] || rest+=("$package")
+  done
+  [ ${#rest[@]} = 0 ] || apt-get install -y -qq --no-install-recommends "${rest[@]}" </dev/null || return
+  if [ ${#rest[@]} != ${#list[@]} ]; then
+    mkdir -p "${libreswan%/*}"
+    unpack </dev/null
+  fi
+}
 # The machine's list of packages may be old, so that the first try fails.
 install >/dev/null 2>&1 || {
   apt-get update -qq </dev/null

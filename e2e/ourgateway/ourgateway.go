@@ -23,6 +23,7 @@ import (
 	"text/template"
 	"time"
 
+	"seikan/e2e/pki"
 	"seikan/e2e/world"
 )
 
@@ -33,11 +34,16 @@ type Config struct {
 	Inside, Site      string // its address in the tunnel with prefix length; the prefix behind the peer
 	Local, Remote     string // addresses; Remote is the NAT's when the peer is behind one
 	LocalID, RemoteID string
+	Version           int // of IKE; 0: both
 	PSK               string
-	Encryption        string // for both phases, in AWS's words, as is Integrity
+	Certificates      *pki.Files // instead of PSK
+	Encryption        string     // for both phases, in AWS's words, as is Integrity
 	Integrity         string
 	DH                int
 	MoreDH            []int // further groups of phase 1
+	// Phase2Encryption, Phase2Integrity and Phase2DH are phase 2's where they differ.
+	Phase2Encryption, Phase2Integrity string
+	Phase2DH                          int
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
 }
@@ -55,16 +61,19 @@ tunnels:
       remote_address: {{.Remote}}
       local_id: {{.LocalID}}
       remote_id: {{.RemoteID}}
-    pre_shared_key_file: psk
+    {{with .Certificates}}certificate_file: {{.Chain}}
+    private_key_file: {{.Key}}
+    ca_file: {{.Root}}{{else}}pre_shared_key_file: psk{{end}}
+    {{if .Version}}ike_versions: [{{.Version}}]{{end}}
     inside_address: {{.Inside}}
     phase1:
       encryption: [{{.Encryption}}]
       integrity: [{{.Integrity}}]
       dh_groups: [{{.DH}}{{range .MoreDH}}, {{.}}{{end}}]
     phase2:
-      encryption: [{{.Encryption}}]
-      integrity: [{{.Integrity}}]
-      dh_groups: [{{.DH}}]
+      encryption: [{{or .Phase2Encryption .Encryption}}]
+      integrity: [{{or .Phase2Integrity .Integrity}}]
+      dh_groups: [{{or .Phase2DH .DH}}]
     liveness:
       interval: {{.Interval}}
       timeout: {{.Timeout}}
@@ -149,7 +158,7 @@ func (g *Gateway) end() {
 	if g.t.Failed() {
 		g.t.Logf("gateway in %s:\n%s", g.cfg.Namespace, g.out.String())
 	}
-	if strings.Contains(g.out.String(), g.cfg.PSK) {
+	if g.cfg.PSK != "" && strings.Contains(g.out.String(), g.cfg.PSK) {
 		g.t.Errorf("the gateway's log shows the pre-shared key")
 	}
 }
@@ -189,6 +198,8 @@ type Tunnel struct {
 	Phase  string `json:"phase"`
 	Reason string `json:"reason"`
 	IKE    struct {
+		Version   int    `json:"version"`
+		Auth      string `json:"auth"`
 		NATLocal  bool   `json:"nat_local"`
 		NATRemote bool   `json:"nat_remote"`
 		Suite     string `json:"suite"`
@@ -271,7 +282,7 @@ func (g *Gateway) ask(verb string, answer any) error {
 	if err != nil {
 		return err
 	}
-	if bytes.Contains(line, []byte(g.cfg.PSK)) {
+	if g.cfg.PSK != "" && bytes.Contains(line, []byte(g.cfg.PSK)) {
 		return errors.New("the answer shows the pre-shared key")
 	}
 	return json.Unmarshal(line, answer)

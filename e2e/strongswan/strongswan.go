@@ -20,6 +20,7 @@ import (
 	"text/template"
 	"time"
 
+	"seikan/e2e/pki"
 	"seikan/e2e/world"
 )
 
@@ -29,8 +30,10 @@ type Config struct {
 	Inside, Site      string // its address in the tunnel with prefix length; the prefix behind the peer
 	Local, Remote     string // addresses; Remote empty: whoever comes
 	LocalID, RemoteID string
+	Version           int // of IKE; 0: 2
 	PSK               string
-	IKE, ESP          string // proposals in strongSwan's words
+	Certificates      *pki.Files // instead of PSK
+	IKE, ESP          string     // proposals in strongSwan's words
 	// DPDDelay is after how much silence the peer is asked; 0 never.
 	DPDDelay time.Duration
 	Cookies  bool // demand a cookie of every initiator
@@ -42,7 +45,7 @@ type Config struct {
 // routes are.
 var charonConf = template.Must(template.New("strongswan.conf").Parse(`
 charon {
-  load = random nonce openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm pem vici kernel-libipsec kernel-netlink socket-default updown
+  load = random nonce openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm pem pkcs1 pkcs8 pubkey x509 constraints vici kernel-libipsec kernel-netlink socket-default updown
   routing_table_prio = 40000
   install_virtual_ip = no
   threads = 16
@@ -72,7 +75,7 @@ charon {
   }
 }
 swanctl {
-  load = random nonce openssl pem
+  load = random nonce openssl pem pkcs1 pkcs8 pubkey x509
 }
 `))
 
@@ -80,19 +83,23 @@ swanctl {
 var swanctlConf = template.Must(template.New("swanctl.conf").Parse(`
 connections {
   t1 {
-    version = 2
+    version = {{if .Version}}{{.Version}}{{else}}2{{end}}
     mobike = no
     {{if .Local}}local_addrs = {{.Local}}{{end}}
     {{if .Remote}}remote_addrs = {{.Remote}}{{end}}
     proposals = {{.IKE}}
     dpd_delay = {{.DPDDelay.Seconds}}s
+    dpd_timeout = 10s
     rekey_time = 0
+    {{if .Certificates}}send_cert = always{{end}}
     local {
-      auth = psk
+      {{if .Certificates}}auth = pubkey
+      certs = {{.Certificates.Own}}{{else}}auth = psk{{end}}
       id = {{.LocalID}}
     }
     remote {
-      auth = psk
+      {{if .Certificates}}auth = pubkey
+      cacerts = {{.Certificates.Root}}{{else}}auth = psk{{end}}
       id = {{.RemoteID}}
     }
     children {
@@ -106,13 +113,13 @@ connections {
     }
   }
 }
-secrets {
+{{if not .Certificates}}secrets {
   ike-1 {
     id-1 = {{.LocalID}}
     id-2 = {{.RemoteID}}
     secret = "{{.PSK}}"
   }
-}
+}{{end}}
 `))
 
 // Charon is a running strongSwan.
@@ -133,6 +140,7 @@ func Start(t testing.TB, w *world.World, cfg Config) *Charon {
 	c := &Charon{t: t, w: w, cfg: cfg, dir: t.TempDir(), exited: make(chan struct{})}
 	c.write("strongswan.conf", charonConf, map[string]any{"Dir": c.dir, "Cookies": cfg.Cookies})
 	c.write("swanctl/swanctl.conf", swanctlConf, cfg)
+	c.keys()
 	c.process = w.Command(cfg.Namespace, "charon-systemd")
 	c.process.Env = append(os.Environ(), "STRONGSWAN_CONF="+c.path("strongswan.conf"))
 	c.process.Stdout, c.process.Stderr = &c.out, &c.out
@@ -168,6 +176,26 @@ func (c *Charon) write(name string, text *template.Template, data any) {
 	}
 }
 
+// keys lays the key and what stands between it and the root where swanctl looks.
+func (c *Charon) keys() {
+	c.t.Helper()
+	if c.cfg.Certificates == nil {
+		return
+	}
+	for name, path := range map[string]string{"private/own.key": c.cfg.Certificates.Key, "x509ca/middle.pem": c.cfg.Certificates.Middle, "x509ca/root.pem": c.cfg.Certificates.Root} {
+		b, err := os.ReadFile(path)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(c.path("swanctl/"+name)), 0o700)
+		}
+		if err == nil {
+			err = os.WriteFile(c.path("swanctl/"+name), b, 0o600)
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
 func (c *Charon) end() {
 	c.process.Process.Signal(syscall.SIGTERM)
 	select {
@@ -181,6 +209,12 @@ func (c *Charon) end() {
 	}
 	lines := strings.Split(c.Log(), "\n")
 	c.t.Logf("strongSwan in %s, end of its log:\n%s%s", c.cfg.Namespace, c.out.String(), strings.Join(lines[max(0, len(lines)-60):], "\n"))
+}
+
+// Version is what strongSwan says of itself.
+func Version() (string, error) {
+	out, err := exec.Command("swanctl", "--version").Output()
+	return strings.TrimPrefix(strings.TrimSpace(string(out)), "strongSwan swanctl "), err
 }
 
 // Log is what strongSwan has logged.
@@ -263,6 +297,9 @@ func (c *Charon) Current() (string, error) {
 		case len(words) > 1 && words[0] == "in":
 			child = strings.TrimSuffix(words[1], ",")
 		}
+	}
+	if ikes == 0 && children == 0 {
+		return "", world.ErrNoSA
 	}
 	if ikes != 1 || children != 1 {
 		return "", fmt.Errorf("got %d IKE and %d CHILD SAs established, want one of each:\n%s", ikes, children, out)

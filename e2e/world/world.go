@@ -3,6 +3,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"os/exec"
@@ -76,6 +77,9 @@ var rules = map[string]string{
 			}
 		}`,
 }
+
+// ErrNoSA is what an end says that has no security association at all.
+var ErrNoSA = errors.New("no SA is established")
 
 // World is one test's network. Its namespaces have names of their own, so that
 // tests may run beside each other; the methods take the names of the picture.

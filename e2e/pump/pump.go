@@ -1,0 +1,335 @@
+//go:build e2e
+
+// Package pump carries the ESP packets of an IKE daemon that leaves them to a
+// kernel, where the kernel cannot.
+//
+// A shim that is preloaded into the daemon (shim/*.c, built when a test needs
+// it) grants what the daemon asks of the kernel and tells the pump which SAs
+// there are; the pump moves packets between a TUN and ESP, in UDP or not, in
+// the daemon's namespace. Its ESP is made of the standard library and RFC 4303
+// alone and shares nothing with internal/ipsec/esp, so that our packets are
+// judged by a stranger. It has no replay window: what comes twice is counted.
+// Only the tests of e2e call it.
+package pump
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"seikan/e2e/world"
+)
+
+//go:embed shim
+var sources embed.FS
+
+// A Shim names the kernel's interface that a daemon uses.
+type Shim string
+
+// The two shims.
+const (
+	XFRM  Shim = "xfrm"  // NETLINK_XFRM: libreswan, strongSwan's kernel-netlink
+	PFKEY Shim = "pfkey" // PF_KEY: OpenIKED
+)
+
+// device is the pump's TUN, and its MTU: what ESP adds fits a path of 1500
+// octets with every suite.
+const (
+	device    = "esp0"
+	deviceMTU = "1400"
+)
+
+// A Place is where a pump works.
+type Place struct {
+	Namespace    string // of the world: cgw or resp
+	Inside, Site string // its address in the tunnel with prefix length; the prefix behind the peer
+	Shim         Shim
+}
+
+// Pump is a running pump.
+type Pump struct {
+	t        testing.TB
+	dir      string
+	tun      *os.File
+	wire     *wire
+	listener *net.UnixListener
+	done     sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows; taken for each packet
+	in    map[uint32]*sa
+	out   []*sa // the newest is used
+	count Count
+	// events is where the shim waits to be told of lifetimes; lastIn is the
+	// newest inbound SA.
+	events net.Conn
+	lastIn uint32
+}
+
+// Count is what a pump has seen.
+type Count struct {
+	In, Out   uint64 // packets that crossed it
+	Added     int    // SAs, either way
+	Encap     bool   // whether the newest SA puts ESP into UDP
+	Suite     string // of the newest SA, in the kernel's words
+	Repeated  uint64 // packets of the peer whose sequence number came before
+	Malformed uint64 // packets that no SA could open
+}
+
+// Start makes the TUN with its address and route, and builds the shim. The pump
+// works until the test ends; a packet that it could not open, or that came
+// twice, fails the test.
+func Start(t testing.TB, w *world.World, place Place) *Pump {
+	t.Helper()
+	p := &Pump{t: t, dir: t.TempDir(), in: map[uint32]*sa{}}
+	if err := build(place.Shim, p.dir); err != nil {
+		t.Fatal(err)
+	}
+	// What comes in one large piece would reach a packet socket in one.
+	for ns, link := range map[string]string{"cgw": "nat in0", "resp": "inet b0"} {
+		if ns == place.Namespace {
+			side, name, _ := strings.Cut(link, " ")
+			w.Exec(side, "ip", "link", "set", name, "gso_max_segs", "1")
+		}
+	}
+	err := w.In(place.Namespace, func() (err error) {
+		if p.tun, err = openTUN(); err != nil {
+			return err
+		}
+		p.wire, err = openWire()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The kernel shall not say that nobody wants ESP: the pump does.
+	w.Nft(place.Namespace, `
+		table ip pump {
+			chain mine {
+				type filter hook input priority 0
+				meta l4proto esp drop
+				udp dport 4500 @th,64,32 != 0 drop
+			}
+		}`)
+	w.Exec(place.Namespace, "ip", "link", "set", device, "mtu", deviceMTU, "up")
+	w.Exec(place.Namespace, "ip", "address", "add", place.Inside, "dev", device)
+	w.Exec(place.Namespace, "ip", "route", "replace", place.Site, "dev", device)
+	if p.listener, err = net.ListenUnix("unixpacket", &net.UnixAddr{Name: p.socket(), Net: "unixpacket"}); err != nil {
+		t.Fatal(err)
+	}
+	p.done.Go(p.listen)
+	p.done.Go(p.seal)
+	p.done.Go(p.open)
+	t.Cleanup(p.end)
+	return p
+}
+
+func (p *Pump) socket() string { return filepath.Join(p.dir, "pump") }
+
+// Env is what a daemon's environment needs so that it uses the shim.
+func (p *Pump) Env() []string {
+	return []string{"LD_PRELOAD=" + filepath.Join(p.dir, "shim.so"), "SEIKAN_PUMP=" + p.socket()}
+}
+
+// Count is what the pump has seen so far.
+func (p *Pump) Count() Count {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+// Expire tells the daemon that the soft lifetime of its newest inbound SA is
+// over, so that it replaces it. Only the shim for PF_KEY listens.
+func (p *Pump) Expire() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.events == nil {
+		p.t.Fatal("pump: nobody wants to hear of lifetimes")
+	}
+	if _, err := fmt.Fprintf(p.events, "%08x", p.lastIn); err != nil {
+		p.t.Fatalf("pump: %v", err)
+	}
+}
+
+func (p *Pump) end() {
+	p.listener.Close()
+	p.mu.Lock()
+	if p.events != nil {
+		p.events.Close()
+	}
+	p.mu.Unlock()
+	p.tun.Close()
+	p.wire.Close()
+	p.done.Wait()
+	if c := p.Count(); c.Malformed != 0 || c.Repeated != 0 {
+		p.t.Errorf("pump: got %d packets that no SA could open and %d that came twice, want none", c.Malformed, c.Repeated)
+	}
+}
+
+// build compiles a shim.
+func build(s Shim, dir string) error {
+	if err := os.CopyFS(dir, sources); err != nil {
+		return err
+	}
+	out, err := exec.Command("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Werror", "-shared", "-fPIC",
+		"-o", filepath.Join(dir, "shim.so"), filepath.Join(dir, "shim", string(s)+".c"), "-ldl", "-lpthread").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build the shim %s: %w\n%s", s, err, out)
+	}
+	return nil
+}
+
+// listen takes the shim's lines, one to a connection.
+func (p *Pump) listen() {
+	line := make([]byte, 2048)
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		n, err := conn.Read(line)
+		if err == nil && string(line[:n]) == "events" {
+			conn.Write([]byte{0})
+			p.mu.Lock()
+			p.events = conn
+			p.mu.Unlock()
+			continue
+		}
+		if err == nil {
+			if err = p.change(string(line[:n])); err != nil {
+				p.t.Errorf("pump: %v", err)
+			}
+			conn.Write([]byte{0})
+		}
+		conn.Close()
+	}
+}
+
+// change takes one line of the shim: an SA that is added or deleted.
+func (p *Pump) change(line string) error {
+	words := strings.Fields(line)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case len(words) == 3 && words[0] == "del":
+		var spi uint32
+		if _, err := fmt.Sscanf(words[1], "%x", &spi); err != nil {
+			return fmt.Errorf("read %q: %w", line, err)
+		}
+		delete(p.in, spi)
+		for i, s := range p.out {
+			if s.spi == spi {
+				p.out = append(p.out[:i:i], p.out[i+1:]...)
+				break
+			}
+		}
+		return nil
+	case len(words) >= 8 && words[0] == "add":
+		s, err := newSA(words[1:])
+		if err != nil {
+			return fmt.Errorf("read %q: %w", line, err)
+		}
+		if p.wire.ours(s.to) {
+			if old := p.in[s.spi]; old != nil {
+				s.seen = old.seen // an update, such as after the peer's address has changed
+			}
+			p.in[s.spi] = s
+			p.lastIn = s.spi
+		} else {
+			p.out = append(p.out, s)
+		}
+		p.count.Added++
+		p.count.Encap = s.port != 0
+		p.count.Suite = s.suite
+		return nil
+	}
+	return fmt.Errorf("read %q: neither add nor del", line)
+}
+
+// seal moves packets from the TUN to the wire.
+func (p *Pump) seal() {
+	packet := make([]byte, 1<<16)
+	sealed := make([]byte, 0, 1<<16)
+	for {
+		n, err := p.tun.Read(packet)
+		if err != nil {
+			return
+		}
+		if n == 0 || packet[0]>>4 != 4 {
+			continue
+		}
+		p.mu.Lock()
+		if len(p.out) == 0 {
+			p.mu.Unlock()
+			continue
+		}
+		s := p.out[len(p.out)-1]
+		sealed = s.seal(sealed[:0], packet[:n])
+		p.count.Out++
+		p.mu.Unlock()
+		// A route that is cut is not an error of the pump.
+		if err := p.wire.write(sealed, s); errors.Is(err, os.ErrClosed) || errors.Is(err, unix.EBADF) {
+			return
+		}
+	}
+}
+
+// open moves packets from the wire to the TUN. A packet of an SA that was
+// deleted may still be under way.
+func (p *Pump) open() {
+	packet := make([]byte, 1<<16)
+	for {
+		esp, err := p.wire.read(packet)
+		if err != nil {
+			return
+		}
+		if esp == nil {
+			continue
+		}
+		p.mu.Lock()
+		inner := p.openLocked(esp)
+		p.mu.Unlock()
+		if inner != nil {
+			p.tun.Write(inner)
+		}
+	}
+}
+
+func (p *Pump) openLocked(esp []byte) []byte {
+	s := p.in[spiOf(esp)]
+	if s == nil {
+		return nil
+	}
+	inner, sequence, err := s.open(esp)
+	switch {
+	case err != nil:
+		p.count.Malformed++
+		p.t.Logf("pump: SPI %08x, packet of %d octets: %v", s.spi, len(esp), err)
+		return nil
+	case s.seen[sequence]:
+		p.count.Repeated++
+		return nil
+	}
+	s.seen[sequence] = true
+	p.count.In++
+	return inner
+}
+
+// parseAddr is netip.ParseAddr for a word of the shim.
+func parseAddr(word string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(word)
+	if err == nil && !a.Is4() {
+		err = fmt.Errorf("%s is not an IPv4 address", a)
+	}
+	return a, err
+}
