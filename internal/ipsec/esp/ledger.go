@@ -18,14 +18,15 @@ type Ledger struct {
 	Owner any
 }
 
-// CountIn makes o count in l, from what l says; Skip beyond that if the SA
-// was in use before (resumed). Call it before the first Seal.
+// CountIn makes o note in l what it has sealed. If the SA was in use before
+// (resumed) o goes on Skip beyond what l says. Call it before the first Seal.
 func (o *Outbound) CountIn(l *Ledger, resumed bool) {
 	if resumed {
 		// At the end of the numbers nothing more may be sealed.
-		l.Sent.Store(min(l.Sent.Load(), o.max-Skip) + Skip)
+		o.last.Store(min(l.Sent.Load(), o.max-Skip) + Skip)
 	}
-	o.last, o.ledger = l.Sent, l
+	l.Sent.Store(o.last.Load())
+	o.ledger = l
 }
 
 // CountIn makes in note in l what it has seen, and believe it: nothing up to

@@ -19,14 +19,14 @@ const ivReserve = 64 * aes.BlockSize
 type Outbound struct {
 	*transform
 	spi  uint32
-	last *atomic.Uint64 // the sequence number used last
-	max  uint64         // the last one that may be used
+	last atomic.Uint64 // the sequence number used last
+	max  uint64        // the last one that may be used
 
 	enc  ivSetter // AES-CBC
 	ivs  []byte   // unused randomness, a tail of pool
 	pool [ivReserve]byte
 
-	ledger *Ledger // kept alive while last is in it; may be nil
+	ledger *Ledger // where last is noted too; may be nil
 }
 
 // An ivSetter is a BlockMode that can be given the next IV, as those of
@@ -43,7 +43,7 @@ func NewOutbound(sa *ike.ChildSA) (*Outbound, error) {
 	if err != nil {
 		return nil, fmt.Errorf("outbound SA %08x: %w", sa.SPIOut, err)
 	}
-	o := &Outbound{transform: t, spi: sa.SPIOut, last: new(atomic.Uint64), max: 1<<32 - 1}
+	o := &Outbound{transform: t, spi: sa.SPIOut, max: 1<<32 - 1}
 	if t.esn {
 		o.max = 1<<64 - 1
 	}
@@ -100,6 +100,9 @@ func (o *Outbound) seal(buf []byte, off, n int, next byte) ([]byte, error) {
 	}
 	seq++
 	o.last.Store(seq)
+	if o.ledger != nil {
+		o.ledger.Sent.Store(seq)
+	}
 
 	pad := -(n + espTrailer) & (o.dims.block - 1)
 	end := off + n
