@@ -2,6 +2,10 @@
 // it answers in the version it is spoken to, and begins with IKEv2 before it
 // falls back to IKEv1.
 //
-// It holds one machine of each version and no state of its own beyond which of
-// them has the tunnel. Package gateway makes its machines.
+// It holds one machine of each version. The version whose SAs are made last has
+// the tunnel; the machine of the other one is closed, which deletes its SAs at
+// the peer, and replaced by one that remembers nothing. An initiator tries the
+// versions in turn. Package dual knows neither keys nor payloads: it reads
+// headers, phases and actions. It holds no socket, goroutine, clock or logger.
+// Package gateway makes its machines, package tunnel owns them.
 package dual
