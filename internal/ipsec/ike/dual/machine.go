@@ -6,6 +6,7 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/policy"
+	"seikan/internal/secret"
 )
 
 // The versions, as they are counted in Machine.sides.
@@ -60,7 +61,10 @@ type status struct {
 // counters are for status.
 type counters struct{ retransmits, rekeys uint64 }
 
-var _ ike.Machine = (*Machine)(nil)
+var (
+	_ ike.Machine  = (*Machine)(nil)
+	_ ike.Exporter = (*Machine)(nil)
+)
 
 // New returns an endpoint whose machines one and two make, which are of IKEv1
 // and of IKEv2. Both must be for cfg, of which it reads Initiator, Restart and
@@ -165,11 +169,11 @@ func (m *Machine) step(t *turn, v int, ev ike.Event) {
 	if err := m.sides[v].machine.Step(t.now, ev, &out); err != nil {
 		t.fail(err)
 	}
-	m.attempt.sent(v, out.Datagrams)
 	t.out.Datagrams = append(t.out.Datagrams, out.Datagrams...)
 	for _, a := range out.Actions {
 		m.act(t, v, a)
 	}
+	m.attempt.sent(v, out.Datagrams) // which may be an attempt since these actions
 }
 
 // act passes on what version v wants done, as far as it has the tunnel.
@@ -266,6 +270,17 @@ func (m *Machine) State() ike.Snapshot {
 	snap.Retransmits += rest.Retransmits + m.counts.retransmits
 	snap.Rekeys += rest.Rekeys + m.counts.rekeys
 	return snap
+}
+
+// Export is the state of the IKEv2 machine while that has the tunnel: what a
+// machine restored from it does is to be the first that the Make of IKEv2
+// gives. IKEv1 has nothing that can be kept.
+func (m *Machine) Export() (secret.Secret, bool) {
+	x, ok := m.sides[v2].machine.(ike.Exporter)
+	if !ok || m.owner != v2 || m.closed {
+		return secret.Secret{}, false
+	}
+	return x.Export()
 }
 
 // Describe puts a message that the peer sends into words, as the machines do;
