@@ -12,6 +12,7 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/policy"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // story is a life: up, both kinds of rekey from both ends.
@@ -83,6 +84,20 @@ func TestLossOfAnyOneMessageIsMadeGood(t *testing.T) { loseEach(t, 20, nil) }
 
 func TestLossOfAnyOneFragmentIsMadeGood(t *testing.T) { loseEach(t, 40, long) }
 
+func TestLossOfAnyOneMessageOfAHybridIsMadeGood(t *testing.T) { loseEach(t, 40, hybrid) }
+
+// hybrid gives both ends suites with additional key exchanges.
+func hybrid(a, b *policy.Config) {
+	for _, c := range []*policy.Config{a, b} {
+		for i := range c.IKE {
+			c.IKE[i].AddKE = suite.MoreKE{suite.MLKEM768, 31}
+		}
+		for i := range c.ESP {
+			c.ESP[i].Group, c.ESP[i].AddKE = 19, suite.MoreKE{suite.MLKEM768, suite.MLKEM1024}
+		}
+	}
+}
+
 // long makes both ends send long messages in small fragments.
 func long(a, b *policy.Config) {
 	for _, c := range []*policy.Config{a, b} {
@@ -139,6 +154,9 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 				long(a, b)
 			}
 			a.Extensions.NoMOBIKE, b.Extensions.NoMOBIKE = !moves, !moves
+			if rapid.Bool().Draw(rt, "hybrid") {
+				hybrid(a, b)
+			}
 			// Both ends may start, and lifetimes may end amid it all.
 			b.Initiator = rapid.Bool().Draw(rt, "both")
 			b.Restart = b.Initiator

@@ -189,11 +189,50 @@ type childTerms struct {
 	pfs bool // CREATE_CHILD_SA, where groups count
 }
 
+// A childPlan is a CHILD SA that both ends agree on and that has no keys yet.
+type childPlan struct {
+	spiIn, spiOut uint32
+	suite         suite.ESP
+	local, remote []ike.Selector
+	in            suite.KeyInput
+	initiator     bool // we began the exchange
+}
+
+// makeChild makes the keys of what was planned, and it acceptable. It is nil if
+// there are none, which is a bug of ours.
+func (m *Machine) makeChild(t *turn, s *sa, p *childPlan) *child {
+	toUs, toPeer, err := suite.DeriveChild(s.suite.PRF, s.keys.D, p.suite, p.in)
+	p.in.Wipe()
+	if err != nil {
+		t.bug(err)
+		return nil
+	}
+	if p.initiator {
+		toUs, toPeer = toPeer, toUs
+	}
+	return m.addChild(t, s, &ike.ChildSA{
+		SPIIn: p.spiIn, SPIOut: p.spiOut, Suite: p.suite, Initiator: p.initiator,
+		KeysIn: toUs, KeysOut: toPeer, LocalTS: p.local, RemoteTS: p.remote,
+	})
+}
+
 // childRequested takes the peer's request for a CHILD SA, makes it acceptable
 // and returns the payloads of the answer, without nonce. If it is refused c is
 // nil, the answer is a notify, and reason says why in words.
 func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.Payload, terms childTerms) (c *child, answer []wire.Payload, reason string) {
-	no := func(n wire.NotifyType, reason string) (*child, []wire.Payload, string) {
+	p, answer, reason := m.planRequested(t, in, list, terms)
+	if p == nil {
+		return nil, answer, reason
+	}
+	if c = m.makeChild(t, s, p); c == nil {
+		return nil, []wire.Payload{&wire.Notify{Type: wire.TemporaryFailure}}, "keys could not be made"
+	}
+	return c, answer, ""
+}
+
+// planRequested is childRequested up to the keys.
+func (m *Machine) planRequested(t *turn, in suite.KeyInput, list []wire.Payload, terms childTerms) (p *childPlan, answer []wire.Payload, reason string) {
+	no := func(n wire.NotifyType, reason string) (*childPlan, []wire.Payload, string) {
 		return nil, []wire.Payload{&wire.Notify{Type: n}}, reason
 	}
 	sap, ok := wire.Find[*wire.SA](list)
@@ -224,22 +263,13 @@ func (m *Machine) childRequested(t *turn, s *sa, in suite.KeyInput, list []wire.
 		in.Shared = shared
 		ke = &wire.KE{Group: uint16(chosen.Group), Public: public}
 	}
-	toUs, toPeer, err := suite.DeriveChild(s.suite.PRF, s.keys.D, chosen, in)
-	in.Shared.Wipe()
-	if err != nil {
-		t.bug(err)
-		return no(wire.TemporaryFailure, "keys could not be made")
-	}
 	spi := m.newESPSPI(t)
-	c = m.addChild(t, s, &ike.ChildSA{
-		SPIIn: spi, SPIOut: binary.BigEndian.Uint32(prop.SPI), Suite: chosen,
-		KeysIn: toUs, KeysOut: toPeer, LocalTS: local, RemoteTS: remote,
-	})
+	p = &childPlan{spiIn: spi, spiOut: binary.BigEndian.Uint32(prop.SPI), suite: chosen, local: local, remote: remote, in: in}
 	answer = append(answer, proposal.AnswerESP(chosen, prop, spi))
 	if ke != nil {
 		answer = append(answer, ke)
 	}
-	return c, append(answer, &wire.TS{Selectors: remote}, &wire.TS{Responder: true, Selectors: local}), ""
+	return p, append(answer, &wire.TS{Selectors: remote}, &wire.TS{Responder: true, Selectors: local}), ""
 }
 
 // answerKE does the responder's side of a key exchange in CREATE_CHILD_SA. A
@@ -270,6 +300,18 @@ type offer struct {
 // childAnswered takes the peer's answer to our request for a CHILD SA and
 // makes it acceptable. If there is none, c is nil and reason says why.
 func (m *Machine) childAnswered(t *turn, s *sa, o offer, in suite.KeyInput, list []wire.Payload) (c *child, reason string) {
+	p, reason := m.planAnswered(o, in, list)
+	if p == nil {
+		return nil, reason
+	}
+	if c = m.makeChild(t, s, p); c == nil {
+		return nil, "keys could not be made"
+	}
+	return c, ""
+}
+
+// planAnswered is childAnswered up to the keys.
+func (m *Machine) planAnswered(o offer, in suite.KeyInput, list []wire.Payload) (p *childPlan, reason string) {
 	if n, ok := wire.FindError(list); ok {
 		return nil, m.childRefused(n.Type, o.pfs)
 	}
@@ -296,14 +338,7 @@ func (m *Machine) childAnswered(t *turn, s *sa, o offer, in suite.KeyInput, list
 		}
 		in.Shared = shared
 	}
-	toPeer, toUs, err := suite.DeriveChild(s.suite.PRF, s.keys.D, chosen, in)
-	in.Shared.Wipe()
-	if err != nil {
-		t.bug(err)
-		return nil, "keys could not be made"
-	}
-	return m.addChild(t, s, &ike.ChildSA{
-		SPIIn: o.spi, SPIOut: binary.BigEndian.Uint32(prop.SPI), Suite: chosen, Initiator: true,
-		KeysIn: toUs, KeysOut: toPeer, LocalTS: local, RemoteTS: remote,
-	}), ""
+	return &childPlan{
+		spiIn: o.spi, spiOut: binary.BigEndian.Uint32(prop.SPI), suite: chosen, initiator: true, local: local, remote: remote, in: in,
+	}, ""
 }

@@ -105,10 +105,7 @@ func (m *Machine) lostChild(t *turn, c *child) {
 
 // crossingRekey is our rekey of c under way that the peer's has crossed.
 func (m *Machine) crossingRekey(c *child) *createChild {
-	if c.ike.window.out == nil {
-		return nil
-	}
-	if k, ok := c.ike.window.out.task.(*createChild); ok && k.old == c && k.theirs != nil {
+	if k, ok := c.ike.purpose().(*createChild); ok && k.old == c && k.theirs != nil {
 		return k
 	}
 	return nil
@@ -124,12 +121,10 @@ func (m *Machine) deletedIKE(t *turn, s *sa) {
 	// rekeying, it SHOULD reply as usual, and forget about its own rekeying
 	// request." If the peer's own rekey crossed ours, that one has won.
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.2
-	if s.window.out != nil {
-		if next := m.rekeyedByPeer(s.window.out.task); next != nil {
-			m.inherit(t, s, next)
-			m.finish(s, t.now)
-			return
-		}
+	if next := m.rekeyedByPeer(s.purpose()); next != nil {
+		m.inherit(t, s, next)
+		m.finish(s, t.now)
+		return
 	}
 	m.ended(t, s, "peer deleted the IKE SA")
 }

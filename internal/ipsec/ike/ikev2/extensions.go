@@ -6,6 +6,7 @@ package ikev2
 type extensions struct {
 	fragments fragmentation
 	mobike    mobility
+	pending   *pending // what the peer has begun and not followed up yet
 }
 
 // inherited is what the successor of an SA with e begins with.

@@ -77,9 +77,9 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	case s.state == keyed:
 		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to %s: the peer answered IKE_SA_INIT, so see whether UDP %d passes, and the peer's log",
 			s.path.remote, wire.ExchangeName(f.task.exchange()), s.path.remote.Port()))
-	case s == m.current && m.rekeyedByPeer(f.task) != nil:
+	case s == m.current && m.rekeyedByPeer(purposeOf(f.task)) != nil:
 		// The peer moved on to its own new SA; what is silent is the old one.
-		m.inherit(t, s, m.rekeyedByPeer(f.task))
+		m.inherit(t, s, m.rekeyedByPeer(purposeOf(f.task)))
 		m.forget(s)
 	case s == m.current:
 		silent, how := m.cfg.Tuning.RetransmitTimeout, dead

@@ -158,7 +158,7 @@ func (m *Machine) Deadline() time.Time {
 	}
 	at := earliest(m.start.at, m.start.childAt, m.keepaliveAt(), m.probeAt())
 	for _, s := range m.sas {
-		at = earliest(at, s.window.deadline(), s.ext.fragments.deadline(), s.until)
+		at = earliest(at, s.window.deadline(), s.ext.fragments.deadline(), s.ext.pendingUntil(), s.until)
 		if s.state == up {
 			at = earliest(at, s.soft, s.hard)
 		}
@@ -174,14 +174,18 @@ func (m *Machine) expire(t *turn) {
 	for _, s := range slices.Clone(m.sas) {
 		m.retransmit(t, s)
 		s.ext.fragments.expire(t.now)
+		m.expirePending(t, s)
 		m.expireSA(t, s)
 	}
 	for _, c := range slices.Clone(m.children) {
 		m.expireChild(t, c)
 	}
-	m.probePeer(t)
 	m.keepMapping(t)
 	m.startDue(t)
+	// A task may find that it has nothing to do any more: only when no request
+	// went out is there need of one.
+	m.pump(t)
+	m.probePeer(t)
 }
 
 // pump begins the next exchange wherever none is under way.

@@ -230,6 +230,8 @@ func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 		m.respondInformational(t, s, r)
 	case wire.IKEIntermediate:
 		m.respondIntermediate(t, s, r)
+	case wire.IKEFollowupKE:
+		m.respondFollowUp(t, s, r)
 	default:
 		m.refuse(t, s, r, &wire.Notify{Type: wire.InvalidSyntax})
 	}

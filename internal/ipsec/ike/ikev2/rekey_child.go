@@ -30,8 +30,13 @@ type createChild struct {
 	group suite.Group // that the peer asked for; 0: ours to choose
 	tries int
 
+	// What the peer has agreed to, and the lower of the nonces of our exchange.
+	plan *childPlan
+	own  []byte
+
 	// When the peer rekeys old at the same time (RFC 7296 section 2.8.1): the
-	// CHILD SA of its exchange and the lower of that exchange's nonces.
+	// CHILD SA of its exchange, nil until that is complete, and the lower of
+	// that exchange's nonces.
 	theirs *child
 	lowest []byte
 }
@@ -95,6 +100,9 @@ func (k *createChild) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool)
 	if (k.old != nil && k.old.state != childUp) || (k.old == nil && m.used() != nil) {
 		return nil, false
 	}
+	if m.peerFollowsUp(t, s, k) {
+		return nil, false
+	}
 	k.tries++
 	k.ni = m.random(t, nonceLen)
 	k.offer = offer{spi: m.newESPSPI(t), pfs: true}
@@ -133,14 +141,36 @@ func (k *createChild) response(m *Machine, t *turn, s *sa, list []wire.Payload) 
 		m.broken(t, s, "peer's CREATE_CHILD_SA response has no nonce")
 		return
 	}
-	c, reason := m.childAnswered(t, s, k.offer, suite.KeyInput{Ni: k.ni, Nr: nonce.Data}, list)
-	if c == nil {
-		// The peer has made a CHILD SA that we cannot use.
-		s.tasks = append(s.tasks, &deleteChild{spiIn: k.offer.spi})
-		k.failed(m, t, reason, retryRefused)
+	plan, reason := m.planAnswered(k.offer, suite.KeyInput{Ni: k.ni, Nr: nonce.Data}, list)
+	if plan == nil {
+		k.unusable(m, t, s, reason)
 		return
 	}
-	k.succeeded(m, t, c, lower(k.ni, nonce.Data))
+	k.plan, k.own = plan, lower(k.ni, nonce.Data)
+	if groups := plan.suite.AddKE.List(); len(groups) > 0 {
+		m.beginFollowUp(t, s, k, groups, list)
+		return
+	}
+	k.complete(m, t, s)
+}
+
+// unusable says that the peer has made a CHILD SA that we cannot use.
+func (k *createChild) unusable(m *Machine, t *turn, s *sa, reason string) {
+	s.tasks = append(s.tasks, &deleteChild{spiIn: k.offer.spi})
+	k.failed(m, t, reason, retryRefused)
+}
+
+// complete makes the CHILD SA after the last key exchange.
+func (k *createChild) complete(m *Machine, t *turn, s *sa) {
+	if s != m.current {
+		return // as in response
+	}
+	c := m.makeChild(t, s, k.plan)
+	if c == nil {
+		k.unusable(m, t, s, "keys could not be made")
+		return
+	}
+	k.succeeded(m, t, c, k.own)
 }
 
 // lower is the lower of two nonces, compared octet by octet.
@@ -159,19 +189,22 @@ func (k *createChild) succeeded(m *Machine, t *turn, c *child, lowest []byte) {
 	}
 	// Both ends have seen both exchanges, so both decide alike, whatever has
 	// become of the peer's CHILD SA since.
-	crossed := k.theirs != nil
+	crossed := k.lowest != nil
 	// "[...] the SA created with the lowest of the four nonces used in the two
 	// exchanges SHOULD be closed by the endpoint that created it."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.8.1
 	if crossed && bytes.Compare(lowest, k.lowest) < 0 {
 		t.notice(levelDebug, "both ends made a CHILD SA; ours is redundant", "spi_in", spiWord(c.SA.SPIIn))
-		if k.theirs.state == childUp {
+		if k.theirs != nil && k.theirs.state == childUp {
 			m.replacedBy(t, k.old, k.theirs)
 		}
 		m.closeChild(t, c)
 		return
 	}
-	if crossed && k.theirs.state == childUp {
+	if crossed {
+		c.ike.ext.giveUp(k.old)
+	}
+	if crossed && k.theirs != nil && k.theirs.state == childUp {
 		t.notice(levelDebug, "both ends made a CHILD SA; the peer's is redundant", "spi_in", spiWord(k.theirs.SA.SPIIn))
 		k.theirs.state, k.theirs.soft = childReplaced, time.Time{}
 	}
@@ -256,6 +289,8 @@ func (k *createChild) failed(m *Machine, t *turn, reason string, pause time.Dura
 	switch {
 	case k.theirs != nil && k.theirs.state == childUp:
 		m.replacedBy(t, k.old, k.theirs)
+	case k.lowest != nil && m.current != nil && m.current.ext.awaits(k.old):
+		// The peer goes on with its own exchange.
 	case k.old != nil && k.old.state == childUp:
 		t.notice(levelWarn, "CHILD SA could not be rekeyed", "reason", reason, "again_in", pause)
 		k.old.soft = t.now.Add(pause)
@@ -298,7 +333,7 @@ func (m *Machine) respondCreate(t *turn, s *sa, r received) {
 	}
 	// One request of the peer's can cross ours; what a second one means is not
 	// known before ours is answered.
-	if s.underway(func(k task) bool { cc, ok := k.(*createChild); return ok && cc.old == old && cc.theirs != nil }) {
+	if s.underway(func(k task) bool { cc, ok := k.(*createChild); return ok && cc.old == old && cc.lowest != nil }) {
 		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
 		return
 	}
@@ -327,8 +362,8 @@ func (m *Machine) rekeyed(n *wire.Notify) (*child, *wire.Notify) {
 // that takes the place of whatever there is.
 func (m *Machine) respondChild(t *turn, s *sa, r received, old *child, nonce *wire.Nonce) {
 	nr := m.random(t, nonceLen)
-	c, answer, reason := m.childRequested(t, s, suite.KeyInput{Ni: nonce.Data, Nr: nr}, r.list, childTerms{pfs: true})
-	if c == nil {
+	p, answer, reason := m.planRequested(t, suite.KeyInput{Ni: nonce.Data, Nr: nr}, r.list, childTerms{pfs: true})
+	if p == nil {
 		level := levelWarn
 		if _, again := wire.FindNotify(answer, wire.InvalidKEPayload); again {
 			level = levelDebug // it will come again with that group
@@ -337,20 +372,38 @@ func (m *Machine) respondChild(t *turn, s *sa, r received, old *child, nonce *wi
 		m.reply(t, s, r, answer...)
 		return
 	}
-	m.reply(t, s, r, slices.Insert(answer, 1, wire.Payload(&wire.Nonce{Data: nr}))...)
+	answer = slices.Insert(answer, 1, wire.Payload(&wire.Nonce{Data: nr}))
 	low := lower(nonce.Data, nr)
+	if groups := p.suite.AddKE.List(); len(groups) > 0 {
+		answer = append(answer, m.awaitFollowUp(t, s, &pending{groups: groups, child: p, old: old, lowest: low}))
+		m.reply(t, s, r, answer...)
+		if k, ok := s.purpose().(*createChild); ok && k.old == old {
+			k.lowest = low
+		}
+		return
+	}
+	c := m.makeChild(t, s, p)
+	if c == nil {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
+		return
+	}
+	m.reply(t, s, r, answer...)
+	m.respondedChild(t, s, c, old, low)
+}
+
+// respondedChild puts c, which an exchange of the peer's has made, in the place
+// of old, or of whatever there is. low is the lower nonce of that exchange.
+func (m *Machine) respondedChild(t *turn, s *sa, c, old *child, low []byte) {
 	// "If a peer receives a request to rekey a Child SA that it is currently
 	// rekeying, it SHOULD reply as usual, and SHOULD prepare to close
 	// redundant SAs later based on the nonces."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.25.1
-	if s.window.out != nil {
-		if k, ok := s.window.out.task.(*createChild); ok && k.old == old {
-			k.theirs, k.lowest = c, low
-			if old == nil {
-				m.use(t, c)
-			}
-			return
+	if k, ok := s.purpose().(*createChild); ok && k.old == old {
+		k.theirs, k.lowest = c, low
+		if old == nil {
+			m.use(t, c)
 		}
+		return
 	}
 	if old == nil {
 		m.takeOver(t, c, low)

@@ -23,8 +23,15 @@ type rekeyIKE struct {
 	group suite.Group // that the peer asked for; 0: the old one
 	tries int
 
+	// What the peer has agreed to, what its keys are made of, and the lower of
+	// the nonces of our exchange.
+	next *sa
+	in   suite.KeyInput
+	own  []byte
+
 	// When the peer rekeys the IKE SA at the same time (section 2.8.2): the SA
-	// of its exchange and the lower of that exchange's nonces.
+	// of its exchange, nil until that is complete, and the lower of that
+	// exchange's nonces.
 	theirs *sa
 	lowest []byte
 }
@@ -49,7 +56,7 @@ func (m *Machine) keepPRF(s *sa) []suite.IKE {
 }
 
 func (k *rekeyIKE) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
-	if s != m.current {
+	if s != m.current || m.peerFollowsUp(t, s, k) {
 		return nil, false
 	}
 	g := k.group
@@ -93,10 +100,26 @@ func (k *rekeyIKE) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
 		m.broken(t, s, fmt.Sprintf("peer's key exchange value is not valid: %v", err))
 		return
 	}
-	next := &sa{initiator: true, suite: chosen, spiI: k.spi, spiR: binary.BigEndian.Uint64(prop.SPI)}
-	if m.succeed(t, s, next, suite.KeyInput{Ni: k.ni, Nr: nonce.Data, Shared: shared}) {
-		k.succeeded(m, t, s, next, lower(k.ni, nonce.Data))
+	k.next = &sa{initiator: true, suite: chosen, spiI: k.spi, spiR: binary.BigEndian.Uint64(prop.SPI)}
+	k.in = suite.KeyInput{Ni: k.ni, Nr: nonce.Data, Shared: shared}
+	k.own = lower(k.ni, nonce.Data)
+	if groups := chosen.AddKE.List(); len(groups) > 0 {
+		m.beginFollowUp(t, s, k, groups, list)
+		return
 	}
+	k.complete(m, t, s)
+}
+
+// complete makes the IKE SA after the last key exchange.
+func (k *rekeyIKE) complete(m *Machine, t *turn, s *sa) {
+	if m.succeed(t, s, k.next, k.in) {
+		k.succeeded(m, t, s, k.next, k.own)
+	}
+}
+
+// crossed reports whether the peer rekeys s, too.
+func (k *rekeyIKE) crossed(s *sa) bool {
+	return (k.theirs != nil && k.theirs.state == up) || (k.lowest != nil && s.ext.awaitsIKE())
 }
 
 // succeed makes next, which has its algorithms and SPIs, the successor of s in
@@ -111,7 +134,7 @@ func (m *Machine) succeed(t *turn, s, next *sa, in suite.KeyInput) bool {
 		t.bug(err)
 		return false
 	}
-	in.Shared.Wipe()
+	in.Wipe()
 	next.state, next.rekeyed, next.peer, next.path, next.established = up, true, s.peer, s.path, t.now
 	next.ext = s.ext.inherited()
 	m.lifetimes(t, next)
@@ -127,24 +150,34 @@ func (k *rekeyIKE) succeeded(m *Machine, t *turn, s, next *sa, lowest []byte) {
 		m.latecomer(t, next)
 		return
 	}
-	crossed := k.theirs != nil && k.theirs.state == up
+	crossed := k.crossed(s)
 	// Of the two new IKE SAs that with the lowest nonce is deleted by whoever
 	// made it, and the other inherits the CHILD SAs (RFC 7296 section 2.8.2).
 	if crossed && bytes.Compare(lowest, k.lowest) < 0 {
 		t.notice(levelDebug, "both ends rekeyed the IKE SA; ours is redundant")
-		m.inherit(t, s, k.theirs)
 		m.fade(next, t.now)
 		next.tasks = append(next.tasks, &deleteIKE{})
-		m.fade(s, t.now) // the peer deletes it
+		k.yield(m, t, s)
 		return
 	}
 	if crossed {
 		t.notice(levelDebug, "both ends rekeyed the IKE SA; the peer's is redundant")
+	}
+	if crossed && k.theirs != nil {
 		m.fade(k.theirs, t.now)
 	}
 	m.inherit(t, s, next)
 	m.fade(s, t.now)
 	s.tasks = append(s.tasks, &deleteIKE{})
+}
+
+// yield leaves the rekey of s to the peer: its new SA takes over, now or when
+// it is complete.
+func (k *rekeyIKE) yield(m *Machine, t *turn, s *sa) {
+	if k.theirs != nil && k.theirs.state == up {
+		m.inherit(t, s, k.theirs)
+		m.fade(s, t.now) // the peer deletes it
+	}
 }
 
 // latecomer deals with next, the successor of an IKE SA that was replaced by
@@ -191,9 +224,8 @@ func (k *rekeyIKE) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 	pause := retryRefused
 	reason := fmt.Sprintf("peer refuses with %v", n.Type)
 	switch {
-	case k.theirs != nil && k.theirs.state == up:
-		m.inherit(t, s, k.theirs)
-		m.fade(s, t.now)
+	case k.crossed(s):
+		k.yield(m, t, s)
 		return
 	case n.Type == wire.InvalidKEPayload && len(n.Data) == 2 && k.tries < maxInitTries:
 		g := suite.Group(binary.BigEndian.Uint16(n.Data))
@@ -210,6 +242,11 @@ func (k *rekeyIKE) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 		reason = "peer is busy with the same SA (TEMPORARY_FAILURE)"
 		pause = retryTemporary + m.jitter(t, retryTemporary)
 	}
+	k.later(t, s, reason, pause)
+}
+
+// later arranges for another try.
+func (k *rekeyIKE) later(t *turn, s *sa, reason string, pause time.Duration) {
 	t.notice(levelWarn, "IKE SA could not be rekeyed", "reason", reason, "again_in", pause)
 	s.soft = t.now.Add(pause)
 }
@@ -227,7 +264,7 @@ func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonc
 		}
 		return false
 	})
-	again := s.underway(func(k task) bool { r, ok := k.(*rekeyIKE); return ok && r.theirs != nil })
+	again := s.underway(func(k task) bool { r, ok := k.(*rekeyIKE); return ok && r.lowest != nil })
 	if s != m.current || busy || again || len(m.sas) >= maxSAs {
 		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
 		return
@@ -266,19 +303,33 @@ const maxSAs = 32
 func (m *Machine) replaceIKE(t *turn, s *sa, r received, a rekeyChoice) {
 	nr := m.random(t, nonceLen)
 	next := &sa{suite: a.suite, spiI: binary.BigEndian.Uint64(a.proposal.SPI), spiR: m.newIKESPI(t)}
-	if !m.succeed(t, s, next, suite.KeyInput{Ni: a.ni, Nr: nr, Shared: a.shared}) {
-		return
-	}
-	m.reply(t, s, r,
+	in, low := suite.KeyInput{Ni: a.ni, Nr: nr, Shared: a.shared}, lower(a.ni, nr)
+	answer := []wire.Payload{
 		proposal.AnswerIKE(a.suite, a.proposal, binary.BigEndian.AppendUint64(nil, next.spiR)),
 		&wire.Nonce{Data: nr},
-		&wire.KE{Group: uint16(a.suite.Group), Public: a.public})
-	if s.window.out != nil {
-		if k, ok := s.window.out.task.(*rekeyIKE); ok {
-			k.theirs, k.lowest = next, lower(a.ni, nr)
-			next.soft = time.Time{} // not before it is known whether it stays
-			return
+		&wire.KE{Group: uint16(a.suite.Group), Public: a.public},
+	}
+	if groups := a.suite.AddKE.List(); len(groups) > 0 {
+		answer = append(answer, m.awaitFollowUp(t, s, &pending{groups: groups, next: next, in: in, lowest: low}))
+		m.reply(t, s, r, answer...)
+		if k, ok := s.purpose().(*rekeyIKE); ok {
+			k.lowest = low
 		}
+		return
+	}
+	if m.succeed(t, s, next, in) {
+		m.reply(t, s, r, answer...)
+		m.respondedIKE(t, s, next, low)
+	}
+}
+
+// respondedIKE puts next, which an exchange of the peer's has made, in the
+// place of s. low is the lower nonce of that exchange.
+func (m *Machine) respondedIKE(t *turn, s, next *sa, low []byte) {
+	if k, ok := s.purpose().(*rekeyIKE); ok {
+		k.theirs, k.lowest = next, low
+		next.soft = time.Time{} // not before it is known whether it stays
+		return
 	}
 	m.inherit(t, s, next)
 	m.fade(s, t.now) // the peer deletes it

@@ -150,6 +150,7 @@ func (m *Machine) fade(s *sa, now time.Time) {
 	s.state, s.soft, s.hard = fading, time.Time{}, time.Time{}
 	s.until = now.Add(goneFor)
 	s.tasks = nil
+	s.ext.forgetPending()
 }
 
 // finish makes s gone: it only repeats its last response for a while.
@@ -184,7 +185,16 @@ func (s *sa) begun(is func(task) bool) bool {
 
 // underway reports whether is holds for the exchange under way.
 func (s *sa) underway(is func(task) bool) bool {
-	return s.window.out != nil && s.window.out.task != nil && is(s.window.out.task)
+	k := s.purpose()
+	return k != nil && is(k)
+}
+
+// purpose is what the exchange under way is for, nil if there is none.
+func (s *sa) purpose() task {
+	if s.window.out == nil {
+		return nil
+	}
+	return purposeOf(s.window.out.task)
 }
 
 // A howDown is why an SA went down, for what to do next.
