@@ -11,7 +11,7 @@ import (
 
 // stateVersion is that of the encoding. Whoever changes what is kept counts it
 // up: a state of another version is refused, and the tunnel begins anew.
-const stateVersion = 2
+const stateVersion = 3
 
 // Export is what a new process needs to go on with the machine's SAs: the IKE
 // SAs that are up or end, with their keys, windows, cached responses and
@@ -122,7 +122,7 @@ func (s *sa) code(c *codec, g graph) {
 	number(c, &iv)
 	g.ivs[s] = iv
 	s.path.code(c)
-	s.ext.code(c)
+	s.ext.code(c, g)
 	s.window.code(c, g)
 	s.codeTasks(c, g)
 	c.when(&s.busy.since)
@@ -133,10 +133,11 @@ func (s *sa) code(c *codec, g graph) {
 	c.when(&s.until)
 }
 
-func (e *extensions) code(c *codec) {
+func (e *extensions) code(c *codec, g graph) {
 	c.flag(&e.fragments.on)
 	c.flag(&e.mobike.on)
 	c.flag(&e.mobike.lead)
+	e.pending = optional(c, e.pending, func(p *pending) { p.code(c, g) })
 }
 
 func codeIKESuite(c *codec, s *suite.IKE) {
@@ -211,6 +212,7 @@ const (
 	keptUpdate
 	keptRouteCheck
 	keptAnnounce
+	keptFollowUp
 )
 
 // kindOf is the number of k's kind, 0 for one that cannot be kept.
@@ -232,6 +234,8 @@ func kindOf(k task) uint64 {
 		return keptRouteCheck
 	case *announce:
 		return keptAnnounce
+	case *followUp:
+		return keptFollowUp
 	}
 	return 0
 }
@@ -244,7 +248,7 @@ func codeTask(c *codec, g graph, k task) task {
 		blanks := map[uint64]task{
 			keptProbe: &probe{}, keptDeleteChild: &deleteChild{}, keptDeleteIKE: &deleteIKE{},
 			keptCreateChild: &createChild{}, keptRekeyIKE: &rekeyIKE{},
-			keptUpdate: &updateAddresses{}, keptRouteCheck: &routeCheck{}, keptAnnounce: &announce{},
+			keptUpdate: &updateAddresses{}, keptRouteCheck: &routeCheck{}, keptAnnounce: &announce{}, keptFollowUp: &followUp{},
 		}
 		k = blanks[kind]
 	}
@@ -261,6 +265,8 @@ func codeTask(c *codec, g graph, k task) task {
 	case *createChild:
 		k.code(c, g)
 	case *rekeyIKE:
+		k.code(c, g)
+	case *followUp:
 		k.code(c, g)
 	default:
 		c.fail("exchange of kind %d", kind)
@@ -279,6 +285,8 @@ func (k *createChild) code(c *codec, g graph) {
 	c.octets(&k.ni)
 	number(c, &k.group)
 	number(c, &k.tries)
+	k.plan = optional(c, k.plan, func(p *childPlan) { p.code(c) })
+	c.octets(&k.own)
 	ref(c, g.children, &k.theirs, goneChild())
 	c.octets(&k.lowest)
 }
@@ -289,6 +297,9 @@ func (k *rekeyIKE) code(c *codec, g graph) {
 	k.x = k.key.code(c, k.x)
 	number(c, &k.group)
 	number(c, &k.tries)
+	k.next = optional(c, k.next, func(s *sa) { s.codeNext(c) })
+	codeKeyInput(c, &k.in)
+	c.octets(&k.own)
 	ref(c, g.sas, &k.theirs, goneSA())
 	c.octets(&k.lowest)
 }

@@ -72,6 +72,7 @@ type followUp struct {
 	groups []suite.Group // that are left, this one first
 	link   []byte        // what the peer wants to hear to know what is followed
 	x      *suite.Exchange
+	key    drawn
 }
 
 func (*followUp) exchange() uint8 { return wire.IKEFollowupKE }
@@ -99,12 +100,12 @@ func (k *followUp) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
 		k.of.stopped(m, t, s, "the IKE SA was replaced")
 		return nil, false
 	}
-	x, err := suite.NewExchange(k.groups[0], m.cfg.Tuning.Rand)
+	x, key, err := m.draw(k.groups[0])
 	if err != nil {
 		t.bug(err)
 		return nil, false
 	}
-	k.x = x
+	k.x, k.key = x, key
 	return []wire.Payload{
 		&wire.KE{Group: uint16(x.Group()), Public: x.Public()},
 		&wire.Notify{Type: wire.AdditionalKE, Data: k.link},

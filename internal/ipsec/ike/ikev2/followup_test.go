@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -124,6 +125,39 @@ func TestPeerThatBeginsOverAndOverHasOnePending(t *testing.T) {
 	}
 	if len(d.b.children) != before || len(d.Ends[1].Inbound) != inbound {
 		t.Errorf("got %d children, want %d: nothing is made before the last key exchange", len(d.b.children), before)
+	}
+}
+
+func TestFollowUpGoesOnAfterARestart(t *testing.T) {
+	for name, ev := range kinds {
+		for end := range 2 {
+			d := half(t, ev)
+			before, child := d.a.current.spiI, d.a.used().SA.SPIIn
+			m := []*Machine{d.a, d.b}[end]
+			state, ok := m.Export()
+			if !ok {
+				t.Fatalf("%s: end %d exports nothing amid an IKE_FOLLOWUP_KE", name, end)
+			}
+			if again, err := recode(state.Reveal()); err != nil || !bytes.Equal(again, state.Reveal()) {
+				t.Fatalf("%s: got another state, %v, when it is read and written", name, err)
+			}
+			r, err := Restore(m.cfg, nil, d.Now, state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if end == 0 {
+				d.a = r
+			}
+			d.Ends[end].Machine, d.Ends[end].Inbound = r, map[uint32]*ike.ChildSA{}
+			d.Step(end, ike.Resume{})
+			d.Run()
+			if err := d.Traffic(); err != nil {
+				t.Errorf("%s: end %d restarted: %v", name, end, err)
+			}
+			if d.a.current.spiI == before && d.a.used().SA.SPIIn == child {
+				t.Errorf("%s: end %d restarted: got the old SA still", name, end)
+			}
+		}
 	}
 }
 
