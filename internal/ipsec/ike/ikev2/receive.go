@@ -83,8 +83,14 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 	}
 }
 
-// refuseVersion answers a request of a later version.
+// refuseVersion answers a request of a later version, and notes one of an
+// earlier, which would not understand us.
 func (m *Machine) refuseVersion(t *turn, d ike.Datagram, h ike.Header) {
+	if h.Major() == 1 && h.SPIr == 0 {
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string {
+			return "peer begins with IKEv1, we allow IKEv2 only: let it use IKEv2, or add ikev1 to IKEVersions"
+		})
+	}
 	// The header of the answer says which version we speak (RFC 7296 sections
 	// 1.5 and 2.5).
 	if h.Major() < 2 || h.Flags&ike.FlagResponse != 0 || !m.mayRefuse(t) {
