@@ -28,7 +28,10 @@ type Tunnel struct {
 	ID        string // unique in the gateway, such as "vpn-0abc/1"
 	Interface string // name of its TUN, at most 15 bytes
 	Initiate  bool   // we start IKE; otherwise we wait for the peer
-	Outside   Outside
+	// AnswerIKEv1 keeps Initiate to IKEv2: IKEv1 is answered where Versions
+	// allow it, and never begun, as AWS does (vpn §3.1).
+	AnswerIKEv1 bool
+	Outside     Outside
 	// PSK is left out of every encoding; package worker carries it by hand.
 	PSK secret.Secret `json:"-"`
 	// Certificates are used instead of PSK; one of the two is given.
@@ -90,7 +93,7 @@ type Liveness struct {
 
 // DefaultVersions are the versions of IKE that a tunnel speaks unless it is
 // told otherwise.
-func DefaultVersions() []int { return []int{2} }
+func DefaultVersions() []int { return []int{2, 1} }
 
 // Defaults of vpn §2.1 and §2.2.
 const (
@@ -203,10 +206,7 @@ func (t Tunnel) validate() error {
 	if !local.IsValid() {
 		local = netip.IPv4Unspecified() // not known before there is a route
 	}
-	cfg, err := machineConfig(t, local)
-	if err == nil {
-		_, err = newMachine(cfg, t.Versions, nil) // the protocols have rules of their own
-	}
+	_, err := newMachine(t, local, nil) // the protocols have rules of their own
 	return err
 }
 

@@ -4,11 +4,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/cert"
+	"seikan/internal/ipsec/ike/dual"
+	"seikan/internal/ipsec/ike/ikev1"
 	"seikan/internal/ipsec/ike/ikev2"
 	"seikan/internal/ipsec/ike/policy"
 )
@@ -24,16 +27,57 @@ const (
 // machine speaks IKE for t. Those of a gateway share their cookies, and so count
 // together how many attempts of strangers are half open.
 func (g *Gateway) machine(t Tunnel, local netip.Addr) (ike.Machine, error) {
+	return newMachine(t, local, g.shared)
+}
+
+// newMachine speaks the versions of IKE that t, with its defaults, allows.
+func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared) (ike.Machine, error) {
 	cfg, err := machineConfig(t, local)
 	if err != nil {
 		return nil, err
 	}
-	return newMachine(cfg, t.Versions, g.shared)
+	one, two := slices.Contains(t.Versions, 1), slices.Contains(t.Versions, 2)
+	switch {
+	case !one:
+		return ikev2.New(cfg, shared)
+	case !two:
+		return ikev1.New(t.forIKEv1(cfg))
+	}
+	m := &both{cfg: cfg}
+	whole := cfg
+	if t.AnswerIKEv1 {
+		// The choice of a version is left to the peer, and what begins is the
+		// machine of IKEv2 by itself.
+		whole.Initiator, whole.Restart = false, false
+	}
+	m.Machine, err = dual.New(whole,
+		func() (ike.Machine, error) { return ikev1.New(t.forIKEv1(m.cfg)) },
+		func() (ike.Machine, error) { return ikev2.New(m.cfg, shared) })
+	return m, err
 }
 
-// newMachine speaks the given versions of IKE.
-func newMachine(cfg policy.Config, versions []int, shared *ikev2.Shared) (ike.Machine, error) {
-	return ikev2.New(cfg, shared)
+// both speaks both versions, and remembers for the machines that it makes that
+// our address has changed.
+type both struct {
+	*dual.Machine
+	cfg policy.Config
+}
+
+// Step is that of ike.Machine.
+func (b *both) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
+	if moved, ok := ev.(ike.LocalChanged); ok {
+		b.cfg.Local = moved.Local
+	}
+	return b.Machine.Step(now, ev, out)
+}
+
+// forIKEv1 is what of cfg IKEv1 can do.
+func (t Tunnel) forIKEv1(cfg policy.Config) policy.Config {
+	cfg.IKE, cfg.ESP = plainIKE(cfg.IKE), plainESP(cfg.ESP)
+	if t.AnswerIKEv1 {
+		cfg.Initiator, cfg.Restart = false, false
+	}
+	return cfg
 }
 
 // machineConfig says to the protocols what t, with its defaults, says to us.

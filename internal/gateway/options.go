@@ -121,6 +121,8 @@ func plainESP(list []suite.ESP) []suite.ESP {
 // checkAction reports what of t cannot be done for want of the peer's address.
 func (t Tunnel) checkAction() error {
 	switch {
+	case t.Initiate && t.AnswerIKEv1 && !slices.Contains(t.Versions, 2):
+		return fmt.Errorf("Initiate: IKEv1 is only answered (AnswerIKEv1) and IKEv2 is not allowed, so that nothing could be begun; allow version 2, or wait for the peer")
 	case t.Liveness.Action > policy.Restart:
 		return fmt.Errorf("Liveness.Action %d: clear, none or restart", t.Liveness.Action)
 	case t.Outside.Remote.IsValid():

@@ -116,6 +116,13 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 		if m.owner != none {
 			m.step(t, m.owner, ev)
 		}
+	case ike.LocalChanged:
+		// IKEv1 cannot move. A machine of it without SAs is made anew, with the
+		// address that its Make knows by now.
+		m.step(t, v2, ev)
+		if m.owner != v1 {
+			m.retire(t, v1)
+		}
 	case ike.Resume:
 		m.step(t, v2, ev) // IKEv1 has nothing to resume
 	default:
