@@ -65,6 +65,11 @@ func (m *Machine) refuse(t *turn, d ike.Datagram, h ike.Header, n wire.NotifyTyp
 // half-open attempt.
 func (m *Machine) receive(t *turn, d ike.Datagram) {
 	h, _, err := ike.ParseHeader(d.Data)
+	if err == nil && h.Major() == 2 && h.SPIr == 0 {
+		m.rejected(t, &m.strangers.noticed, d.Remote, func() string {
+			return "peer begins with IKEv2, we allow IKEv1 only: add ikev2 to IKEVersions, or let it use IKEv1"
+		})
+	}
 	if err != nil || h.Major() != 1 || h.SPIi == 0 {
 		return
 	}

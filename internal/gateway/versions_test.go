@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"testing"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/suite"
+)
+
+// oldPair is pair with suites that IKEv1 has, too.
+func oldPair() (customer, cloud Tunnel) {
+	customer, cloud = pair()
+	for _, t := range []*Tunnel{&customer, &cloud} {
+		t.IKE = []suite.IKE{{Encr: suite.AESCBC, KeyBits: 256, PRF: suite.PRFSHA256, Integ: suite.IntegSHA256, Group: 14}}
+		t.ESP = []suite.ESP{{Encr: suite.AESGCM16, KeyBits: 128, Group: 14}}
+	}
+	return customer, cloud
+}
+
+func TestEndsAgreeOnTheBestVersionThatBothAllow(t *testing.T) {
+	for _, tt := range []struct {
+		customer, cloud []int
+		want            int // the version that is agreed on
+	}{
+		{nil, nil, 2},
+		{[]int{1, 2}, []int{2}, 2},
+		{[]int{2}, nil, 2},
+		{[]int{1}, nil, 1},
+		{nil, []int{1}, 1}, // after IKEv2 was not answered
+		{[]int{1}, []int{1}, 1},
+	} {
+		customer, cloud := oldPair()
+		customer.Versions, cloud.Versions = tt.customer, tt.cloud
+		a, b := talk(t, customer, cloud)
+		for i, e := range []*talker{a, b} {
+			if got := e.machine.State(); got.Phase != ike.Established || got.Version != tt.want || got.Auth == "" {
+				t.Errorf("%v towards %v, end %d: got %v by IKEv%d (%s), %q; want version %d", tt.customer, tt.cloud, i, got.Phase, got.Version, got.Auth, e.said, tt.want)
+			}
+		}
+	}
+}
+
+func TestVersionsThatDoNotFitAreToldInWords(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		customer, cloud []int
+		there, here     []string
+	}{
+		{"IKEv1 towards IKEv2 only", []int{1}, []int{2}, []string{"that it is running and speaks IKEv1"}, []string{"peer begins with IKEv1, we allow IKEv2 only", "IKEVersions"}},
+		{"IKEv2 towards IKEv1 only", []int{2}, []int{1}, []string{"no answer from 127.0.0.1:500 to IKE_SA_INIT"}, []string{"peer begins with IKEv2, we allow IKEv1 only: add ikev2 to IKEVersions"}},
+	} {
+		customer, cloud := oldPair()
+		customer.Versions, cloud.Versions = tt.customer, tt.cloud
+		a, b := talk(t, customer, cloud)
+		a.mustSay(t, tt.name+", customer", tt.there)
+		b.mustSay(t, tt.name+", cloud", tt.here)
+	}
+}
+
+// TestIKEv1IsOnlyAnsweredWhereAskedFor is AWS's end with startup action start
+// and both versions allowed (vpn §3.1).
+func TestIKEv1IsOnlyAnsweredWhereAskedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		begins, with []int // versions of the end that begins, and of its peer
+		answers      bool  // it is the peer that begins
+		want         int   // 0 for none
+	}{
+		{"begun with IKEv2", []int{2, 1}, []int{2, 1}, false, 2},
+		{"never begun with IKEv1", []int{2, 1}, []int{1}, false, 0},
+		{"answered", []int{2, 1}, []int{1}, true, 1},
+	} {
+		other, aws := oldPair()
+		aws.Initiate, aws.AnswerIKEv1, aws.Versions = true, true, tt.begins
+		other.Initiate, other.Versions = tt.answers, tt.with
+		first, second := aws, other
+		if tt.answers {
+			first, second = other, aws
+		}
+		a, _ := talk(t, first, second)
+		got := a.machine.State()
+		if up := got.Phase == ike.Established; up != (tt.want != 0) || up && got.Version != tt.want {
+			t.Errorf("%s: got %v by IKEv%d, %q; want version %d", tt.name, got.Phase, got.Version, a.said, tt.want)
+		}
+	}
+}
