@@ -144,7 +144,7 @@ func readPhase1(t wire.Transform) terms1 {
 		case attr1LifeType:
 			ok = ok && x.life.typed(n)
 		case attr1Life:
-			ok = ok && x.life.lasts(n)
+			x.life.lasts(n)
 		default:
 			ok = false
 		}

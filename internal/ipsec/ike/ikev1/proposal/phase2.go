@@ -160,7 +160,7 @@ func readPhase2(t wire.Transform) terms2 {
 		case attr2LifeType:
 			ok = ok && x.life.typed(n)
 		case attr2Life:
-			ok = ok && x.life.lasts(n)
+			x.life.lasts(n)
 		default:
 			ok = false
 		}

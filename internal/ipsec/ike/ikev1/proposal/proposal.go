@@ -47,13 +47,13 @@ func (l *life) typed(unit uint64) bool {
 	return unit == lifeSeconds || unit == lifeKilobytes
 }
 
-// lasts takes a duration and reports whether it makes sense. One without a
-// type is in seconds, which is the default of neither RFC and what all mean.
-func (l *life) lasts(n uint64) bool {
+// lasts takes a duration. One without a type is in seconds, which is the
+// default of neither RFC and what all mean. Zero says nothing: strongSwan sends
+// it when it is told never to rekey.
+func (l *life) lasts(n uint64) {
 	if l.unit != lifeKilobytes && l.seconds == 0 {
 		l.seconds = n
 	}
-	return n > 0
 }
 
 // duration is the lifetime in seconds; zero when nothing was said. What does

@@ -151,6 +151,20 @@ func attribute(a wire.Attribute) func(*wire.Proposal, *wire.Transform) {
 	return func(_ *wire.Proposal, t *wire.Transform) { t.Attributes = append(t.Attributes, a) }
 }
 
+func TestLifetimeOfZeroSaysNothing(t *testing.T) {
+	ours := []suite.IKE{{Encr: suite.AESCBC, KeyBits: 128, PRF: suite.PRFSHA256, Integ: suite.IntegSHA256, Group: 14}}
+	sa, err := OfferIKE(ours, PSK, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &sa.Proposals[0].Transforms[0]
+	x.Attributes[len(x.Attributes)-1].Value = []byte{0, 0, 0, 0} // as strongSwan with rekey_time = 0
+	chosen, ok := ChooseIKE(ours, PSK, sa)
+	if !ok || chosen.Life != 0 {
+		t.Errorf("got %v, lifetime %v, want the suite and no lifetime", ok, chosen.Life)
+	}
+}
+
 func TestPhase1IsNotChosenUnlessAllOfItIsUnderstood(t *testing.T) {
 	ours := cbc(128, suite.IntegSHA256, 14)
 	for _, c := range []spoiled{
@@ -159,7 +173,6 @@ func TestPhase1IsNotChosenUnlessAllOfItIsUnderstood(t *testing.T) {
 		{"an attribute that nobody knows", attribute(wire.Basic(99, 1))},
 		{"a cipher twice", attribute(wire.Basic(attr1Encr, 7))},
 		{"a lifetime of no unit", attribute(wire.Basic(attr1LifeType, 3))},
-		{"a lifetime of nothing", attribute(wire.Basic(attr1Life, 0))},
 		{"a number of 9 octets", attribute(wire.Attribute{Type: attr1Life, Value: make([]byte, 9)})},
 		{"no key length", func(_ *wire.Proposal, x *wire.Transform) {
 			x.Attributes = append(x.Attributes[:1:1], x.Attributes[2:]...)
