@@ -66,7 +66,10 @@ func TestChains(t *testing.T) {
 	noSign := issue(t, &h.root, "no signer", "p256", func(c *x509.Certificate) { isCA(c); c.KeyUsage = x509.KeyUsageCRLSign })
 	namesake := issue(t, nil, "root", "p256", isCA)
 	weakCA := issue(t, &h.root, "weak sub", "rsa1024", isCA)
+	rsaRoot := issue(t, nil, "rsa root", "rsa", isCA)
+	sha1 := issue(t, &rsaRoot, "x", "p256", func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA })
 	for _, c := range []chainCase{
+		{"signed with SHA-1", trust(t, Options{}, rsaRoot), []issued{sha1}, "insecure algorithm SHA1-RSA"},
 		{"with its intermediate", tr, []issued{good, h.sub}, ""},
 		{"with everything, in any order", tr, []issued{good, h.root, h.other, h.sub}, ""},
 		{"intermediate missing", tr, []issued{good}, `was issued by "C=XX, O=Example, CN=sub", which we do not know`},

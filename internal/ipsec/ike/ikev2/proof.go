@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -72,7 +73,7 @@ func (m *Machine) verify(t *turn, s *sa, id *wire.ID, list []wire.Payload) error
 	case !signs && auth.Method != wire.AuthSharedKey:
 		return fmt.Errorf("peer authenticates with method %d (certificates are 1, 9 to 11 and 14), we use a pre-shared key (2): configure pre-shared keys at the peer, or a certificate here", auth.Method)
 	case signs && auth.Method == wire.AuthSharedKey:
-		return fmt.Errorf("peer authenticates with a pre-shared key (method 2), we use certificates: configure a certificate at the peer, or take ours away and set PreSharedKey here")
+		return errors.New("peer authenticates with a pre-shared key (method 2), we use certificates: configure a certificate at the peer, or take ours away and set PreSharedKey here")
 	}
 	if want := m.cfg.RemoteID; !want.IsZero() && !want.Matches(id.Identity) {
 		return fmt.Errorf("peer says it is %v, we expect %v: set the peer's local identity, or our remote identity, so that they are the same", id.Identity, want)

@@ -178,3 +178,71 @@ func TestAnnouncementsOfAPeerAreReadWithCare(t *testing.T) {
 		}
 	}
 }
+
+// said is what of an IKE_AUTH request its AUTH stands for.
+func said(list []wire.Payload) (id wire.ID, leaf string, auth wire.Auth) {
+	if p, ok := findID(list, false); ok {
+		id = *p
+	}
+	if chain, err := certificates(list); err == nil && len(chain) > 0 {
+		leaf = string(chain[0])
+	}
+	if p, ok := wire.Find[*wire.Auth](list); ok {
+		auth = *p
+	}
+	return id, leaf, auth
+}
+
+// FuzzCertified is a stranger that has come to IKE_AUTH, where anybody comes,
+// and changes what a peer with a certificate would say.
+func FuzzCertified(f *testing.F) {
+	change := certified(f, "ecdsa256")
+	ca, cb := testConfig(0), testConfig(1)
+	change(&ca, &cb)
+	f.Add(uint16(0), []byte{})
+	f.Add(uint16(4), []byte{2})
+	f.Add(uint16(60), []byte{37, 0, 0, 6, 4, 0})
+	f.Fuzz(func(t *testing.T, at uint16, patch []byte) {
+		if len(patch) > 2000 {
+			return
+		}
+		d := newDuo(t, func(a, b *policy.Config) { a.Auth, b.Auth = ca.Auth, cb.Auth })
+		d.Step(0, ike.Initiate{})
+		d.DeliverNext()
+		d.DeliverNext()
+		msg, err := wire.Parse(d.Queue[0].Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, _, err := wire.Open(msg, d.b.sas[0].open)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, inner := wire.AppendChain(nil, list)
+		copy(inner[min(len(inner), int(at)):], patch)
+		s := d.a.sas[0]
+		h := s.header(wire.IKEAuth, 1, false)
+		h.Next = uint8(wire.KindSK)
+		n := 4 + s.seal.SealedLen(len(inner))
+		data, err := s.seal.SealSK(append(h.Append(nil, ike.HeaderLen+n), byte(first), 0, byte(n>>8), byte(n)), inner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: data})
+		if err := d.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if d.b.current == nil {
+			return
+		}
+		id, leaf, auth := said(list)
+		changed, err := wire.ParseChain(first, inner)
+		if err != nil {
+			t.Fatalf("established with what cannot be read: %x", inner)
+		}
+		id2, leaf2, auth2 := said(changed)
+		if id2 != id || leaf2 != leaf || auth2.Method != auth.Method || !bytes.Equal(auth2.Data, auth.Data) {
+			t.Fatalf("established with another identity, certificate or signature: %x", inner)
+		}
+	})
+}
