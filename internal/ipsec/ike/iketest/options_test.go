@@ -31,6 +31,8 @@ func setFlag(c *setup, name string) error {
 		c.Restart = true
 	case "initiator":
 		c.Initiator = true
+	case "ppkrequired":
+		c.Extensions.PPKRequired = true
 	case "encap":
 		c.ForceEncap = true
 	case "roams":

@@ -137,6 +137,10 @@ func set(c *setup, end int, field, value string) error {
 		c.RemoteTS, err = prefixes(value)
 	case "fragment":
 		c.Extensions.FragmentSize, err = strconv.Atoi(value)
+	case "ppk": // name:key
+		var key string
+		c.Extensions.PPKID, key, _ = strings.Cut(value, ":")
+		c.Extensions.PPK = secret.FromString(key)
 	case "dpdaction":
 		c.Liveness.Action = map[string]policy.Action{"clear": policy.Clear, "none": policy.None, "restart": policy.Restart}[value]
 	case "flag":

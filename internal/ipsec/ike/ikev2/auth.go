@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"errors"
 	"fmt"
 
 	"seikan/internal/ipsec/ike"
@@ -28,7 +29,11 @@ func (*authenticate) exchange() uint8 { return wire.IKEAuth }
 
 func (k *authenticate) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool) {
 	id := &wire.ID{Identity: m.cfg.LocalID}
-	proof, err := m.proof(s, id)
+	ppk, err := m.ppkProof(s, id)
+	var proof []wire.Payload
+	if err == nil {
+		proof, err = m.proof(s, id)
+	}
 	if err != nil {
 		m.attemptFailed(t, s, err.Error())
 		return nil, false
@@ -40,7 +45,7 @@ func (k *authenticate) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool
 	if !m.cfg.RemoteID.IsZero() {
 		list = append(list, &wire.ID{Responder: true, Identity: m.cfg.RemoteID})
 	}
-	list = append(list, proof...)
+	list = append(append(list, proof...), ppk...)
 	list = append(list,
 		&wire.SA{Proposals: proposal.ESP(m.cfg.ESP, k.spi, false)},
 		&wire.TS{Selectors: m.cfg.LocalTS},
@@ -53,10 +58,14 @@ func (k *authenticate) response(m *Machine, t *turn, s *sa, list []wire.Payload)
 	id, okID := findID(list, true)
 	_, okAuth := wire.Find[*wire.Auth](list)
 	if !okID || !okAuth {
-		m.attemptFailed(t, s, m.authRefused(list))
+		m.attemptFailed(t, s, m.orPPK(s, errors.New(m.authRefused(list))).Error())
 		return
 	}
-	if err := m.verify(t, s, id, list); err != nil {
+	err := m.ppkAnswered(s, list)
+	if err == nil {
+		err = m.orPPK(s, m.verify(t, s, id, list))
+	}
+	if err != nil {
 		// "If the error occurs on the initiator, the notification MAY be
 		// returned in a separate INFORMATIONAL exchange."
 		// https://www.rfc-editor.org/rfc/rfc7296#section-2.21.2
@@ -109,7 +118,10 @@ func (m *Machine) respondAuth(t *turn, s *sa, r received) {
 	}
 	own := &wire.ID{Responder: true, Identity: m.cfg.LocalID}
 	var proof []wire.Payload
-	err := m.verify(t, s, id, r.list)
+	claim, err := m.ppkRequested(s, r.list)
+	if err == nil {
+		err = m.orPPK(s, m.verify(t, s, id, claim))
+	}
 	if err == nil {
 		proof, err = m.proof(s, own)
 	}
@@ -118,7 +130,7 @@ func (m *Machine) respondAuth(t *turn, s *sa, r received) {
 		m.ended(t, s, err.Error())
 		return
 	}
-	list := append([]wire.Payload{own}, proof...)
+	list := append(append([]wire.Payload{own}, proof...), s.ppkAnswer()...)
 	in := suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr}
 	c, answer, reason := m.childRequested(t, s, in, r.list, childTerms{})
 	_, initial := wire.FindNotify(r.list, wire.InitialContact)

@@ -16,6 +16,7 @@ const crossing = 10 * time.Second
 // proved who it is.
 func (m *Machine) established(t *turn, s *sa, c *child, initialContact bool) {
 	s.shake.mid.wipe()
+	s.shake.ppk.wipe()
 	s.state, s.established, s.until, s.shake = up, t.now, time.Time{}, nil
 	m.lifetimes(t, s)
 	t.notice(levelInfo, "IKE SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),

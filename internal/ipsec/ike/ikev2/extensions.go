@@ -6,6 +6,7 @@ package ikev2
 type extensions struct {
 	fragments fragmentation
 	mobike    mobility
+	ppk       bool     // a post-quantum pre-shared key is part of the keys (RFC 8784)
 	pending   *pending // what the peer has begun and not followed up yet
 }
 
@@ -13,7 +14,7 @@ type extensions struct {
 func (e *extensions) inherited() extensions {
 	was := e.mobike
 	was.mapped = nil // the hash covers the SPIs
-	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was}
+	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was, ppk: e.ppk}
 }
 
 // extensions are the names of what was negotiated on s.
@@ -33,6 +34,9 @@ func (e *extensions) names() []string {
 	}
 	if e.mobike.on {
 		out = append(out, "MOBIKE")
+	}
+	if e.ppk {
+		out = append(out, "PPK")
 	}
 	return out
 }

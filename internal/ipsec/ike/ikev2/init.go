@@ -29,6 +29,7 @@ type handshake struct {
 	hashes  []cert.Hash // for signatures, as the peer announced them
 	refusal string      // what an answer that proves nothing said against us
 	mid     intermediates
+	ppk     ppkUse
 }
 
 // refusedFor is how long an initiator goes on trying after it was refused.
@@ -92,6 +93,7 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 	list = append(list, m.fragmentNotify()...)
 	list = append(list, m.intermediateNotify()...)
 	list = append(list, m.hashNotify()...)
+	list = append(list, m.ppkNotify()...)
 	msg := wire.Message{Header: s.header(wire.IKESAInit, 0, false), Payloads: list}
 	k.request = msg.Append(nil)
 	s.window.next = 0
@@ -186,6 +188,10 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	}
 	if _, ok := wire.FindNotify(msg.Payloads, wire.IntermediateSupp); !ok && chosen.AddKE != (suite.MoreKE{}) {
 		m.doubt(t, s, fmt.Sprintf("peer chose %v, but says nothing of IKE_INTERMEDIATE, which additional key exchanges need: leave Phase1AdditionalKeyExchanges empty, or change the peer", chosen))
+		return
+	}
+	if s.shake.ppk.agreed = m.ppkAgreed(msg.Payloads); !s.shake.ppk.agreed && m.cfg.Extensions.PPKRequired {
+		m.doubt(t, s, m.ppkMissing())
 		return
 	}
 	shared, err := s.shake.x.Shared(ke.Public)

@@ -185,6 +185,9 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	if s.shake.hashes = hashesOf(msg.Payloads); len(s.shake.hashes) > 0 {
 		list = append(list, m.hashNotify()...)
 	}
+	if s.shake.ppk.agreed = m.ppkAgreed(msg.Payloads); s.shake.ppk.agreed {
+		list = append(list, m.ppkNotify()...)
+	}
 	answer := wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list}
 	s.shake.answer = answer.Append(nil)
 	s.window.expect = 1

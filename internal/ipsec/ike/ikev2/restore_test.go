@@ -36,7 +36,7 @@ var keptFields = map[reflect.Type]map[string]string{
 		"local": "kept", "remote": "kept", "natLocal": "kept", "natRemote": "kept", "supported": "kept",
 		"sent": "a keepalive may come early",
 	},
-	reflect.TypeFor[extensions]():    {"fragments": "kept", "mobike": "kept", "pending": "kept"},
+	reflect.TypeFor[extensions]():    {"fragments": "kept", "mobike": "kept", "ppk": "kept", "pending": "kept"},
 	reflect.TypeFor[mobility]():      {"on": "kept", "lead": "kept", "others": "only told when the peer dies", "mapped": "asked anew"},
 	reflect.TypeFor[fragmentation](): {"on": "kept", "requests": "the peer sends all fragments again", "responses": "so it does when asked again"},
 	reflect.TypeFor[window]():        {"next": "kept", "out": "kept", "expect": "kept", "cached": "kept"},

@@ -80,6 +80,7 @@ func (s *sa) wipe() {
 	s.keys.Wipe()
 	if s.shake != nil {
 		s.shake.mid.wipe()
+		s.shake.ppk.wipe()
 	}
 	for _, p := range []*suite.Protector{s.seal, s.open} {
 		if p != nil {

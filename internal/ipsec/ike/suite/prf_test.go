@@ -151,3 +151,26 @@ func TestAuthOctetsAreMessageNonceAndIdentity(t *testing.T) {
 		t.Errorf("got %x, want %x", got, want)
 	}
 }
+
+func TestMixPPKIsOneBlockOfPRFPlus(t *testing.T) {
+	ppk, d := secret.FromString("a post-quantum key"), secret.New(ramp(1, 1, 48))
+	got, err := MixPPK(PRFSHA384, ppk, d)
+	want := PRFSHA384.Sum(ppk.Reveal(), d.Reveal(), []byte{1})
+	if err != nil || !bytes.Equal(got.Reveal(), want) {
+		t.Errorf("got %x, %v, want %x", got.Reveal(), err, want)
+	}
+	if _, err := MixPPK(1, ppk, d); err == nil {
+		t.Error("an unknown PRF mixed a key")
+	}
+}
+
+func TestIntAuthChains(t *testing.T) {
+	skp := secret.New(ramp(1, 1, 32))
+	first := IntAuth(PRFSHA256, skp, nil, []byte("first"))
+	if want := PRFSHA256.Sum(skp.Reveal(), []byte("first")); !bytes.Equal(first, want) {
+		t.Errorf("got %x, want %x", first, want)
+	}
+	if got, want := IntAuth(PRFSHA256, skp, first, []byte("second")), PRFSHA256.Sum(skp.Reveal(), first, []byte("second")); !bytes.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
