@@ -1,6 +1,7 @@
 package iketest
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -59,7 +60,8 @@ func TestScripts(t *testing.T) {
 type setup struct {
 	policy.Config
 	shared *ikev2.Shared
-	v1     bool
+	speaks string // versions of IKE: "1", "both", else 2
+	reborn string // what it speaks after a reboot; "" for the same
 }
 
 // makePair reads "key=value" words: "a.psk=other" is for one end, "psk=same"
@@ -101,12 +103,13 @@ func makePair(words []string) (*Net, error) {
 	n.Remake = func(i int) (Machine, error) {
 		c := configs[i]
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 99})
+		c.speaks = cmp.Or(c.reborn, c.speaks)
 		return c.machine()
 	}
 	n.Revive = func(i int, state secret.Secret) (Machine, error) {
 		c := configs[i]
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 98})
-		return ikev2.Restore(c.Config, c.shared, n.Now, state)
+		return c.restored(n.Now, state)
 	}
 	return n, nil
 }
@@ -146,7 +149,9 @@ func set(c *setup, end int, field, value string) error {
 	case "flag":
 		return setFlag(c, value)
 	case "version":
-		c.v1, c.IKE = value == "1", []suite.IKE{suiteV1}
+		c.speaks, c.IKE = value, []suite.IKE{suiteV1}
+	case "reborn":
+		c.reborn = value
 	default:
 		return setTime(&c.Config, field, value)
 	}

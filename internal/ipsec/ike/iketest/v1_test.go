@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"seikan/internal/ipsec/ike/ikev1"
-	"seikan/internal/ipsec/ike/ikev2"
 	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
@@ -18,14 +17,6 @@ import (
 // suiteV1 is what "version=1" uses in phase 1, since IKEv1 has no AES-GCM
 // there.
 var suiteV1 = suite.IKE{Encr: suite.AESCBC, KeyBits: 256, PRF: suite.PRFSHA384, Integ: suite.IntegSHA384, Group: 20}
-
-// machine makes what c describes.
-func (c setup) machine() (Machine, error) {
-	if c.v1 {
-		return ikev1.New(c.Config)
-	}
-	return ikev2.New(c.Config, c.shared)
-}
 
 // pairV1 is pair in IKEv1.
 func pairV1(t testing.TB, change func(a, b *policy.Config)) *Net {

@@ -112,7 +112,10 @@ func (m *Machine) unanswered(t *turn, s *sa, q *quick) {
 
 // orphaned takes q, whose ISAKMP SA is gone.
 func (m *Machine) orphaned(t *turn, q *quick) {
-	if q.state == quickAsked && m.current != nil {
+	switch {
+	case q.state == quickAnswered:
+		m.unconfirmed(t, q.made) // nobody would repeat message 2
+	case q.state == quickAsked && m.current != nil:
 		m.quickFailed(t, q, "the ISAKMP SA ended during quick mode")
 	}
 }

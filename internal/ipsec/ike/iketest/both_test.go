@@ -1,0 +1,85 @@
+package iketest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+)
+
+// pairBoth is two ends that speak both versions, that both begin, and that
+// draw other numbers for every seed. The first has come to IKEv1 already when
+// late is set.
+func pairBoth(t testing.TB, seed uint64, late bool) *Net {
+	t.Helper()
+	n, err := makePair([]string{"version=both", "flag=initiator", "flag=restart", fmt.Sprintf("seed=%d", seed)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if late {
+		n.Cut = true
+		n.Step(0, ike.Initiate{})
+		n.Wait(29 * time.Second)
+		n.Cut = false
+		n.Queue = nil
+		n.Now = n.Now.Add(time.Second)
+		n.Step(0, ike.TimerFired{})
+	} else {
+		n.Step(0, ike.Initiate{})
+	}
+	n.Step(1, ike.Initiate{})
+	return n
+}
+
+// jumble delivers what is on the wire in any order, loses some of it and
+// delivers some twice; now and then a timer comes early enough.
+func (n *Net) jumble(r *rand.Rand, steps int) {
+	for range steps {
+		if n.Err() != nil {
+			return
+		}
+		if len(n.Queue) == 0 || r.IntN(8) == 0 {
+			i, at := n.nextDeadline()
+			if i < 0 {
+				return
+			}
+			if at.After(n.Now) {
+				n.Now = at
+			}
+			n.Step(i, ike.TimerFired{})
+			continue
+		}
+		i := r.IntN(len(n.Queue))
+		p := n.Queue[i]
+		if r.IntN(10) != 0 {
+			n.Queue = append(n.Queue[:i:i], n.Queue[i+1:]...)
+		}
+		if r.IntN(10) != 0 {
+			n.Deliver(p)
+		}
+	}
+}
+
+func TestBothVersionsSettleOnOneTunnel(t *testing.T) {
+	used := map[int]int{}
+	for seed := range uint64(150) {
+		n := pairBoth(t, seed, seed%2 == 0)
+		r := rand.New(rand.NewPCG(seed, 1))
+		n.jumble(r, 5+r.IntN(60))
+		n.Wait(3 * time.Minute)
+		if err := n.Err(); err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, n.Log.String())
+		}
+		a, b := n.Ends[0].Machine.State(), n.Ends[1].Machine.State()
+		if err := n.Traffic(); err != nil || a.Version != b.Version || len(n.Ends[0].Inbound) != 1 || len(n.Ends[1].Inbound) != 1 {
+			t.Fatalf("seed %d: got IKEv%d and IKEv%d with %d and %d inbound SAs, %v, want one of the same version\n%s", seed, a.Version, b.Version,
+				len(n.Ends[0].Inbound), len(n.Ends[1].Inbound), err, n.Log.String())
+		}
+		used[a.Version]++
+	}
+	if used[1] == 0 || used[2] == 0 {
+		t.Errorf("got %v tunnels by version, want some of each", used)
+	}
+}
