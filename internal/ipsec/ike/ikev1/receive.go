@@ -66,6 +66,9 @@ func (m *Machine) refuse(t *turn, d ike.Datagram, h ike.Header, n wire.NotifyTyp
 func (m *Machine) receive(t *turn, d ike.Datagram) {
 	h, _, err := ike.ParseHeader(d.Data)
 	if err == nil && h.Major() == 2 && h.SPIr == 0 {
+		// The answer spares a peer that speaks both the wait (RFC 2408 section
+		// 5.2).
+		m.refuse(t, d, h, wire.InvalidMajorVersion)
 		m.rejected(t, &m.strangers.noticed, d.Remote, func() string {
 			return "peer begins with IKEv2, we allow IKEv1 only: add ikev2 to IKEVersions, or let it use IKEv1"
 		})
