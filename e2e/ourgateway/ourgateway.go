@@ -46,6 +46,7 @@ type Config struct {
 	Phase2DH                          int
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
+	FragmentSize      int // largest IP packet of IKE in octets; 0 is the default
 }
 
 var file = template.Must(template.New("gateway.yaml").Parse(`
@@ -66,6 +67,7 @@ tunnels:
     ca_file: {{.Root}}{{else}}pre_shared_key_file: psk{{end}}
     {{if .Version}}ike_versions: [{{.Version}}]{{end}}
     inside_address: {{.Inside}}
+    {{if .FragmentSize}}fragment_size: {{.FragmentSize}}{{end}}
     phase1:
       encryption: [{{.Encryption}}]
       integrity: [{{.Integrity}}]
@@ -150,6 +152,9 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 	})
 	return g
 }
+
+// Log is what the gateway has logged.
+func (g *Gateway) Log() string { return g.out.String() }
 
 func (g *Gateway) control() string { return filepath.Join(g.dir, "control") }
 

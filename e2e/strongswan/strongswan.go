@@ -37,6 +37,10 @@ type Config struct {
 	// DPDDelay is after how much silence the peer is asked; 0 never.
 	DPDDelay time.Duration
 	Cookies  bool // demand a cookie of every initiator
+	MOBIKE   bool // AWS has none
+	// FragmentSize is the largest IP packet of IKE in octets; 0 is strongSwan's
+	// own, 1280.
+	FragmentSize int
 }
 
 // charonConf is strongswan.conf. OpenSSL comes first, since strongSwan's own AES is ten times slower.
@@ -54,6 +58,7 @@ charon {
   retransmit_tries = 3
   {{if .Cookies}}cookie_threshold = 1
   cookie_threshold_ip = 0{{end}}
+  {{if .FragmentSize}}fragment_size = {{.FragmentSize}}{{end}}
   filelog {
     log {
       path = {{.Dir}}/charon.log
@@ -79,12 +84,12 @@ swanctl {
 }
 `))
 
-// swanctlConf is swanctl.conf. AWS has no MOBIKE.
+// swanctlConf is swanctl.conf.
 var swanctlConf = template.Must(template.New("swanctl.conf").Parse(`
 connections {
   t1 {
     version = {{if .Version}}{{.Version}}{{else}}2{{end}}
-    mobike = no
+    mobike = {{if .MOBIKE}}yes{{else}}no{{end}}
     {{if .Local}}local_addrs = {{.Local}}{{end}}
     {{if .Remote}}remote_addrs = {{.Remote}}{{end}}
     proposals = {{.IKE}}
@@ -138,7 +143,7 @@ type Charon struct {
 func Start(t testing.TB, w *world.World, cfg Config) *Charon {
 	t.Helper()
 	c := &Charon{t: t, w: w, cfg: cfg, dir: t.TempDir(), exited: make(chan struct{})}
-	c.write("strongswan.conf", charonConf, map[string]any{"Dir": c.dir, "Cookies": cfg.Cookies})
+	c.write("strongswan.conf", charonConf, map[string]any{"Dir": c.dir, "Cookies": cfg.Cookies, "FragmentSize": cfg.FragmentSize})
 	c.write("swanctl/swanctl.conf", swanctlConf, cfg)
 	c.keys()
 	c.process = w.Command(cfg.Namespace, "charon-systemd")

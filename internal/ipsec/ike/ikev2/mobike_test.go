@@ -69,12 +69,17 @@ func TestOnlyTheEndThatLeadsMayMoveTheSAs(t *testing.T) {
 	}
 }
 
-func TestWithMOBIKENobodyIsFollowedUntold(t *testing.T) {
+func TestWithMOBIKEAnotherAddressIsNotFollowedUntold(t *testing.T) {
 	d := upDuo(t, func(a, _ *policy.Config) { a.ForceEncap = true })
 	was := d.b.current.path.remote
 	d.sayFrom(t, elsewhere)
 	if got := d.b.current.path.remote; got != was {
 		t.Errorf("got the peer at %v, want %v: it said nothing of a move", got, was)
+	}
+	rebound := netip.AddrPortFrom(was.Addr(), 20001)
+	d.sayFrom(t, rebound)
+	if got := d.b.current.path.remote; got != rebound {
+		t.Errorf("got the peer at %v, want %v, where its NAT has moved to", got, rebound)
 	}
 }
 

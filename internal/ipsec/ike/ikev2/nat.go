@@ -91,7 +91,9 @@ func (p *path) float() {
 // get lost.
 //
 // With MOBIKE it is for the end that leads to say that addresses have changed
-// (RFC 4555 section 3.8).
+// (RFC 4555 section 3.8), and another one is not followed untold. Another port
+// is: strongSwan takes the mapping that its first probe finds for that of the
+// beginning, and would never say that it changed before.
 //
 // RFC 7296 section 2.23 has a host behind a NAT not follow. We do even then: a
 // peer that lies about a NAT to get its ESP into UDP (strongSwan's libipsec
@@ -101,7 +103,8 @@ func (m *Machine) follow(t *turn, s *sa, d ike.Datagram) {
 		return
 	}
 	floated := s.state == keyed && !s.initiator && (s.path.encap() || d.Local.Port() != s.path.local.Port())
-	if !floated && (!s.path.natRemote || s.ext.mobike.on) {
+	moved := d.Remote.Addr() != s.path.remote.Addr() && s.ext.mobike.on
+	if !floated && (!s.path.natRemote || moved) {
 		return
 	}
 	s.path.local, s.path.remote = d.Local, d.Remote

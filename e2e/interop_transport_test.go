@@ -1,0 +1,101 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"seikan/e2e/ourgateway"
+	"seikan/e2e/strongswan"
+	"seikan/e2e/world"
+)
+
+// TestFragmentsWithStrongSwan has both ends rekey with a group whose values
+// alone are larger than a packet may be.
+func TestFragmentsWithStrongSwan(t *testing.T) {
+	s := suite{"", "AES256", "SHA2-256", 18}
+	const size = 576
+	for _, ourStart := range []bool{true, false} {
+		t.Run(fmt.Sprintf("we initiate %v", ourStart), func(t *testing.T) {
+			w := world.New(t)
+			ourCfg, swanCfg := ourConfig(s, ourStart), swanConfig(s, !ourStart)
+			ourCfg.FragmentSize, swanCfg.FragmentSize = size, size
+			ours, swan := bothEnds(t, w, ourCfg, swanCfg)
+			w.Until("our tunnel", 20*time.Second, func() error { return up(ours) })
+			w.Until("first ping", 5*time.Second, w.Reach)
+			r := newReport(t, w, "IKE in fragments", fmt.Sprintf("of at most %d octets, we initiate %v", size, ourStart))
+			r.rekeyed("CHILD, by us", swan, ours.RekeyChild)
+			r.rekeyed("IKE, by us", swan, ours.RekeyIKE)
+			r.rekeyed("CHILD, by strongSwan", swan, swan.RekeyChild)
+			r.rekeyed("IKE, by strongSwan", swan, swan.RekeyIKE)
+			log := swan.Log()
+			for what, pattern := range map[string]string{
+				"strongSwan split": `splitting IKE message \(\d+ bytes\) into \d+ fragments`, "we split": `reassembled fragmented IKE message`,
+			} {
+				n := len(regexp.MustCompile(pattern).FindAllString(log, -1))
+				if n < 4 {
+					t.Errorf("%s: got %d messages, want at least one for each of four rekeys", what, n)
+				}
+				r.line(what, "%d messages", n)
+			}
+			r.nothingClear()
+		})
+	}
+}
+
+// bothEnds starts both ends, the one that initiates last.
+func bothEnds(t *testing.T, w *world.World, ourCfg ourgateway.Config, swanCfg strongswan.Config) (*ourgateway.Gateway, *strongswan.Charon) {
+	t.Helper()
+	if ourCfg.Initiate {
+		swan := strongswan.Start(t, w, swanCfg)
+		swan.Route()
+		return ourgateway.Start(t, w, ourCfg), swan
+	}
+	ours := ourgateway.Start(t, w, ourCfg)
+	swan := strongswan.Start(t, w, swanCfg)
+	swan.Route()
+	swan.Initiate()
+	return ours, swan
+}
+
+// TestMovesWithStrongSwan has the NAT forget and the customer gateway get
+// another address: with MOBIKE the SAs move along, and none is made anew.
+func TestMovesWithStrongSwan(t *testing.T) {
+	for _, ourStart := range []bool{true, false} {
+		t.Run(fmt.Sprintf("we initiate %v", ourStart), func(t *testing.T) {
+			w := world.New(t)
+			ourCfg, swanCfg := ourConfig(suites[0], ourStart), swanConfig(suites[0], !ourStart)
+			swanCfg.MOBIKE = true
+			// A move must not be taken for a death.
+			ourCfg.Timeout = 20 * time.Second
+			ours, swan := bothEnds(t, w, ourCfg, swanCfg)
+			w.Until("our tunnel", 20*time.Second, func() error { return up(ours) })
+			w.Until("first ping", 5*time.Second, w.Reach)
+			r := newReport(t, w, "MOBIKE", fmt.Sprintf("we initiate %v", ourStart))
+			before, err := swan.Current()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Rebind()
+			r.line("the NAT forgot", "traffic again after %v", w.Until("traffic through the new mapping", 20*time.Second, w.Reach).Round(10*time.Millisecond))
+			w.Exec("cgw", "ip", "address", "del", world.Customer+"/24", "dev", "wan0")
+			w.Exec("cgw", "ip", "address", "add", "192.168.50.77/24", "dev", "wan0")
+			w.Exec("cgw", "ip", "route", "replace", "default", "via", "192.168.50.1")
+			r.line("another address", "traffic again after %v", w.Until("traffic from the new address", 30*time.Second, w.Reach).Round(10*time.Millisecond))
+			after, err := swan.Current()
+			if err != nil || after != before {
+				t.Errorf("got %s, %v, want the SAs that were there, %s", after, err, before)
+			}
+			if !ourStart && !strings.Contains(ours.Log(), "peer moves") {
+				t.Error("our log says nothing of a move")
+			}
+			r.rekeyed("CHILD, by us, after the move", swan, ours.RekeyChild)
+			r.rekeyed("IKE, by strongSwan, after the move", swan, swan.RekeyIKE)
+			r.nothingClear()
+		})
+	}
+}
