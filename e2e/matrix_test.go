@@ -270,7 +270,7 @@ func (r *trial) startOurs() *ourgateway.Gateway {
 	cfg := ourgateway.Config{Namespace: e.namespace, Initiate: r.initiate, Inside: e.inside, Site: e.site, Local: e.local, Remote: e.remote,
 		LocalID: e.localID, RemoteID: e.remoteID, Version: r.version, Certificates: e.files,
 		Encryption: s.one.encryption, Integrity: s.one.integ, DH: s.one.dh,
-		Phase2Encryption: s.two.encryption, Phase2Integrity: s.two.integ, Phase2DH: s.two.dh, Interval: dpdInterval, Timeout: dpdTimeout}
+		Phase2: ourgateway.Phase2{Encryption: s.two.encryption, Integrity: s.two.integ, DH: s.two.dh}, Interval: dpdInterval, Timeout: dpdTimeout}
 	if e.files == nil {
 		cfg.PSK = psk
 	}

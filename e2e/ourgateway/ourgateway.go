@@ -27,6 +27,12 @@ import (
 	"seikan/e2e/world"
 )
 
+// A Phase2 is what phase 2 has where it differs from phase 1.
+type Phase2 struct {
+	Encryption, Integrity string
+	DH                    int
+}
+
 // A Config is one end of one tunnel.
 type Config struct {
 	Namespace         string // of the world
@@ -41,9 +47,7 @@ type Config struct {
 	Integrity         string
 	DH                int
 	MoreDH            []int // further groups of phase 1
-	// Phase2Encryption, Phase2Integrity and Phase2DH are phase 2's where they differ.
-	Phase2Encryption, Phase2Integrity string
-	Phase2DH                          int
+	Phase2            Phase2
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
 	FragmentSize      int // largest IP packet of IKE in octets; 0 is the default
@@ -73,9 +77,9 @@ tunnels:
       integrity: [{{.Integrity}}]
       dh_groups: [{{.DH}}{{range .MoreDH}}, {{.}}{{end}}]
     phase2:
-      encryption: [{{or .Phase2Encryption .Encryption}}]
-      integrity: [{{or .Phase2Integrity .Integrity}}]
-      dh_groups: [{{or .Phase2DH .DH}}]
+      encryption: [{{or .Phase2.Encryption .Encryption}}]
+      integrity: [{{or .Phase2.Integrity .Integrity}}]
+      dh_groups: [{{or .Phase2.DH .DH}}]
     liveness:
       interval: {{.Interval}}
       timeout: {{.Timeout}}
