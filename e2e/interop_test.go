@@ -37,7 +37,7 @@ var suites = []suite{
 // swanWords are strongSwan's names.
 var swanWords = map[string]string{
 	"AES128": "aes128", "AES256": "aes256", "AES128-GCM-16": "aes128gcm16", "AES256-GCM-16": "aes256gcm16",
-	"SHA1": "sha1", "SHA2-256": "sha256", "SHA2-384": "sha384", "SHA2-512": "sha512",
+	"CHACHA20-POLY1305": "chacha20poly1305", "SHA1": "sha1", "SHA2-256": "sha256", "SHA2-384": "sha384", "SHA2-512": "sha512",
 }
 
 // swanGroups are strongSwan's names of DH groups.
@@ -47,7 +47,7 @@ var swanGroups = map[int]string{2: "modp1024", 14: "modp2048", 15: "modp3072", 1
 // swanIKE and swanESP are the suite as strongSwan's proposals. A cipher that
 // protects integrity itself has a PRF in phase 1 and nothing in phase 2.
 func (s suite) swanIKE() string {
-	if strings.Contains(s.encryption, "GCM") {
+	if strings.Contains(s.encryption, "GCM") || strings.Contains(s.encryption, "CHACHA") {
 		return swanWords[s.encryption] + "-prf" + swanWords[s.integ] + "-" + swanGroups[s.dh]
 	}
 	return swanWords[s.encryption] + "-" + swanWords[s.integ] + "-" + swanGroups[s.dh]

@@ -48,9 +48,17 @@ type Config struct {
 	DH                int
 	MoreDH            []int // further groups of phase 1
 	Phase2            Phase2
+	PPK               PPK
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
 	FragmentSize      int // largest IP packet of IKE in octets; 0 is the default
+}
+
+// A PPK is a post-quantum pre-shared key by its name (RFC 8784); none without a
+// name.
+type PPK struct {
+	Key, ID  string
+	Required bool // a peer without it is refused
 }
 
 var file = template.Must(template.New("gateway.yaml").Parse(`
@@ -69,6 +77,9 @@ tunnels:
     {{with .Certificates}}certificate_file: {{.Chain}}
     private_key_file: {{.Key}}
     ca_file: {{.Root}}{{else}}pre_shared_key_file: psk{{end}}
+    {{if .PPK.ID}}ppk_file: ppk
+    ppk_id: {{.PPK.ID}}
+    ppk_required: {{.PPK.Required}}{{end}}
     {{if .Version}}ike_versions: [{{.Version}}]{{end}}
     inside_address: {{.Inside}}
     {{if .FragmentSize}}fragment_size: {{.FragmentSize}}{{end}}
@@ -130,7 +141,7 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 	}{cfg, g.control()}); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"gateway.yaml": text.String(), "psk": cfg.PSK + "\n"} {
+	for name, content := range map[string]string{"gateway.yaml": text.String(), "psk": cfg.PSK + "\n", "ppk": cfg.PPK.Key + "\n"} {
 		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -207,12 +218,13 @@ type Tunnel struct {
 	Phase  string `json:"phase"`
 	Reason string `json:"reason"`
 	IKE    struct {
-		Version   int    `json:"version"`
-		Auth      string `json:"auth"`
-		NATLocal  bool   `json:"nat_local"`
-		NATRemote bool   `json:"nat_remote"`
-		Suite     string `json:"suite"`
-		Rekeys    uint64 `json:"rekeys"`
+		Version    int      `json:"version"`
+		Extensions []string `json:"extensions"`
+		Auth       string   `json:"auth"`
+		NATLocal   bool     `json:"nat_local"`
+		NATRemote  bool     `json:"nat_remote"`
+		Suite      string   `json:"suite"`
+		Rekeys     uint64   `json:"rekeys"`
 	} `json:"ike"`
 	Child *struct {
 		SPIIn string `json:"spi_in"`

@@ -41,6 +41,14 @@ type Config struct {
 	// FragmentSize is the largest IP packet of IKE in octets; 0 is strongSwan's
 	// own, 1280.
 	FragmentSize int
+	PPK          PPK
+}
+
+// A PPK is a post-quantum pre-shared key by its name (RFC 8784); none without a
+// name.
+type PPK struct {
+	Key, ID  string
+	Required bool // a peer without it is refused
 }
 
 // charonConf is strongswan.conf. OpenSSL comes first, since strongSwan's own AES is ten times slower.
@@ -96,6 +104,8 @@ connections {
     dpd_delay = {{.DPDDelay.Seconds}}s
     dpd_timeout = 10s
     rekey_time = 0
+    {{if .PPK.ID}}ppk_id = {{.PPK.ID}}
+    ppk_required = {{if .PPK.Required}}yes{{else}}no{{end}}{{end}}
     {{if .Certificates}}send_cert = always{{end}}
     local {
       {{if .Certificates}}auth = pubkey
@@ -123,6 +133,12 @@ connections {
     id-1 = {{.LocalID}}
     id-2 = {{.RemoteID}}
     secret = "{{.PSK}}"
+  }
+}{{end}}
+{{if .PPK.ID}}secrets {
+  ppk-1 {
+    id-1 = {{.PPK.ID}}
+    secret = "{{.PPK.Key}}"
   }
 }{{end}}
 `))
