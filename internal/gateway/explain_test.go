@@ -10,7 +10,6 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/cert/certtest"
-	"seikan/internal/nettest"
 	"seikan/internal/secret"
 )
 
@@ -153,32 +152,26 @@ func (k *talker) mustSay(t *testing.T, name string, want []string) {
 	}
 }
 
-// TestReasonsReachLogAndStatusWithTheTunnelsName runs two gateways with
-// different keys towards each other.
+// TestReasonsReachLogAndStatusWithTheTunnelsName has a gateway talk to itself,
+// with another key at each end.
 func TestReasonsReachLogAndStatusWithTheTunnelsName(t *testing.T) {
 	customer, cloud := pair()
 	customer.ID, customer.Interface, customer.Inside = "mine", "tun7", prefix("169.254.17.2/30")
 	customer.PSK = secret.FromString("AnotherKey_0123456789")
-	cloud.ID, cloud.Routes = "theirs", nil
-	customer.Routes = nil
-	here, hereLog, _ := run(t, Config{Name: "cloud", Tunnels: []Tunnel{cloud}})
-	there, thereLog, _ := run(t, Config{Name: "customer", Tunnels: []Tunnel{customer}})
-	for _, e := range []struct {
-		g          *Gateway
-		log        *nettest.Buffer
-		name, want string
-	}{
-		{here, hereLog, "theirs", "peer 127.0.0.8 has another pre-shared key than we"},
-		{there, thereLog, "mine", "its pre-shared key is another than ours"},
+	cloud.ID, cloud.Routes, customer.Routes = "theirs", nil, nil
+	g, log, _ := run(t, Config{Name: "both", Tunnels: []Tunnel{cloud, customer}})
+	for i, e := range []struct{ name, want string }{
+		{"theirs", "peer 127.0.0.8 has another pre-shared key than we"},
+		{"mine", "its pre-shared key is another than ours"},
 	} {
-		until(t, e.g, "the reason in the status", func(s Status) bool { return len(s.Tunnels) == 1 && strings.Contains(s.Tunnels[0].Reason, e.want) })
-		for line := range strings.Lines(e.log.String()) {
+		until(t, g, "the reason in the status", func(s Status) bool { return len(s.Tunnels) == 2 && strings.Contains(s.Tunnels[i].Reason, e.want) })
+		if !strings.Contains(log.String(), e.want) {
+			t.Errorf("the log has no %q: %s", e.want, log.String())
+		}
+		for line := range strings.Lines(log.String()) {
 			if strings.Contains(line, e.want) && !strings.Contains(line, "tunnel="+e.name) {
 				t.Errorf("the line %q does not name the tunnel %s", line, e.name)
 			}
-		}
-		if !strings.Contains(e.log.String(), e.want) {
-			t.Errorf("the log has no %q: %s", e.want, e.log.String())
 		}
 	}
 }

@@ -342,6 +342,15 @@ func TestConfigurationsThatWouldFailLaterAreRefused(t *testing.T) {
 		{func(c *Config) { c.Tunnels[1].Interface = "../x" }, "slash"},
 		{func(c *Config) { c.Tunnels[1].ID = "1" }, "used twice"},
 		{func(c *Config) { c.Tunnels[1].PSK = secret.FromString("short") }, "8 to 64"},
+		{func(c *Config) { c.Tunnels[1].Versions = []int{1} }, "IKEv1 has only AES-CBC in phase 1"},
+		{func(c *Config) { c.Tunnels[1].Versions = []int{3} }, "3 is no version of IKE"},
+		{func(c *Config) { c.Tunnels[1].Versions = []int{2, 2} }, "twice"},
+		{func(c *Config) { c.Tunnels[1].Extensions.PPKID = "one" }, "come together"},
+		{func(c *Config) {
+			c.Tunnels[1].Extensions = Extensions{PPK: secret.FromString("k"), PPKID: "one", PPKRequired: true}
+		}, "allow version 2 only"},
+		{func(c *Config) { c.Tunnels[1].Extensions.FragmentSize = 100 }, "576 to 65535"},
+		{func(c *Config) { c.Tunnels[1].Liveness.Action = 9 }, "clear, none or restart"},
 		{func(c *Config) { c.Tunnels[1].Lifetime.RekeyFuzz = 101 }, "RekeyFuzz"}, // the protocol's rule
 		{func(c *Config) { c.Tunnels[1].Routes = []netip.Prefix{prefix("127.0.0.0/8")} }, "chase themselves"},
 		{func(c *Config) { c.Tunnels[1].Routes = []netip.Prefix{prefix("127.0.0.8/32")} }, "of tunnel 1"},

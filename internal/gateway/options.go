@@ -98,10 +98,14 @@ func checkVersions(list []int) error {
 }
 
 // checkSuites reports a version for which no suite is left: IKEv1 knows no
-// additional key exchanges.
+// additional key exchanges, and no AEAD in phase 1. Where version 2 is allowed
+// too, the latter only makes version 1 useless.
 func (t Tunnel) checkSuites() error {
 	if !slices.Contains(t.Versions, 1) {
 		return nil
+	}
+	if len(t.Versions) == 1 && !slices.ContainsFunc(t.IKE, func(s suite.IKE) bool { return !s.Encr.AEAD() }) {
+		return fmt.Errorf("Versions %v: no IKE suite is left, for IKEv1 has only AES-CBC in phase 1; allow AES128 or AES256 there, or version 2", t.Versions)
 	}
 	if len(plainIKE(t.IKE)) == 0 || len(plainESP(t.ESP)) == 0 {
 		return fmt.Errorf("Versions %v: every suite of a phase asks for additional key exchanges, which IKEv1 has not; allow version 2 only, or suites without", t.Versions)

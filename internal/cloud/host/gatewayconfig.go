@@ -37,7 +37,8 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 		return gateway.Tunnel{}, err
 	}
 	return gateway.Tunnel{
-		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, PSK: t.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
+		// AWS begins with IKEv2 only (vpn §3.1).
+		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, AnswerIKEv1: t.Initiate, PSK: t.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
 		Outside:  gateway.Outside{Local: t.Outside, Remote: t.Peer},
 		Versions: ikeVersions(t.Algorithms.IKEVersions),
 		LocalTS:  t.LocalTS, RemoteTS: t.RemoteTS,

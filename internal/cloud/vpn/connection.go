@@ -30,8 +30,7 @@ type CreateVPNConnectionInput struct {
 // InvalidOption.Conflict if it does (vpn §1.4). Other codes: MissingParameter,
 // InvalidParameterValue, InvalidCustomerGatewayID.NotFound,
 // InvalidVpnGatewayID.NotFound, InvalidVpnGatewayState, InvalidCidr.InUse,
-// UnsupportedOperation (IKEv1 alone), InsufficientAddressCapacity,
-// VpnConnectionLimitExceeded.
+// InsufficientAddressCapacity, VpnConnectionLimitExceeded.
 func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 	var none resource.VPNConnection
 	c, err := connection(in)

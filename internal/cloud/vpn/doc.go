@@ -31,5 +31,4 @@ const (
 	codeRouteMalformed          = "InvalidRoute.Malformed"
 	codeRouteNotFound           = "InvalidRoute.NotFound"
 	codeRouteLimit              = "RouteLimitExceeded"
-	codeUnsupported             = "UnsupportedOperation"
 )

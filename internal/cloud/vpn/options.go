@@ -103,12 +103,8 @@ type checker struct {
 }
 
 func (c *checker) fail(option, format string, args ...any) {
-	c.failCode(resource.CodeInvalidParameterValue, option, format, args...)
-}
-
-func (c *checker) failCode(code, option, format string, args ...any) {
 	if c.err == nil {
-		c.err = resource.Errorf(code, "%s%s: %s", c.at, option, fmt.Sprintf(format, args...))
+		c.err = resource.Errorf(resource.CodeInvalidParameterValue, "%s%s: %s", c.at, option, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -144,8 +140,7 @@ func (c *checker) word(option, w string, allowed ...string) string {
 	return w
 }
 
-// algorithms checks the lists. IKEv1 alone is refused while nothing here speaks
-// it: such a tunnel would never come up.
+// algorithms checks the lists.
 func (c *checker) algorithms(in Algorithms, o *resource.TunnelOptions) {
 	o.IKEVersions = choose(c, "IKEVersions", in.IKEVersions, ikeVersions)
 	o.Phase1Encryption = choose(c, "Phase1EncryptionAlgorithms", in.Phase1Encryption, encryptions)
@@ -154,10 +149,13 @@ func (c *checker) algorithms(in Algorithms, o *resource.TunnelOptions) {
 	o.Phase2Integrity = choose(c, "Phase2IntegrityAlgorithms", in.Phase2Integrity, integrities)
 	o.Phase1DHGroups = choose(c, "Phase1DHGroupNumbers", in.Phase1DHGroups, phase1Groups)
 	o.Phase2DHGroups = choose(c, "Phase2DHGroupNumbers", in.Phase2DHGroups, phase2Groups)
-	if !slices.Contains(o.IKEVersions, ikev2) {
-		c.failCode(codeUnsupported, "IKEVersions", "%s alone is not offered; allow %s", strings.Join(o.IKEVersions, ", "), ikev2)
+	if !slices.Contains(o.IKEVersions, ikev2) && !slices.ContainsFunc(o.Phase1Encryption, isCBC) {
+		c.fail("Phase1EncryptionAlgorithms", "%s has no AES-GCM in phase 1, so that the tunnel could never come up; allow AES128 or AES256, or %s", ikev1, ikev2)
 	}
 }
+
+// isCBC reports whether an encryption algorithm is one that IKEv1 has in phase 1.
+func isCBC(name string) bool { return !strings.Contains(name, "GCM") }
 
 // choose checks a list against what is allowed and returns it in the order of
 // allowed, each once, since the order of a request means nothing (vpn §2.2). No

@@ -80,6 +80,12 @@ func TestEveryOptionHasItsBounds(t *testing.T) {
 		{"DPD: unknown action", TunnelOptionsInput{DPDTimeoutAction: "hold"}, `DPDTimeoutAction: "hold" is none of clear, none, restart`},
 		{"startup: unknown action", TunnelOptionsInput{StartupAction: "route"}, `StartupAction: "route" is none of add, start`},
 		{"IKE: unknown version", TunnelOptionsInput{Algorithms: Algorithms{IKEVersions: []string{"ikev3"}}}, "IKEVersions: ikev3 is none of ikev1 ikev2"},
+		{"IKE: the old version alone", TunnelOptionsInput{Algorithms: Algorithms{IKEVersions: []string{"ikev1"}}}, ""},
+		{"IKE: the old version with what it has not", TunnelOptionsInput{Algorithms: Algorithms{IKEVersions: []string{"ikev1"}, Phase1Encryption: []string{"AES256-GCM-16"}}},
+			"Phase1EncryptionAlgorithms: ikev1 has no AES-GCM in phase 1, so that the tunnel could never come up; allow AES128 or AES256, or ikev2"},
+		{"startup: start", TunnelOptionsInput{StartupAction: "start"}, ""},
+		{"startup: start with the old version alone", TunnelOptionsInput{StartupAction: "start", Algorithms: Algorithms{IKEVersions: []string{"ikev1"}}},
+			"StartupAction: start needs ikev2 among IKEVersions, since IKEv1 is only answered; allow it, or use add"},
 		{"phase 1: unknown cipher", TunnelOptionsInput{Algorithms: Algorithms{Phase1Encryption: []string{"AES256", "3DES"}}}, "Phase1EncryptionAlgorithms: 3DES is none of AES128 AES256 AES128-GCM-16 AES256-GCM-16"},
 		{"phase 2: unknown cipher", TunnelOptionsInput{Algorithms: Algorithms{Phase2Encryption: []string{"aes256"}}}, "Phase2EncryptionAlgorithms: aes256 is none of AES128 AES256 AES128-GCM-16 AES256-GCM-16"},
 		{"phase 1: unknown hash", TunnelOptionsInput{Algorithms: Algorithms{Phase1Integrity: []string{"MD5"}}}, "Phase1IntegrityAlgorithms: MD5 is none of SHA1 SHA2-256 SHA2-384 SHA2-512"},
@@ -119,13 +125,6 @@ func TestReservedInsideBlocksAreRefused(t *testing.T) {
 		if resource.CodeOf(err) != resource.CodeInvalidParameterValue || !strings.Contains(text(err), "is reserved") {
 			t.Errorf("%s: got %v, want InvalidParameterValue saying that it is reserved", block, err)
 		}
-	}
-}
-
-func TestIKEv1AloneIsRefusedWhileNothingSpeaksIt(t *testing.T) {
-	_, err := TunnelOptionsInput{Algorithms: Algorithms{IKEVersions: []string{"ikev1"}}}.complete(1)
-	if got := resource.CodeOf(err); got != "UnsupportedOperation" {
-		t.Errorf("code: got %s (%v), want UnsupportedOperation", got, err)
 	}
 }
 
