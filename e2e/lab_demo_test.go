@@ -29,7 +29,7 @@ var demoSteps = [7][2]string{
 	{"A data centre behind NAT", "masquerades"},
 	{"The consumer's VPC", "available"},
 	{"The provider's VPC", "healthy"},
-	{"The VPN connection", "AES256-GCM-16"},
+	{"The VPN connection", "ikev1"},
 	{"From the client to the private service", "service.example"},
 	{"What must not work", "silent after"},
 	{"One tunnel is cut", "tunnel"},

@@ -32,6 +32,7 @@ tunnels:
     pre_shared_key: ReplaceThisKeyOfTunnel2
 
     # All below is optional; these are the defaults.
+    ike_versions: [2, 1]               # 2 is tried first
     startup_action: start              # or add: wait for the other end
     dpd_action: restart                # when the peer is dead: restart, clear (wait) or none (do not ask)
     phase1:
@@ -60,7 +61,8 @@ tunnels:
 
     # Certificates instead of pre_shared_key; PEM files beside this one, the key
     # at mode 0600. A gateway that waits (startup_action: add) may then have
-    # remote_address: any, and the peer may roam.
+    # remote_address: any, and the peer may roam; remote_id says who it
+    # must be, such as "O=Example, CN=office".
     # certificate_file: gateway.pem    # ours, then the intermediate ones
     # private_key_file: gateway.key
     # ca_file: ca.pem                  # who signs the peer's

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // The methods of this file check what one field alone does not show: that
@@ -280,6 +281,10 @@ func (d *decoder) checkTunnel(at string, t Tunnel) {
 	}
 	if margin > phase2/2 {
 		d.errorAt(at+".RekeyMarginTimeSeconds", "%v is more than half of Phase2LifetimeSeconds, which is %v", margin, phase2)
+	}
+	if slices.Equal(t.Algorithms.IKEVersions, []string{"ikev1"}) && len(t.Algorithms.Phase1Encryption) > 0 &&
+		!slices.ContainsFunc(t.Algorithms.Phase1Encryption, func(name string) bool { return !strings.Contains(name, "GCM") }) {
+		d.errorAt(at+".Phase1EncryptionAlgorithms", "ikev1 has no AES-GCM in phase 1; add AES128 or AES256, or allow ikev2")
 	}
 	if t.StartupAction == "start" && len(t.Algorithms.IKEVersions) > 0 && !slices.Contains(t.Algorithms.IKEVersions, "ikev2") {
 		d.errorAt(at+".StartupAction", "start needs ikev2 among IKEVersions; add it, or write add")

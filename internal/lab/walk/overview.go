@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -312,10 +313,26 @@ func (p *picture) stepTunnels(ctx context.Context, w lab.World, tell *Teller) er
 			if !t.NATLocal && p.router.Masquerade {
 				return &Failure{Expected: "the customer gateway to find itself behind NAT", Seen: "no NAT detected", Look: "seikan lab capture internet"}
 			}
+			if err := p.wantedVersion(t); err != nil {
+				return err
+			}
 		}
 		tell.Show("", "%s's inside address %v", t.End, t.Inside)
 	}
 	return nil
+}
+
+// wantedVersion fails unless a tunnel speaks a version of IKE that the topology
+// allows it.
+func (p *picture) wantedVersion(t lab.TunnelStatus) error {
+	if t.Number < 1 || t.Number > len(p.vpn.Tunnels) {
+		return nil
+	}
+	allowed := p.vpn.Tunnels[t.Number-1].Algorithms.IKEVersions
+	if len(allowed) == 0 || slices.Contains(allowed, t.IKE) {
+		return nil
+	}
+	return &Failure{Expected: fmt.Sprintf("tunnel %d to speak %s", t.Number, strings.Join(allowed, " or ")), Seen: t.IKE, Look: "seikan lab status; seikan lab capture internet"}
 }
 
 func whose(local, remote bool) string {

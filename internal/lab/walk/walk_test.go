@@ -162,3 +162,20 @@ func TestNoTunnelCarriesWhenNoneIsUp(t *testing.T) {
 		t.Errorf("got %+v, %v, want tunnel 2", got, ok)
 	}
 }
+
+func TestTunnelMustSpeakAVersionThatTheTopologyAllows(t *testing.T) {
+	p := &picture{vpn: topology.Connection{Tunnels: [2]topology.Tunnel{{}, {Algorithms: topology.Algorithms{IKEVersions: []string{"ikev1"}}}}}}
+	for _, c := range []struct {
+		tunnel lab.TunnelStatus
+		want   string // of the error
+	}{
+		{lab.TunnelStatus{Number: 1, IKE: "ikev2"}, ""},
+		{lab.TunnelStatus{Number: 2, IKE: "ikev1"}, ""},
+		{lab.TunnelStatus{Number: 2, IKE: "ikev2"}, "tunnel 2 to speak ikev1"},
+	} {
+		err := p.wantedVersion(c.tunnel)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: got %v, want an error with %q", c.tunnel, err, c.want)
+		}
+	}
+}
