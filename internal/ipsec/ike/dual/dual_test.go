@@ -305,6 +305,24 @@ func TestCloseEndsBothVersions(t *testing.T) {
 	}
 }
 
+func TestAnAttemptInIKEv1BeginsAnewFromAnotherAddress(t *testing.T) {
+	s := newStage(t, initiator())
+	s.step(ike.Initiate{})
+	s.two.next = []ike.Action{phase(ike.Connecting, "")}
+	s.does(s.two, phase(ike.Failed, "no"))
+	old := s.one
+	s.step(ike.LocalChanged{})
+	if s.one == old || !slices.Contains(s.one.events, "Initiate") || !slices.Contains(s.two.events, "LocalChanged") {
+		t.Errorf("got %v for IKEv1 and %v for IKEv2, want a new attempt", s.one.events, s.two.events)
+	}
+	s.does(s.one, child(1)...)
+	old = s.one
+	s.step(ike.LocalChanged{})
+	if s.one != old {
+		t.Error("got a new machine of IKEv1, want the one that has the tunnel")
+	}
+}
+
 func TestOnlyIKEv2CanBeKept(t *testing.T) {
 	s := newStage(t, policy.Config{})
 	check := func(what string, want bool) {

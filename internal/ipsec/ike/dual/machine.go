@@ -117,12 +117,7 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 			m.step(t, m.owner, ev)
 		}
 	case ike.LocalChanged:
-		// IKEv1 cannot move. A machine of it without SAs is made anew, with the
-		// address that its Make knows by now.
-		m.step(t, v2, ev)
-		if m.owner != v1 {
-			m.retire(t, v1)
-		}
+		m.move(t, ev)
 	case ike.Resume:
 		m.step(t, v2, ev) // IKEv1 has nothing to resume
 	default:
@@ -144,6 +139,20 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 		m.attempt.hear(t.now, v, h)
 	}
 	m.step(t, v, d)
+}
+
+// move takes that our address changed. IKEv1 cannot move: a machine of it that
+// does not have the tunnel is made anew, with the address that its Make knows
+// by now, and so is an attempt of it.
+func (m *Machine) move(t *turn, ev ike.LocalChanged) {
+	m.step(t, v2, ev)
+	if m.owner == v1 {
+		return
+	}
+	m.retire(t, v1)
+	if m.attempt.version == v1 {
+		m.try(t, v1)
+	}
 }
 
 // expire does everything that is due.

@@ -23,17 +23,6 @@ type handshake struct {
 	challenged bool   // the responder was told that its message 5 makes no sense
 }
 
-// vendors are what our first message announces.
-func vendors() []wire.Payload {
-	return []wire.Payload{wire.VendorNATT.Payload(), wire.VendorDPD.Payload()}
-}
-
-// listen notes what the peer announces.
-func (s *sa) listen(list []wire.Payload) {
-	s.path.supported = s.path.supported || wire.Announces(list, wire.VendorNATT)
-	s.dpd.supported = s.dpd.supported || wire.Announces(list, wire.VendorDPD)
-}
-
 // connect begins main mode along p.
 func (m *Machine) connect(t *turn, p path) {
 	sap, err := proposal.OfferIKE(m.cfg.IKE, m.method, m.cfg.Lifetime.IKE)
@@ -52,7 +41,7 @@ func (m *Machine) connect(t *turn, p path) {
 	if m.current == nil && m.used() == nil {
 		m.setPhase(t, ike.Connecting, "")
 	}
-	m.ask(t, s, append([]wire.Payload{sap}, vendors()...))
+	m.ask(t, s, append([]wire.Payload{sap}, m.vendors()...))
 }
 
 // ask sends the next message of main mode in the clear.
@@ -102,7 +91,7 @@ func (m *Machine) receiveChoice(t *turn, d ike.Datagram, msg *wire.Message) {
 		return
 	}
 	s.state, s.spiR, s.suite, s.shake.x, s.shake.refusal = keying, msg.Header.SPIr, chosen.Suite, x, ""
-	s.listen(msg.Chain.Payloads)
+	m.listen(s, msg.Chain.Payloads)
 	m.ask(t, s, m.exchange(s, s.shake.ni))
 }
 
@@ -130,7 +119,7 @@ func (m *Machine) receiveExchange(t *turn, d ike.Datagram, msg *wire.Message, s 
 		t.bug(err)
 		return
 	}
-	s.listen(msg.Chain.Payloads)
+	m.listen(s, msg.Chain.Payloads)
 	s.detect(msg.Chain.Payloads, d, m.cfg.ForceEncap)
 	// Whoever rewrites ports must not choose where we go on: only whether there
 	// is a NAT is taken from this message, which proves nothing.

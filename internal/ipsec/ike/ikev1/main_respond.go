@@ -36,7 +36,7 @@ func (m *Machine) respondOffer(t *turn, d ike.Datagram, msg *wire.Message) {
 		case s.spiI != h.SPIi:
 		case !s.initiator && s.state == keying && s.echo.is(msg.Octets):
 			m.counts.retransmits++
-			t.send(d.Local, d.Remote, s.echo.answer)
+			m.post(t, s, d.Local, d.Remote, s.echo.answer)
 			return
 		default:
 			// Our own message sent back to us, which would make an SA between
@@ -63,9 +63,9 @@ func (m *Machine) respondOffer(t *turn, d ike.Datagram, msg *wire.Message) {
 		span:  span{began: m.tick()},
 		ends:  ends{until: t.now.Add(m.cfg.Tuning.RetransmitTimeout)},
 	}
-	s.listen(msg.Chain.Payloads)
+	m.listen(s, msg.Chain.Payloads)
 	m.sas = append(m.sas, s)
-	m.answer(t, s, d, msg, append([]wire.Payload{chosen.Answer}, vendors()...))
+	m.answer(t, s, d, msg, append([]wire.Payload{chosen.Answer}, m.vendors()...))
 }
 
 // makeRoom forgets the peer's oldest attempt in state st if there are most.
@@ -85,7 +85,7 @@ func (m *Machine) makeRoom(t *turn, st state, most int) {
 func (m *Machine) answer(t *turn, s *sa, d ike.Datagram, msg *wire.Message, list []wire.Payload) {
 	out := wire.Message{Header: s.header(wire.MainMode, 0), Chain: wire.Chain{Payloads: list}}
 	s.echo = heard(msg.Octets, out.Append(nil))
-	t.send(d.Local, d.Remote, s.echo.answer)
+	m.post(t, s, d.Local, d.Remote, s.echo.answer)
 	s.path.sent = t.now
 }
 
@@ -114,7 +114,7 @@ func (m *Machine) respondExchange(t *turn, d ike.Datagram, msg *wire.Message, s 
 		return
 	}
 	s.state, s.iv = proving, s.keys.IV()
-	s.listen(msg.Chain.Payloads)
+	m.listen(s, msg.Chain.Payloads)
 	s.path.local, s.path.remote = d.Local, d.Remote
 	list := m.exchange(s, s.shake.nr)
 	s.detect(msg.Chain.Payloads, d, m.cfg.ForceEncap)

@@ -239,7 +239,7 @@ func (m *Machine) repeatQuick(t *turn, d ike.Datagram, s *sa, q *quick) {
 		return
 	}
 	m.counts.retransmits++
-	t.send(d.Local, d.Remote, q.echo.answer)
+	m.post(t, s, d.Local, d.Remote, q.echo.answer)
 	if c := q.made; c != nil && !c.useAt.IsZero() {
 		c.useAt = t.now.Add(useAfter) // the peer does not have it yet
 	}

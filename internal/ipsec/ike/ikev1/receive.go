@@ -86,12 +86,21 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 	if err != nil {
 		return
 	}
-	switch h.Exchange {
+	if f, ok := wire.Find[*wire.Fragment](msg.Chain.Payloads); ok {
+		m.receiveFragment(t, d, h, f)
+		return
+	}
+	m.dispatch(t, d, msg)
+}
+
+// dispatch takes a whole message.
+func (m *Machine) dispatch(t *turn, d ike.Datagram, msg *wire.Message) {
+	switch msg.Header.Exchange {
 	case wire.MainMode:
 		m.receiveMain(t, d, msg)
 	case wire.QuickMode:
 		m.receiveQuick(t, d, msg)
-	default:
+	case wire.Informational:
 		m.receiveInformational(t, d, msg)
 	}
 }
@@ -134,7 +143,7 @@ func (m *Machine) receiveMain(t *turn, d ike.Datagram, msg *wire.Message) {
 	if !s.initiator && s.echo.is(msg.Octets) {
 		if s.echo.answer != nil {
 			m.counts.retransmits++
-			t.send(d.Local, d.Remote, s.echo.answer)
+			m.post(t, s, d.Local, d.Remote, s.echo.answer)
 		}
 		return
 	}

@@ -39,6 +39,7 @@ type sa struct {
 	quicks      []*quick
 	ids         ids
 	dpd         dpd
+	fragments   fragmentation
 	established time.Time
 	span        span
 	ends

@@ -73,7 +73,7 @@ func (m *Machine) launch(t *turn, s *sa, data []byte) *flight {
 
 // transmit sends data to the peer of s.
 func (m *Machine) transmit(t *turn, s *sa, data []byte) {
-	t.send(s.path.local, s.path.remote, data)
+	m.post(t, s, s.path.local, s.path.remote, data)
 	s.path.sent = t.now
 }
 
