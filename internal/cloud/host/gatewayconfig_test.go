@@ -1,12 +1,14 @@
 package host
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"seikan/internal/cloud/vpn"
 	"seikan/internal/ipsec/ike/policy"
+	"seikan/internal/secret"
 )
 
 // everything are lists that allow one suite in each phase.
@@ -38,5 +40,35 @@ func TestWorkersGatewayDoesWhatTheTunnelOptionsSay(t *testing.T) {
 	}
 	if _, err := workerTunnel(vpn.WorkerTunnel{DPDTimeoutAction: "hold", Algorithms: everything("ikev2")}); err == nil || !strings.Contains(err.Error(), "hold") {
 		t.Errorf("got %v, want an error that names the word", err)
+	}
+}
+
+// TestEveryTunnelOptionIsTakenByTheGateway goes through what a connection may
+// ask for: the worker would refuse all tunnels for the sake of one.
+func TestEveryTunnelOptionIsTakenByTheGateway(t *testing.T) {
+	all := vpn.Algorithms{
+		Phase1Encryption: []string{"AES128", "AES256", "AES128-GCM-16", "AES256-GCM-16"}, Phase2Encryption: []string{"AES128", "AES256", "AES128-GCM-16", "AES256-GCM-16"},
+		Phase1Integrity: []string{"SHA1", "SHA2-256", "SHA2-384", "SHA2-512"}, Phase2Integrity: []string{"SHA1", "SHA2-256", "SHA2-384", "SHA2-512"},
+		Phase1DHGroups: []int{2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24}, Phase2DHGroups: []int{2, 5, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24},
+	}
+	for _, versions := range [][]string{{"ikev1"}, {"ikev2"}, {"ikev1", "ikev2"}} {
+		for _, action := range []string{"clear", "none", "restart"} {
+			for _, start := range []bool{false, true} {
+				if start && len(versions) == 1 && versions[0] == "ikev1" {
+					continue // refused by the operation
+				}
+				all.IKEVersions = versions
+				cfg, err := workerConfig(vpn.Worker{Name: "vgw", Tunnels: []vpn.WorkerTunnel{{
+					ID: "vpn-1/1", Interface: "tun1", Outside: netip.MustParseAddr("203.0.113.10"), Peer: netip.MustParseAddr("198.51.100.2"),
+					PSK: secret.FromString("ExampleKey_0123456789"), Algorithms: all, DPDTimeoutAction: action, Initiate: start, RekeyFuzz: 100,
+				}}})
+				if err == nil {
+					err = cfg.Validate()
+				}
+				if err != nil {
+					t.Errorf("%v, %s, start %v: %v", versions, action, start, err)
+				}
+			}
+		}
 	}
 }
