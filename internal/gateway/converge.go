@@ -68,11 +68,7 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 		}
 	}
 	g.have = g.want
-	peers := map[peer]*running{}
-	for _, r := range g.tunnels {
-		peers[r.peer] = r
-	}
-	g.peers.Store(&peers)
+	g.mail.Store(newDirectory(g.tunnels))
 	g.closeUnusedLocked()
 	return errors.Join(errs...)
 }

@@ -51,7 +51,7 @@ type Gateway struct {
 	shared  *ikev2.Shared
 	changed chan struct{} // holds one token when the status changed
 	kick    chan struct{} // holds one token when routes must be looked at again
-	peers   atomic.Pointer[map[peer]*running]
+	mail    atomic.Pointer[directory]
 	// pathsChanged says that our addresses towards the peers may be others.
 	pathsChanged atomic.Bool
 
@@ -75,11 +75,6 @@ const (
 	lookEvery = 15 * time.Second
 )
 
-// A peer is the pair of addresses that tells which tunnel an IKE message is
-// for, as AWS tells them apart (vpn §3.2). Without remote it is whoever else
-// comes.
-type peer struct{ local, remote netip.Addr }
-
 // New checks cfg and returns a gateway that does nothing until Run.
 func New(cfg Config, opts Options) (*Gateway, error) {
 	if err := check(cfg, opts); err != nil {
@@ -99,7 +94,7 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 	for _, o := range opts.Outsides {
 		g.outsides[o.Addr()] = o
 	}
-	g.peers.Store(&map[peer]*running{})
+	g.mail.Store(&directory{})
 	return g, nil
 }
 
@@ -231,20 +226,6 @@ func (g *Gateway) stopAll() error {
 		o.Close()
 	}
 	return errors.Join(err, g.host.Close())
-}
-
-// deliver hands an IKE message to the tunnel that it is for: that of its peer's
-// address, else the one of our address that takes any. The data plane calls it
-// for every message, so it only looks up and enqueues.
-func (g *Gateway) deliver(_ *udp.Outside, d ike.Datagram) {
-	peers := *g.peers.Load()
-	r := peers[peer{d.Local.Addr(), d.Remote.Addr()}]
-	if r == nil {
-		r = peers[peer{local: d.Local.Addr()}]
-	}
-	if r != nil {
-		r.tunnel.Deliver(d)
-	}
 }
 
 // Status describes the gateway now.

@@ -115,23 +115,28 @@ func (d *download) more(what string) time.Duration {
 
 // TestCustomerRoamsDuringADownload changes the customer's address, then that
 // of the NAT before it, under a TCP connection. The cloud knows the customer by
-// its certificate alone.
+// its certificate alone, or by the address that it had at first.
 func TestCustomerRoamsDuringADownload(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		mobike bool
-	}{{"with MOBIKE", true}, {"without MOBIKE", false}} {
+		name                string
+		mobike, certificate bool
+	}{{"certificate and MOBIKE", true, true}, {"certificate without MOBIKE", false, true}, {"key and MOBIKE", true, false}} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, ca := newWorld(t), certtest.New(t, "CA")
-			there := roaming(t, true, ca)
+			there, here := roaming(t, true, ca), roaming(t, false, ca)
+			proof := "ECDSA-P256"
+			if !tt.certificate {
+				there, here, proof = config(true, key), config(false, key), "PSK"
+				there.Tunnels, here.Tunnels = there.Tunnels[:1], here.Tunnels[:1]
+			}
 			there.Tunnels[0].Extensions.NoMOBIKE = !tt.mobike
-			cloud := w.start("right", roaming(t, false, ca), w.sockets(), nil)
+			cloud := w.start("right", here, w.sockets(), nil)
 			customer := w.start("left", there, nil, nil)
 			upAndRouted := func(st gateway.Status) bool { return up(st) == "tunnel-1" && carrier(st) != "" }
 			first := customer.until("the tunnel", upAndRouted)
 			cloud.until("the tunnel", upAndRouted)
-			if tunnel := cloud.Status().Tunnels[0]; tunnel.IKE.RemoteID != "O=Example, CN=customer" || tunnel.IKE.Auth == "" || tunnel.IKE.Auth == "PSK" {
-				t.Errorf("got a peer %s that proved itself by %q, want the certificate's", tunnel.IKE.RemoteID, tunnel.IKE.Auth)
+			if got := cloud.Status().Tunnels[0].IKE.Auth; got != proof {
+				t.Errorf("got a peer that proved itself by %q, want %s", got, proof)
 			}
 			if got := slices.Contains(first.Tunnels[0].IKE.Extensions, "MOBIKE"); got != tt.mobike {
 				t.Errorf("MOBIKE: got %v (%v), want %v", got, first.Tunnels[0].IKE.Extensions, tt.mobike)

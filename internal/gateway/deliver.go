@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"seikan/internal/ipsec/dataplane/udp"
+	"seikan/internal/ipsec/ike"
+)
+
+// A peer is the pair of addresses that tells which tunnel an IKE message is
+// for, as AWS tells them apart (vpn §3.2). Without remote it is whoever else
+// comes.
+type peer struct{ local, remote netip.Addr }
+
+// spis are those of an IKE SA, the initiator's first, as they stand in the
+// header of its messages.
+type spis [2]uint64
+
+// A directory says which tunnel an IKE message is for. It never changes; a new
+// one takes its place.
+type directory struct {
+	peers map[peer]*running
+	// moving are the IKE SAs whose peers may come from another address with
+	// MOBIKE (RFC 4555).
+	moving map[spis]*running
+}
+
+// newDirectory is that of these tunnels. The caller holds g.mu.
+func newDirectory(tunnels map[string]*running) *directory {
+	d := &directory{peers: map[peer]*running{}, moving: map[spis]*running{}}
+	for _, r := range tunnels {
+		d.peers[r.peer] = r
+		if s := r.tunnel.State(); slices.Contains(s.Extensions, mobike) {
+			d.moving[spis{s.SPIi, s.SPIr}] = r
+		}
+	}
+	return d
+}
+
+// find is the tunnel of the peer's address, else the one whose IKE SA the
+// message is of, else the one of our address that takes any peer; nil when
+// there is none. Who it is from is for the tunnel to find out.
+func (d *directory) find(m ike.Datagram) *running {
+	if r := d.peers[peer{m.Local.Addr(), m.Remote.Addr()}]; r != nil {
+		return r
+	}
+	if len(m.Data) >= 16 {
+		if r := d.moving[spis{binary.BigEndian.Uint64(m.Data), binary.BigEndian.Uint64(m.Data[8:])}]; r != nil {
+			return r
+		}
+	}
+	return d.peers[peer{local: m.Local.Addr()}]
+}
+
+// deliver hands an IKE message to the tunnel that it is for. The data plane
+// calls it for every message, so it only looks up and enqueues.
+func (g *Gateway) deliver(_ *udp.Outside, d ike.Datagram) {
+	if r := g.mail.Load().find(d); r != nil {
+		r.tunnel.Deliver(d)
+	}
+}
