@@ -83,3 +83,53 @@ func TestBothVersionsSettleOnOneTunnel(t *testing.T) {
 		t.Errorf("got %v tunnels by version, want some of each", used)
 	}
 }
+
+// TestStrangersDoNotMoveATunnelToTheOtherVersion has somebody without the key,
+// at the peer's address, begin in either version while a tunnel is up.
+func TestStrangersDoNotMoveATunnelToTheOtherVersion(t *testing.T) {
+	for _, c := range []struct{ peer, stranger string }{{"2", "1"}, {"1", "2"}, {"2", "2"}, {"1", "1"}} {
+		n, err := makePair([]string{"a.version=" + c.peer, "b.version=both"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Step(0, ike.Initiate{})
+		n.Run()
+		before := n.Ends[1].Machine.State()
+		if before.Phase != ike.Established {
+			t.Fatalf("IKEv%s: got %v, want a tunnel\n%s", c.peer, before.Phase, n.Log.String())
+		}
+		other, err := makePair([]string{"a.version=" + c.stranger, "a.psk=wrong", "a.seed=77", "b.version=" + c.stranger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.Step(0, ike.Initiate{})
+		asked := 0
+		for range 40 {
+			for _, p := range other.Queue {
+				asked++
+				n.Deliver(p)
+			}
+			answers := n.Queue
+			other.Queue, n.Queue = nil, nil
+			for _, p := range answers {
+				other.Deliver(p)
+			}
+			n.Wait(time.Second)
+			other.Now = n.Now
+			if at := other.Ends[0].Machine.Deadline(); !at.IsZero() && !at.After(other.Now) {
+				other.Step(0, ike.TimerFired{})
+			}
+		}
+		after := n.Ends[1].Machine.State()
+		if asked < 3 || n.Err() != nil {
+			t.Errorf("IKEv%s beside IKEv%s: got %d messages, %v, want some", c.stranger, c.peer, asked, n.Err())
+		}
+		if err := n.Traffic(); err != nil || after.Phase != before.Phase || after.SPIi != before.SPIi || after.Version != before.Version {
+			t.Errorf("IKEv%s beside IKEv%s: got IKEv%d %v %x, %v, want what was: IKEv%d %v %x", c.stranger, c.peer,
+				after.Version, after.Phase, after.SPIi, err, before.Version, before.Phase, before.SPIi)
+		}
+		if len(n.Ends[1].Inbound) != 1 {
+			t.Errorf("IKEv%s beside IKEv%s: got %d inbound SAs, want 1", c.stranger, c.peer, len(n.Ends[1].Inbound))
+		}
+	}
+}

@@ -109,7 +109,7 @@ func phrase2(t wire.Transform) phrase {
 	default:
 		p.mode = fmt.Sprintf("mode %d", x.mode)
 	}
-	if x.isEN == esnUsed {
+	if x.esn == esnUsed {
 		p.esn = "ESN"
 	}
 	return p

@@ -71,11 +71,15 @@ var ErrNotOffered = errors.New("the peer chose what was not offered")
 func UsableIKE(list []suite.IKE) []suite.IKE {
 	var out []suite.IKE
 	for _, s := range list {
-		if s.Encr == suite.AESCBC && s.Integ != suite.IntegNone && s.PRF == s.Integ.PRF() && s.Group <= lastGroup && s.AddKE == (suite.MoreKE{}) {
+		if sayableIKE(s) {
 			out = addNew(out, s)
 		}
 	}
 	return out
+}
+
+func sayableIKE(s suite.IKE) bool {
+	return s.Encr == suite.AESCBC && s.Integ != suite.IntegNone && s.PRF == s.Integ.PRF() && s.Group <= lastGroup && s.AddKE == (suite.MoreKE{})
 }
 
 // A Phase1 is what main mode has agreed upon.
@@ -162,15 +166,15 @@ func (x terms1) says(s suite.IKE, method Method) bool {
 // ChooseIKE takes the first suite of ours that the peer offers too, to be
 // authenticated by method (vpn §2.2). ExplainIKE says why there is none.
 func ChooseIKE(ours []suite.IKE, method Method, offered *wire.SA) (Phase1, bool) {
-	for _, s := range UsableIKE(ours) {
-		for _, p := range offered.Proposals {
-			if p.Protocol != wire.ProtoISAKMP || !alone(p, offered.Proposals) {
-				continue
-			}
-			for _, t := range p.Transforms {
-				if x := readPhase1(t); x.says(s, method) {
-					return Phase1{Suite: s, Answer: answer(p, t, p.SPI), Life: x.life.duration()}, true
-				}
+	// Anybody can make us do this, so each transform is read once only.
+	list := candidates(offered, readPhase1, func(p wire.Proposal) bool { return p.Protocol == wire.ProtoISAKMP })
+	for _, s := range ours {
+		if !sayableIKE(s) {
+			continue
+		}
+		for _, c := range list {
+			if c.terms.says(s, method) {
+				return Phase1{Suite: s, Answer: answer(c.proposal, c.transform, c.proposal.SPI), Life: c.terms.life.duration()}, true
 			}
 		}
 	}

@@ -59,11 +59,15 @@ type Phase2 struct {
 func UsableESP(list []suite.ESP) []suite.ESP {
 	var out []suite.ESP
 	for _, s := range list {
-		if (s.Encr == suite.AESCBC || s.Encr == suite.AESGCM16) && s.Group <= lastGroup && s.AddKE == (suite.MoreKE{}) {
+		if sayableESP(s) {
 			out = addNew(out, s)
 		}
 	}
 	return out
+}
+
+func sayableESP(s suite.ESP) bool {
+	return (s.Encr == suite.AESCBC || s.Encr == suite.AESGCM16) && s.Group <= lastGroup && s.AddKE == (suite.MoreKE{})
 }
 
 // GroupsESP are the groups in UsableESP(list), in order; 0 among them means
@@ -136,10 +140,10 @@ func authOf(i suite.Integ) uint16 {
 
 // terms2 is terms1 for phase 2.
 type terms2 struct {
-	encr                              uint8
-	keyBits, integ, group, mode, isEN uint64
-	life                              life
-	strange                           bool
+	encr                             uint8
+	keyBits, integ, group, mode, esn uint64
+	life                             life
+	strange                          bool
 }
 
 func readPhase2(t wire.Transform) terms2 {
@@ -156,7 +160,7 @@ func readPhase2(t wire.Transform) terms2 {
 		case attr2Mode:
 			ok = ok && once(&x.mode, n)
 		case attr2ESN:
-			ok = ok && once(&x.isEN, n) && n == esnUsed
+			ok = ok && once(&x.esn, n) && n == esnUsed
 		case attr2LifeType:
 			ok = ok && x.life.typed(n)
 		case attr2Life:
@@ -193,29 +197,23 @@ func (x terms2) says(s suite.ESP, encap bool) bool {
 // in UDP if encap. A suite of ours with ESN also matches an offer without.
 // ExplainESP says why there is none.
 func ChooseESP(ours []suite.ESP, encap bool, offered *wire.SA) (Phase2, bool) {
-	for _, s := range UsableESP(ours) {
+	list := candidates(offered, readPhase2, func(p wire.Proposal) bool { return p.Protocol == wire.ProtoESP && usableSPI(p.SPI) })
+	for _, s := range ours {
+		if !sayableESP(s) {
+			continue
+		}
 		kinds := []bool{false}
 		if s.ESN {
 			kinds = []bool{true, false}
 		}
 		for _, s.ESN = range kinds {
-			if chosen, ok := findESP(s, encap, offered.Proposals); ok {
-				return chosen, true
-			}
-		}
-	}
-	return Phase2{}, false
-}
-
-// findESP is the first transform that says s, ESN included.
-func findESP(s suite.ESP, encap bool, offered []wire.Proposal) (Phase2, bool) {
-	for _, p := range offered {
-		if p.Protocol != wire.ProtoESP || !usableSPI(p.SPI) || !alone(p, offered) {
-			continue
-		}
-		for _, t := range p.Transforms {
-			if x := readPhase2(t); x.says(s, encap) && (x.isEN == esnUsed) == s.ESN {
-				return Phase2{Suite: s, SPI: binary.BigEndian.Uint32(p.SPI), Life: x.life.duration(), proposal: p, transform: t}, true
+			for _, c := range list {
+				if c.terms.says(s, encap) && (c.terms.esn == esnUsed) == s.ESN {
+					return Phase2{
+						Suite: s, SPI: binary.BigEndian.Uint32(c.proposal.SPI), Life: c.terms.life.duration(),
+						proposal: c.proposal, transform: c.transform,
+					}, true
+				}
 			}
 		}
 	}

@@ -85,17 +85,31 @@ func answer(p wire.Proposal, t wire.Transform, spi []byte) *wire.SA {
 	}}}
 }
 
-// alone reports whether p may be chosen by itself: proposals of the same
-// number mean all of them together, such as AH and ESP (RFC 2408 section
-// 4.2).
-func alone(p wire.Proposal, all []wire.Proposal) bool {
-	n := 0
-	for _, other := range all {
-		if other.Number == p.Number {
-			n++
+// A candidate is a transform of an offer, read.
+type candidate[T any] struct {
+	proposal  wire.Proposal
+	transform wire.Transform
+	terms     T
+}
+
+// candidates are the transforms of those of sa's proposals that fit and may be
+// chosen by themselves: proposals of the same number mean all of them
+// together, such as AH and ESP (RFC 2408 section 4.2).
+func candidates[T any](sa *wire.SA, read func(wire.Transform) T, fits func(wire.Proposal) bool) []candidate[T] {
+	var count [256]int
+	for _, p := range sa.Proposals {
+		count[p.Number]++
+	}
+	var out []candidate[T]
+	for _, p := range sa.Proposals {
+		if count[p.Number] != 1 || !fits(p) {
+			continue
+		}
+		for _, t := range p.Transforms {
+			out = append(out, candidate[T]{p, t, read(t)})
 		}
 	}
-	return n == 1
+	return out
 }
 
 // hashes are the hash algorithms that IKEv1 and a suite name differently: in
