@@ -13,11 +13,6 @@ import (
 	"seikan/internal/ipsec/ike/suite"
 )
 
-// maxHalfOpen bounds the peer's attempts that have not come to IKE_AUTH. The
-// oldest makes room: with a cookie each comes from the peer's own address, so
-// the newest is the likeliest to be meant.
-const maxHalfOpen = 4
-
 // respondInit answers an IKE_SA_INIT request.
 func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	h := msg.Header
@@ -43,7 +38,7 @@ func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 		}
 		return
 	}
-	if m.demandCookie(t, d, msg, nonce.Data) {
+	if m.demandCookie(t, d, msg, nonce.Data) || !m.roomFor(d.Remote.Addr()) {
 		return
 	}
 	ours := m.choosable(msg.Payloads)
@@ -99,24 +94,6 @@ func (m *Machine) demandCookie(t *turn, d ike.Datagram, msg *wire.Message, nonce
 	}
 	m.refuseInit(t, d, msg.Header, &wire.Notify{Type: wire.CookieNotify, Data: c})
 	return true
-}
-
-// halfOpen counts the peer's attempts that have not come to IKE_AUTH.
-func (m *Machine) halfOpen() int {
-	n := 0
-	for _, s := range m.sas {
-		if !s.initiator && s.state == keyed {
-			n++
-		}
-	}
-	return n
-}
-
-// countHalfOpen tells the other machines of the process how many there are.
-func (m *Machine) countHalfOpen() {
-	n := m.halfOpen()
-	m.shared.Cookies.halfOpen.Add(int64(n - m.strangers.halfOpen))
-	m.strangers.halfOpen = n
 }
 
 // refuseInit answers with one notify and keeps nothing.
@@ -191,7 +168,7 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	answer := wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list}
 	s.shake.answer = answer.Append(nil)
 	s.window.expect = 1
-	m.dropOldestHalfOpen()
+	m.makeRoom()
 	m.dropOldestFading()
 	m.sas = append(m.sas, s)
 	t.send(d.Local, d.Remote, s.shake.answer)
@@ -206,18 +183,5 @@ func (m *Machine) dropOldestFading() {
 	at := slices.IndexFunc(m.sas, func(s *sa) bool { return s.state == fading || s.state == gone })
 	if at >= 0 {
 		m.forget(m.sas[at])
-	}
-}
-
-// dropOldestHalfOpen makes room for one more attempt of the peer.
-func (m *Machine) dropOldestHalfOpen() {
-	if m.halfOpen() < maxHalfOpen {
-		return
-	}
-	for _, s := range m.sas {
-		if !s.initiator && s.state == keyed {
-			m.forget(s)
-			return
-		}
 	}
 }
