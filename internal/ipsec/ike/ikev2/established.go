@@ -18,6 +18,7 @@ func (m *Machine) established(t *turn, s *sa, c *child, initialContact bool) {
 	s.shake.mid.wipe()
 	s.shake.ppk.wipe()
 	s.state, s.established, s.until, s.shake = up, t.now, time.Time{}, nil
+	m.forgetRivals(s)
 	m.lifetimes(t, s)
 	t.notice(levelInfo, "IKE SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),
 		"nat_local", s.path.natLocal, "nat_remote", s.path.natRemote)

@@ -106,13 +106,17 @@ func (m *Machine) receiveInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	at := slices.IndexFunc(m.sas, func(s *sa) bool {
 		return s.state == larval && s.initiator && s.spiI == msg.Header.SPIi
 	})
-	if at < 0 || msg.Header.MessageID != 0 || msg.Header.Flags&ike.FlagInitiator != 0 {
+	if msg.Header.MessageID != 0 || msg.Header.Flags&ike.FlagInitiator != 0 {
 		return
 	}
-	s := m.sas[at]
 	if _, critical := wire.UnknownCritical(msg.Payloads); critical {
 		return
 	}
+	if at < 0 {
+		m.rival(t, d, msg)
+		return
+	}
+	s := m.sas[at]
 	if n, ok := wire.FindNotify(msg.Payloads, wire.CookieNotify); ok {
 		m.retryInit(t, s, s.shake.x.Group(), n.Data)
 		return

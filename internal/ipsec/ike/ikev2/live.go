@@ -63,6 +63,16 @@ func (m *Machine) rekeyedByPeer(k task) *sa {
 	return nil
 }
 
+// outOfIDs ends s, on which nothing more can be asked, without a word to the
+// peer.
+func (m *Machine) outOfIDs(t *turn, s *sa) {
+	m.finish(s, t.now)
+	if s == m.current {
+		t.notice(levelWarn, "IKE SA has used up its message ids")
+		m.down(t, "the IKE SA has used up its message ids before it was rekeyed", again)
+	}
+}
+
 // unanswered gives up on s, whose request f was never answered.
 //
 // All that was set up through a dead IKE SA goes with it (RFC 7296 section

@@ -191,6 +191,9 @@ func (m *Machine) expire(t *turn) {
 // pump begins the next exchange wherever none is under way.
 func (m *Machine) pump(t *turn) {
 	for _, s := range slices.Clone(m.sas) {
+		if s.window.next == lastID && len(s.tasks) > 0 {
+			m.outOfIDs(t, s)
+		}
 		for s.state != gone && s.window.out == nil && len(s.tasks) > 0 {
 			k := s.tasks[0]
 			s.tasks = s.tasks[1:]

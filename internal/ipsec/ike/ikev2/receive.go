@@ -101,10 +101,26 @@ func (m *Machine) refuseVersion(t *turn, d ike.Datagram, h ike.Header) {
 	t.send(d.Local, d.Remote, msg.Append(nil))
 }
 
+// refuseSPI answers a request of an SA that we do not have, so that a peer that
+// remembers one sees in its log why nothing comes (RFC 7296 section 1.5). An
+// answer is never answered, and few are sent.
+func (m *Machine) refuseSPI(t *turn, d ike.Datagram, h ike.Header) {
+	if h.SPIi == 0 || h.SPIr == 0 || h.Flags&ike.FlagResponse != 0 || !m.mayRefuse(t) {
+		return
+	}
+	h.Version, h.Flags = wire.Version, h.Flags&ike.FlagInitiator^ike.FlagInitiator|ike.FlagResponse
+	msg := wire.Message{Header: h, Payloads: []wire.Payload{&wire.Notify{Type: wire.InvalidIKESPI}}}
+	t.send(d.Local, d.Remote, msg.Append(nil))
+}
+
 // receiveSealed takes a message of an SA that has keys.
 func (m *Machine) receiveSealed(t *turn, d ike.Datagram, h ike.Header) {
 	s := m.find(h)
-	if s == nil || s.open == nil {
+	if s == nil {
+		m.refuseSPI(t, d, h)
+		return
+	}
+	if s.open == nil {
 		return
 	}
 	msg, err := wire.Parse(d.Data)
@@ -251,6 +267,7 @@ func (m *Machine) reply(t *turn, s *sa, r received, list ...wire.Payload) {
 		return
 	}
 	s.window.answered(data)
+	m.renewIDs(t, s)
 	// "[...] MUST respond to the address and port from which the request was
 	// received", from the address and port at which it was.
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.11

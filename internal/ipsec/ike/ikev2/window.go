@@ -23,6 +23,13 @@ type flight struct {
 	proof  bool // it shows whether the peer still knows an SA that was resumed
 }
 
+// Message ids from which an IKE SA is rekeyed, and the one that is never used:
+// after it they would begin again, and old messages be new once more.
+const (
+	lowIDs = 1 << 31
+	lastID = 1<<32 - 1
+)
+
 // A verdict is what to do with a request.
 type verdict uint8
 
@@ -43,7 +50,7 @@ func (w *window) admit(id uint32) verdict {
 	// "An endpoint MUST NOT exceed the peer's stated window size", which is 1
 	// until it says otherwise; we never do.
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.3
-	if id != w.expect {
+	if id != w.expect || id == lastID {
 		return ignore
 	}
 	return fresh
@@ -84,7 +91,16 @@ func (m *Machine) launch(t *turn, s *sa, data [][]byte, k task) {
 	f.again = t.now.Add(f.pause)
 	s.window.out = f
 	s.window.next++
+	m.renewIDs(t, s)
 	m.transmit(t, s, data...)
+}
+
+// renewIDs has s rekeyed soon when its message ids run low, in either direction: they
+// must never begin again (RFC 7296 section 2.2).
+func (m *Machine) renewIDs(t *turn, s *sa) {
+	if w := &s.window; s.state == up && (w.next == lowIDs || w.expect == lowIDs) {
+		s.soft = t.now.Add(time.Second)
+	}
 }
 
 // transmit sends data to the peer of s.

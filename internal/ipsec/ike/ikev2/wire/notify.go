@@ -33,6 +33,7 @@ const (
 	StateNotFound              NotifyType = 47 // RFC 9370 section 4
 
 	InitialContact          NotifyType = 16384
+	SetWindowSize           NotifyType = 16385
 	NATDetectionSource      NotifyType = 16388
 	NATDetectionDest        NotifyType = 16389
 	CookieNotify            NotifyType = 16390
@@ -68,7 +69,7 @@ var notifyNames = map[NotifyType]string{
 	InvalidKEPayload: "INVALID_KE_PAYLOAD", AuthenticationFailed: "AUTHENTICATION_FAILED", SinglePairRequired: "SINGLE_PAIR_REQUIRED",
 	NoAdditionalSAs: "NO_ADDITIONAL_SAS", InternalAddressFailure: "INTERNAL_ADDRESS_FAILURE", FailedCPRequired: "FAILED_CP_REQUIRED",
 	TSUnacceptable: "TS_UNACCEPTABLE", InvalidSelectors: "INVALID_SELECTORS", TemporaryFailure: "TEMPORARY_FAILURE",
-	ChildSANotFound: "CHILD_SA_NOT_FOUND", InitialContact: "INITIAL_CONTACT", NATDetectionSource: "NAT_DETECTION_SOURCE_IP",
+	ChildSANotFound: "CHILD_SA_NOT_FOUND", InitialContact: "INITIAL_CONTACT", SetWindowSize: "SET_WINDOW_SIZE", NATDetectionSource: "NAT_DETECTION_SOURCE_IP",
 	NATDetectionDest: "NAT_DETECTION_DESTINATION_IP", CookieNotify: "COOKIE", UseTransportMode: "USE_TRANSPORT_MODE",
 	FragmentationSupp: "IKEV2_FRAGMENTATION_SUPPORTED", StateNotFound: "STATE_NOT_FOUND", TicketLTOpaque: "TICKET_LT_OPAQUE", TicketRequest: "TICKET_REQUEST", TicketAck: "TICKET_ACK",
 	TicketNack: "TICKET_NACK", TicketOpaque: "TICKET_OPAQUE", UsePPK: "USE_PPK", PPKIdentity: "PPK_IDENTITY", NoPPKAuth: "NO_PPK_AUTH",
