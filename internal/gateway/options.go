@@ -88,10 +88,10 @@ func (e Extensions) check(versions []int) error {
 func checkVersions(list []int) error {
 	for i, v := range list {
 		if v != 1 && v != 2 {
-			return fmt.Errorf("Versions %v: %d is no version of IKE; 1 and 2 are", list, v)
+			return fmt.Errorf("field Versions %v: %d is no version of IKE; 1 and 2 are", list, v)
 		}
 		if slices.Contains(list[:i], v) {
-			return fmt.Errorf("Versions %v: %d stands there twice; once is enough", list, v)
+			return fmt.Errorf("field Versions %v: %d stands there twice; once is enough", list, v)
 		}
 	}
 	return nil
@@ -105,10 +105,10 @@ func (t Tunnel) checkSuites() error {
 		return nil
 	}
 	if len(t.Versions) == 1 && !slices.ContainsFunc(t.IKE, func(s suite.IKE) bool { return !s.Encr.AEAD() }) {
-		return fmt.Errorf("Versions %v: no IKE suite is left, for IKEv1 has only AES-CBC in phase 1; allow AES128 or AES256 there, or version 2", t.Versions)
+		return fmt.Errorf("field Versions %v: no IKE suite is left, for IKEv1 has only AES-CBC in phase 1; allow AES128 or AES256 there, or version 2", t.Versions)
 	}
 	if len(plainIKE(t.IKE)) == 0 || len(plainESP(t.ESP)) == 0 {
-		return fmt.Errorf("Versions %v: every suite of a phase asks for additional key exchanges, which IKEv1 has not; allow version 2 only, or suites without", t.Versions)
+		return fmt.Errorf("field Versions %v: every suite of a phase asks for additional key exchanges, which IKEv1 has not; allow version 2 only, or suites without", t.Versions)
 	}
 	return nil
 }
@@ -126,9 +126,9 @@ func plainESP(list []suite.ESP) []suite.ESP {
 func (t Tunnel) checkAction() error {
 	switch {
 	case t.Initiate && t.AnswerIKEv1 && !slices.Contains(t.Versions, 2):
-		return fmt.Errorf("Initiate: IKEv1 is only answered (AnswerIKEv1) and IKEv2 is not allowed, so that nothing could be begun; allow version 2, or wait for the peer")
+		return fmt.Errorf("field Initiate: IKEv1 is only answered (AnswerIKEv1) and IKEv2 is not allowed, so that nothing could be begun; allow version 2, or wait for the peer")
 	case t.Liveness.Action > policy.Restart:
-		return fmt.Errorf("Liveness.Action %d: clear, none or restart", t.Liveness.Action)
+		return fmt.Errorf("field Liveness.Action %d: clear, none or restart", t.Liveness.Action)
 	case t.Outside.Remote.IsValid():
 		return nil
 	case !t.Certificates.Used():
