@@ -21,7 +21,10 @@ func printGateway(s *streams, st gateway.Status) error {
 		if !tn.Since.IsZero() {
 			since = time.Since(tn.Since).Round(time.Second).String()
 		}
-		version := strings.TrimSpace(fmt.Sprintf("v%d %s", tn.IKE.Version, tn.IKE.Auth))
+		version := ""
+		if tn.IKE.Version != 0 { // it runs
+			version = strings.TrimSpace(fmt.Sprintf("v%d %s", tn.IKE.Version, tn.IKE.Auth))
+		}
 		t.add(tn.ID, state, since, version, fmt.Sprintf("%v %v", tn.IKE.Local, tn.IKE.Remote), suites(tn), octets(tn.Traffic.BytesIn), octets(tn.Traffic.BytesOut))
 	}
 	if err := t.print(s.out); err != nil {

@@ -61,6 +61,7 @@ func TestPeerFromAnywhereNeedsACertificateAndIsWaitedFor(t *testing.T) {
 		{"we start", func(c *Config) { c.Tunnels[0].Initiate = true }, "wait for it (startup action add)"},
 		{"we start again", func(c *Config) { c.Tunnels[0].Liveness.Action = policy.Restart }, "use clear or none"},
 		{"no address of ours", func(c *Config) { c.Tunnels[0].Outside.Local = netip.Addr{} }, "Outside.Local: missing"},
+		{"everything behind it", func(c *Config) { c.Tunnels[0].Routes = []netip.Prefix{prefix("0.0.0.0/0")} }, "its packets would chase themselves"},
 		{"two of them", func(c *Config) {
 			second := c.Tunnels[0]
 			second.ID, second.Interface = "2", "tun2"

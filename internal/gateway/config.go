@@ -221,6 +221,9 @@ func (c Config) ValidatePaths(handed ...netip.Addr) error {
 		}
 		for _, u := range c.Tunnels {
 			for _, p := range u.Routes {
+				if !t.Outside.Remote.IsValid() && p.Bits() == 0 {
+					return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds every address that the peer of tunnel %s may come from: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, t.ID)
+				}
 				if t.Outside.Remote.IsValid() && p.Contains(t.Outside.Remote) {
 					return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds the peer's own address %v of tunnel %s: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, t.Outside.Remote, t.ID)
 				}
