@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -96,6 +97,36 @@ func TestMovesWithStrongSwan(t *testing.T) {
 			w.Until("traffic after rekeys at the new address", 5*time.Second, w.Reach)
 			r.line("rekey of both SAs there", "traffic goes on")
 		})
+	}
+}
+
+// TestMovesOurselves has our customer gateway, in plain ESP and without a NAT,
+// get another address that our responder knows nothing of.
+func TestMovesOurselves(t *testing.T) {
+	w := world.New(t)
+	w.WithoutNAT()
+	const moved = "192.168.50.77"
+	w.Exec("inet", "ip", "route", "replace", moved+"/32", "via", world.NAT)
+	w.Exec("resp", "ip", "route", "replace", moved+"/32", "via", "203.0.113.1")
+	responder := ourConfig(suites[0], false)
+	responder.Remote = world.Customer
+	resp, cgw := ourgateway.Start(t, w, responder), ourgateway.Start(t, w, ourConfig(suites[0], true))
+	w.Until("the tunnel", 10*time.Second, func() error { return errors.Join(up(cgw), up(resp)) })
+	w.Until("first ping", 5*time.Second, w.Reach)
+	r := newReport(t, w, "MOBIKE", "Seikan → Seikan in plain ESP")
+	cgw.RekeyIKE()
+	w.Until("traffic after the rekey", 5*time.Second, w.Reach)
+	before, err := resp.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Exec("cgw", "ip", "address", "del", world.Customer+"/24", "dev", "wan0")
+	w.Exec("cgw", "ip", "address", "add", moved+"/24", "dev", "wan0")
+	w.Exec("cgw", "ip", "route", "replace", "default", "via", "192.168.50.1")
+	r.line("another address", "traffic again after %v", w.Until("traffic from the new address", 20*time.Second, w.Reach).Round(10*time.Millisecond))
+	after, err := resp.Status()
+	if err != nil || after.Child == nil || after.Child.SPIIn != before.Child.SPIIn {
+		t.Errorf("got %+v, %v, want the CHILD SA of before", after.Child, err)
 	}
 }
 
