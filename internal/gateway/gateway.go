@@ -85,7 +85,7 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 		host:     netapply.New(netapply.Options{Owner: owner(), Guest: true}),
 		changed:  make(chan struct{}, 1),
 		kick:     make(chan struct{}, 1),
-		shared:   &ikev2.Shared{Cookies: ikev2.NewCookies(rand.Reader)},
+		shared:   &ikev2.Shared{Cookies: ikev2.NewCookies(rand.Reader), Tickets: ikev2.NewTickets(rand.Reader)},
 		tunnels:  map[string]*running{},
 		outsides: map[netip.Addr]*udp.Outside{},
 		failed:   map[string]failure{},

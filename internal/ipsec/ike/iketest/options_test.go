@@ -31,6 +31,14 @@ func setFlag(c *setup, name string) error {
 		c.Restart = true
 	case "initiator":
 		c.Initiator = true
+	case "resume":
+		c.Extensions.Resumption = true
+	case "tickets": // a process that outlives its machines
+		c.Extensions.Resumption = true
+		c.shared = &ikev2.Shared{Cookies: ikev2.NewCookies(c.Tuning.Rand), Tickets: ikev2.NewTickets(c.Tuning.Rand)}
+	case "cookieresume":
+		c.Extensions.Resumption = true
+		c.shared = &ikev2.Shared{Cookies: ikev2.NewStrictCookies(c.Tuning.Rand), Tickets: ikev2.NewTickets(c.Tuning.Rand)}
 	case "ppkrequired":
 		c.Extensions.PPKRequired = true
 	case "encap":

@@ -38,7 +38,10 @@ func (k *authenticate) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool
 		m.attemptFailed(t, s, err.Error())
 		return nil, false
 	}
-	list := append([]wire.Payload{id}, m.certRequest()...)
+	list := []wire.Payload{id}
+	if !s.resumes() {
+		list = append(list, m.certRequest()...)
+	}
 	if m.current == nil {
 		list = append(list, &wire.Notify{Type: wire.InitialContact})
 	}
@@ -51,6 +54,7 @@ func (k *authenticate) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool
 		&wire.TS{Selectors: m.cfg.LocalTS},
 		&wire.TS{Responder: true, Selectors: m.cfg.RemoteTS},
 	)
+	list = append(list, m.ticketRequest()...)
 	return append(list, m.mobikeNotify()...), true
 }
 
@@ -74,6 +78,7 @@ func (k *authenticate) response(m *Machine, t *turn, s *sa, list []wire.Payload)
 		return
 	}
 	m.agreeMobike(s, list)
+	m.keepTicket(t, s, list)
 	in := suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr}
 	c, reason := m.childAnswered(t, s, offer{spi: k.spi}, in, list)
 	m.established(t, s, c, false)
@@ -134,6 +139,7 @@ func (m *Machine) respondAuth(t *turn, s *sa, r received) {
 	in := suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr}
 	c, answer, reason := m.childRequested(t, s, in, r.list, childTerms{})
 	_, initial := wire.FindNotify(r.list, wire.InitialContact)
+	answer = append(answer, m.giveTicket(t, s, r.list)...)
 	if m.agreeMobike(s, r.list); s.ext.mobike.on {
 		answer = append(answer, m.mobikeNotify()...)
 	}

@@ -15,8 +15,7 @@ const crossing = 10 * time.Second
 // there is none. The SA that s replaces goes now, never before the peer has
 // proved who it is.
 func (m *Machine) established(t *turn, s *sa, c *child, initialContact bool) {
-	s.shake.mid.wipe()
-	s.shake.ppk.wipe()
+	s.shake.wipe()
 	s.state, s.established, s.until, s.shake = up, t.now, time.Time{}, nil
 	m.forgetRivals(s)
 	m.lifetimes(t, s)

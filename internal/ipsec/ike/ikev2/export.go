@@ -11,7 +11,7 @@ import (
 
 // stateVersion is that of the encoding. Whoever changes what is kept counts it
 // up: a state of another version is refused, and the tunnel begins anew.
-const stateVersion = 4
+const stateVersion = 5
 
 // Export is what a new process needs to go on with the machine's SAs: the IKE
 // SAs that are up or end, with their keys, windows, cached responses and
@@ -138,6 +138,7 @@ func (e *extensions) code(c *codec, g graph) {
 	c.flag(&e.mobike.on)
 	c.flag(&e.mobike.lead)
 	c.flag(&e.ppk)
+	c.flag(&e.resumed)
 	e.pending = optional(c, e.pending, func(p *pending) { p.code(c, g) })
 }
 

@@ -7,6 +7,7 @@ type extensions struct {
 	fragments fragmentation
 	mobike    mobility
 	ppk       bool     // a post-quantum pre-shared key is part of the keys (RFC 8784)
+	resumed   bool     // it takes up a lost session again (RFC 5723)
 	pending   *pending // what the peer has begun and not followed up yet
 }
 
@@ -14,7 +15,7 @@ type extensions struct {
 func (e *extensions) inherited() extensions {
 	was := e.mobike
 	was.mapped = nil // the hash covers the SPIs
-	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was, ppk: e.ppk}
+	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was, ppk: e.ppk, resumed: e.resumed}
 }
 
 // extensions are the names of what was negotiated on s.
@@ -37,6 +38,9 @@ func (e *extensions) names() []string {
 	}
 	if e.ppk {
 		out = append(out, "PPK")
+	}
+	if e.resumed {
+		out = append(out, "resumed")
 	}
 	return out
 }

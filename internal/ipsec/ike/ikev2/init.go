@@ -30,6 +30,16 @@ type handshake struct {
 	refusal string      // what an answer that proves nothing said against us
 	mid     intermediates
 	ppk     ppkUse
+	resume  *ticket // what is taken up again, if anything
+}
+
+// wipe overwrites the keys.
+func (k *handshake) wipe() {
+	k.mid.wipe()
+	k.ppk.wipe()
+	if k.resume != nil {
+		k.resume.d.Wipe()
+	}
 }
 
 // refusedFor is how long an initiator goes on trying after it was refused.
@@ -55,8 +65,17 @@ func (m *Machine) doubt(t *turn, s *sa, reason string) {
 	}
 }
 
-// connect begins IKE_SA_INIT.
+// connect begins IKE_SA_INIT, or IKE_SESSION_RESUME if a session was lost.
 func (m *Machine) connect(t *turn) {
+	if m.resumable(t) {
+		m.connectResume(t)
+		return
+	}
+	m.connectFull(t)
+}
+
+// connectFull begins IKE_SA_INIT.
+func (m *Machine) connectFull(t *turn) {
 	s := &sa{
 		state: larval, initiator: true, spiI: m.newIKESPI(t),
 		path:  path{local: m.cfg.Local, remote: m.cfg.Remote},
@@ -104,7 +123,7 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 // so what makes no sense is ignored, and the right answer may still come.
 func (m *Machine) receiveInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	at := slices.IndexFunc(m.sas, func(s *sa) bool {
-		return s.state == larval && s.initiator && s.spiI == msg.Header.SPIi
+		return s.state == larval && s.initiator && s.shake.resume == nil && s.spiI == msg.Header.SPIi
 	})
 	if msg.Header.MessageID != 0 || msg.Header.Flags&ike.FlagInitiator != 0 {
 		return
@@ -217,9 +236,16 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	shared.Wipe()
 	s.window.out = nil
 	s.state, s.ext.fragments.on = keyed, m.fragmentsAgreed(msg.Payloads)
-	// Where the answer came from tells whether there is a NAT, but whoever
-	// rewrites ports must not choose where we go on. Nor does ESP move: this
-	// proves nothing yet, and another SA may be up.
+	m.answeredFrom(s, d, msg)
+	m.afterInit(t, s)
+}
+
+// answeredFrom takes from the answer msg to our first message whether there is
+// a NAT.
+func (m *Machine) answeredFrom(s *sa, d ike.Datagram, msg *wire.Message) {
+	// Where the answer came from tells, but whoever rewrites ports must not
+	// choose where we go on. Nor does ESP move: this proves nothing yet, and
+	// another SA may be up.
 	from := path{local: d.Local, remote: d.Remote}
 	from.detect(msg.Header, msg.Payloads, m.cfg.ForceEncap)
 	from.remote = s.path.remote
@@ -227,12 +253,14 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	if s.path.encap() {
 		s.path.float()
 	}
-	m.afterInit(t, s)
 }
 
 // attemptFailed ends an attempt of ours.
 func (m *Machine) attemptFailed(t *turn, s *sa, reason string) {
 	t.notice(levelWarn, "negotiation failed", "remote", s.path.remote, "reason", reason)
+	if s.state == keyed { // else nobody has answered, and what we hold is as good as before
+		m.session.forget()
+	}
 	m.forget(s)
 	m.failed(t, reason, later)
 }

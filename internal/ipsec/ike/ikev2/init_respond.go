@@ -98,7 +98,7 @@ func (m *Machine) demandCookie(t *turn, d ike.Datagram, msg *wire.Message, nonce
 
 // refuseInit answers with one notify and keeps nothing.
 func (m *Machine) refuseInit(t *turn, d ike.Datagram, h ike.Header, n *wire.Notify) {
-	h.Version, h.Flags, h.Exchange = wire.Version, ike.FlagResponse, wire.IKESAInit
+	h.Version, h.Flags = wire.Version, ike.FlagResponse
 	msg := wire.Message{Header: h, Payloads: []wire.Payload{n}}
 	t.send(d.Local, d.Remote, msg.Append(nil))
 }
@@ -149,12 +149,7 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 		&wire.KE{Group: uint16(a.suite.Group), Public: public},
 		&wire.Nonce{Data: s.shake.nr},
 	}
-	if s.path.supported {
-		list = append(list, natPayloads(s.spiI, s.spiR, s.path, m.cfg.ForceEncap)...)
-	}
-	if s.ext.fragments.on = m.fragmentsAgreed(msg.Payloads); s.ext.fragments.on {
-		list = append(list, m.fragmentNotify()...)
-	}
+	list = append(list, m.pathAnswer(s, msg.Payloads)...)
 	if a.suite.AddKE != (suite.MoreKE{}) {
 		list = append(list, m.intermediateNotify()...)
 	}
@@ -165,7 +160,24 @@ func (m *Machine) acceptInitiator(t *turn, d ike.Datagram, msg *wire.Message, a 
 	if s.shake.ppk.agreed = m.ppkAgreed(msg.Payloads); s.shake.ppk.agreed {
 		list = append(list, m.ppkNotify()...)
 	}
-	answer := wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list}
+	m.halfOpened(t, d, s, wire.Message{Header: s.header(wire.IKESAInit, 0, true), Payloads: list})
+}
+
+// pathAnswer is what the answer to the first message of a peer, which holds
+// list, says of the path.
+func (m *Machine) pathAnswer(s *sa, list []wire.Payload) []wire.Payload {
+	var out []wire.Payload
+	if s.path.supported {
+		out = append(out, natPayloads(s.spiI, s.spiR, s.path, m.cfg.ForceEncap)...)
+	}
+	if s.ext.fragments.on = m.fragmentsAgreed(list); s.ext.fragments.on {
+		out = append(out, m.fragmentNotify()...)
+	}
+	return out
+}
+
+// halfOpened answers the first message of a peer, and keeps s.
+func (m *Machine) halfOpened(t *turn, d ike.Datagram, s *sa, answer wire.Message) {
 	s.shake.answer = answer.Append(nil)
 	s.window.expect = 1
 	m.makeRoom()

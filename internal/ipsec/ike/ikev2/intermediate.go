@@ -96,6 +96,9 @@ func (m *Machine) explainInit(ours []suite.IKE, offered []wire.Proposal) string 
 // more is the additional key exchange that comes next on s, which is not up
 // yet; 0 when there is none left.
 func (s *sa) more() suite.Group {
+	if s.resumes() {
+		return 0 // the old session's keys have them
+	}
 	if left := s.suite.AddKE.List(); int(s.shake.mid.done) < len(left) {
 		return left[s.shake.mid.done]
 	}

@@ -79,6 +79,8 @@ func (m *Machine) outOfIDs(t *turn, s *sa) {
 // 2.4).
 func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	switch {
+	case s.state == larval && s.resumes():
+		m.connectAnew(t, s, "no answer to IKE_SESSION_RESUME")
 	case s.state == larval && s.shake.refusal != "":
 		m.attemptFailed(t, s, s.shake.refusal)
 	case s.state == larval:

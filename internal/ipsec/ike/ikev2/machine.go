@@ -30,6 +30,7 @@ type Machine struct {
 	closed bool
 
 	strangers strangers
+	session   resumption
 }
 
 // counters are for status.
@@ -49,6 +50,9 @@ type Shared struct {
 	// all of them together. A machine also does while it has one half-open
 	// attempt itself.
 	Cookies *Cookies
+	// Tickets are those with which peers take up lost sessions again. Nil: each
+	// machine has its own, and tickets die with it.
+	Tickets *Tickets
 }
 
 // New checks cfg and returns a machine that does nothing yet. Nil for shared
@@ -61,7 +65,18 @@ func New(cfg policy.Config, shared *Shared) (*Machine, error) {
 	if shared == nil {
 		shared = &Shared{Cookies: NewCookies(cfg.Tuning.Rand)}
 	}
-	return &Machine{cfg: cfg, shared: shared}, nil
+	return &Machine{cfg: cfg, shared: shared, session: resumption{tickets: ticketsOf(cfg, shared)}}, nil
+}
+
+// ticketsOf are those that a machine gives out, nil for none.
+func ticketsOf(cfg policy.Config, shared *Shared) *Tickets {
+	switch {
+	case !cfg.Extensions.Resumption:
+		return nil
+	case shared.Tickets != nil:
+		return shared.Tickets
+	}
+	return NewTickets(cfg.Tuning.Rand)
 }
 
 // A turn is one call of Step.

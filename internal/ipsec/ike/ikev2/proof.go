@@ -34,6 +34,9 @@ func (m *Machine) authOctets(s *sa, initiator bool, id *wire.ID) []byte {
 // proof is what proves that we are id on s: AUTH, behind our certificates if
 // we sign. The error says in words what to change.
 func (m *Machine) proof(s *sa, id *wire.ID) ([]wire.Payload, error) {
+	if s.resumes() {
+		return []wire.Payload{s.resumedAuth(s.initiator)}, nil
+	}
 	octets := m.authOctets(s, s.initiator, id)
 	if !m.cfg.Auth.Signs() {
 		s.peer.auth = "PSK"
@@ -66,6 +69,9 @@ func bothWays(ours, theirs string) string {
 // verify checks the peer's identity and its AUTH on s, which stands in list.
 // The error says in words what to change.
 func (m *Machine) verify(t *turn, s *sa, id *wire.ID, list []wire.Payload) error {
+	if s.resumes() {
+		return s.verifyResumed(id, list)
+	}
 	auth, ok := wire.Find[*wire.Auth](list)
 	switch signs := m.cfg.Auth.Signs(); {
 	case !ok:

@@ -68,16 +68,21 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 		m.refuseVersion(t, d, h)
 		return
 	}
-	if h.Exchange != wire.IKESAInit {
+	if h.Exchange != wire.IKESAInit && h.Exchange != wire.IKESessionResume {
 		m.receiveSealed(t, d, h)
 		return
 	}
 	msg, err := wire.Parse(d.Data)
+	response, resume := h.Flags&ike.FlagResponse != 0, h.Exchange == wire.IKESessionResume
 	switch {
 	case err != nil:
 		return
-	case h.Flags&ike.FlagResponse != 0:
+	case response && resume:
+		m.receiveResume(t, d, msg)
+	case response:
 		m.receiveInit(t, d, msg)
+	case resume:
+		m.respondResume(t, d, msg)
 	default:
 		m.respondInit(t, d, msg)
 	}
@@ -191,6 +196,7 @@ func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
 // broken ends s after an authentic message that makes no sense.
 func (m *Machine) broken(t *turn, s *sa, reason string) {
 	t.notice(levelWarn, "IKE SA is broken", "reason", reason)
+	m.session.forget()
 	switch {
 	case s.state == keyed:
 		m.attemptFailed(t, s, reason)
@@ -284,6 +290,8 @@ func (m *Machine) ended(t *turn, s *sa, reason string) {
 	m.finish(s, t.now)
 	switch {
 	case s == m.current:
+		m.session.forget()
+		m.session.void = t.now
 		t.notice(levelWarn, "IKE SA is down", "reason", reason)
 		m.down(t, reason, later)
 	case was == keyed:

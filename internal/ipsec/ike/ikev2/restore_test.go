@@ -24,7 +24,7 @@ var keptFields = map[reflect.Type]map[string]string{
 		"sas": "kept", "current": "kept", "children": "kept", "start": "kept", "status": "kept",
 		"counts": "rekeys are kept, retransmissions are not worth a save each",
 		"cfg":    "given to Restore", "shared": "given to Restore", "live": "heard anew", "closed": "not exported then",
-		"strangers": "half-open attempts of others are forgotten",
+		"strangers": "half-open attempts of others are forgotten", "session": "without a ticket the full exchange follows",
 	},
 	reflect.TypeFor[sa](): {
 		"state": "kept", "initiator": "kept", "rekeyed": "kept", "spiI": "kept", "spiR": "kept", "peer": "kept", "suite": "kept",
@@ -36,7 +36,7 @@ var keptFields = map[reflect.Type]map[string]string{
 		"local": "kept", "remote": "kept", "natLocal": "kept", "natRemote": "kept", "supported": "kept",
 		"sent": "a keepalive may come early",
 	},
-	reflect.TypeFor[extensions]():    {"fragments": "kept", "mobike": "kept", "ppk": "kept", "pending": "kept"},
+	reflect.TypeFor[extensions]():    {"fragments": "kept", "mobike": "kept", "ppk": "kept", "resumed": "kept", "pending": "kept"},
 	reflect.TypeFor[mobility]():      {"on": "kept", "lead": "kept", "others": "only told when the peer dies", "mapped": "asked anew"},
 	reflect.TypeFor[fragmentation](): {"on": "kept", "requests": "the peer sends all fragments again", "responses": "so it does when asked again"},
 	reflect.TypeFor[window]():        {"next": "kept", "out": "kept", "expect": "kept", "cached": "kept"},

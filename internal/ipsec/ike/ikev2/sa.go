@@ -79,8 +79,7 @@ func (s *sa) adopt(m *Machine, keys suite.IKEKeys) error {
 func (s *sa) wipe() {
 	s.keys.Wipe()
 	if s.shake != nil {
-		s.shake.mid.wipe()
-		s.shake.ppk.wipe()
+		s.shake.wipe()
 	}
 	for _, p := range []*suite.Protector{s.seal, s.open} {
 		if p != nil {

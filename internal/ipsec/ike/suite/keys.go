@@ -92,6 +92,23 @@ func DeriveRekeyedIKE(s IKE, oldPRF PRF, oldD secret.Secret, in KeyInput) (IKEKe
 	return expandIKE(s, oldPRF.Sum(oldD.Reveal(), seed), in)
 }
 
+// DeriveResumedIKE makes the keys of an IKE SA that takes up a lost session
+// again (RFC 5723 section 5.1): SKEYSEED is prf(oldD, "Resumption" | Ni | Nr),
+// with SK_d of the old IKE SA, whose suite s is. There is no shared secret. The
+// error is as for DeriveIKE.
+func DeriveResumedIKE(s IKE, oldD secret.Secret, in KeyInput) (IKEKeys, error) {
+	if err := s.Validate(); err != nil {
+		return IKEKeys{}, fmt.Errorf("derive resumed IKE SA keys: %w", err)
+	}
+	if err := checkSKd(s.PRF, oldD); err != nil {
+		return IKEKeys{}, fmt.Errorf("derive resumed IKE SA keys: %w", err)
+	}
+	if err := in.check(false); err != nil {
+		return IKEKeys{}, fmt.Errorf("derive resumed IKE SA keys: %w", err)
+	}
+	return expandIKE(s, s.PRF.Sum(oldD.Reveal(), []byte("Resumption"), in.Ni, in.Nr), in)
+}
+
 // DeriveChild makes the keys of a CHILD SA from prf and SK_d of its IKE SA
 // (RFC 7296 section 2.17). in.Shared is empty for the CHILD SA of IKE_AUTH and
 // wherever no key exchange took part. Toward the responder go packets that the

@@ -218,3 +218,45 @@ func TestWipeLeavesNoKey(t *testing.T) {
 		t.Errorf("after Wipe: got %x, want zeros", got)
 	}
 }
+
+func TestResumedKeysComeFromTheOldSecretAndTheNonces(t *testing.T) {
+	s := IKE{Encr: AESGCM16, KeyBits: 256, PRF: PRFSHA256, Group: 19}
+	d := secret.New(ramp(1, 1, 32))
+	in := KeyInput{Ni: ramp(0, 1, 32), Nr: ramp(40, 1, 32), SPIi: 1, SPIr: 2}
+	got, err := DeriveResumedIKE(s, d, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := PRFSHA256.Sum(d.Reveal(), []byte("Resumption"), in.Ni, in.Nr)
+	want, err := expandIKE(s, seed, in)
+	if err != nil || !bytes.Equal(revealed(got), revealed(want)) {
+		t.Errorf("got %x, %v, want %x", revealed(got), err, revealed(want))
+	}
+	_, err = DeriveResumedIKE(s, secret.New([]byte{1}), in)
+	wantError(t, "short SK_d", err, "SK_d has 1 octets")
+	_, err = DeriveResumedIKE(IKE{}, d, in)
+	wantError(t, "no suite", err, "Encr 0")
+	_, err = DeriveResumedIKE(s, d, KeyInput{})
+	wantError(t, "no nonces", err, "nonces")
+}
+
+func TestSecretsOfAdditionalKeyExchangesAreAppended(t *testing.T) {
+	d, a, b, c := secret.New(ramp(1, 1, 32)), []byte("first"), []byte("second"), []byte("third")
+	in := KeyInput{Ni: ramp(0, 1, 32), Nr: ramp(40, 1, 32), Shared: secret.New(a), More: []secret.Secret{secret.New(b), secret.New(c)}}
+	seed := bytes.Join([][]byte{a, in.Ni, in.Nr, b, c}, nil)
+	s := ESP{Encr: AESGCM16, KeyBits: 128, Group: 19, AddKE: MoreKE{MLKEM768, MLKEM1024}}
+	r, i, err := DeriveChild(PRFSHA256, d, s, in)
+	want, err2 := PRFSHA256.Plus(d.Reveal(), seed, 40)
+	if err != nil || err2 != nil || !bytes.Equal(both(r, i), want) {
+		t.Errorf("got %x, %v, want %x", both(r, i), err, want)
+	}
+	x := IKE{Encr: AESGCM16, KeyBits: 256, PRF: PRFSHA256, Group: 19, AddKE: s.AddKE}
+	got, err := DeriveRekeyedIKE(x, PRFSHA256, d, in)
+	keys, err2 := expandIKE(x, PRFSHA256.Sum(d.Reveal(), seed), in)
+	if err != nil || err2 != nil || !bytes.Equal(revealed(got), revealed(keys)) {
+		t.Errorf("rekeyed: got %x, %v, want %x", revealed(got), err, revealed(keys))
+	}
+	in.More[1] = secret.Secret{}
+	_, _, err = DeriveChild(PRFSHA256, d, s, in)
+	wantError(t, "an empty secret", err, "additional key exchange 2")
+}

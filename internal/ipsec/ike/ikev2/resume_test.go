@@ -1,0 +1,183 @@
+package ikev2
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/wire"
+	"seikan/internal/ipsec/ike/policy"
+	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/secret"
+)
+
+// withTickets makes both ends take up lost sessions again.
+func withTickets(a, b *policy.Config) {
+	a.Extensions.Resumption, b.Extensions.Resumption = true, true
+}
+
+// lost is a duo with a ticket of which both ends have lost the IKE SA, after
+// change has had its way with the responder's configuration.
+func lost(t *testing.T, change func(b *policy.Config)) *duo {
+	t.Helper()
+	d := upDuo(t, withTickets)
+	if d.a.session.held == nil {
+		t.Fatal("no ticket")
+	}
+	d.Now = d.Now.Add(time.Second)
+	turn := &turn{now: d.Now, out: &ike.Outputs{}}
+	for _, m := range []*Machine{d.a, d.b} {
+		s := m.current
+		m.finish(s, d.Now)
+		m.down(turn, "lost", dead)
+		m.forget(s)
+	}
+	for _, e := range d.Ends {
+		clear(e.Inbound)
+	}
+	d.Queue = nil
+	if change != nil {
+		change(&d.b.cfg)
+	}
+	return d
+}
+
+func TestLostSessionIsTakenUpAgainWithNewKeys(t *testing.T) {
+	d := lost(t, nil)
+	old := bytes.Clone(d.a.session.held.d.Reveal())
+	d.Step(0, ike.Initiate{})
+	d.Run()
+	if err := d.Traffic(); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(d.a.current.keys.D.Reveal(), old) {
+		t.Error("got the SK_d of before")
+	}
+	for _, m := range []*Machine{d.a, d.b} {
+		if got := m.State(); !slices.Contains(got.Extensions, "resumed") || got.Auth != "PSK" {
+			t.Errorf("got extensions %v, authenticated by %q, want resumed and PSK", got.Extensions, got.Auth)
+		}
+	}
+	if d.a.session.held == nil || d.a.session.held.issued.Equal(begin) {
+		t.Error("there is no new ticket")
+	}
+}
+
+func TestTicketAllowsNothingThatTheConfigurationDoesNot(t *testing.T) {
+	for name, change := range map[string]func(b *policy.Config){
+		"another pre-shared key": func(b *policy.Config) { b.Auth.PSK = secret.FromString("another.horse_battery") },
+		"suite not allowed":      func(b *policy.Config) { b.IKE[0].KeyBits = 256 },
+		"PPK required":           func(b *policy.Config) { b.Extensions.PPKRequired = true },
+		"another peer":           func(b *policy.Config) { b.RemoteID = ike.Identity{Type: ike.IDFQDN, Data: "other"} },
+	} {
+		d := lost(t, change)
+		d.Step(0, ike.Initiate{})
+		d.DeliverNext()
+		msg := parse(t, d.Queue[0].Data)
+		if _, ok := wire.FindNotify(msg.Payloads, wire.TicketNack); !ok || len(d.b.sas) != 0 {
+			t.Errorf("%s: got %v and %d SAs, want TICKET_NACK and none", name, msg.Payloads, len(d.b.sas))
+		}
+	}
+	d := lost(t, nil)
+	d.b.session.void = d.Now
+	if _, ok := d.b.takeTicket(&turn{now: d.Now}, d.a.session.octets); ok {
+		t.Error("a ticket brings back what was ended by word")
+	}
+}
+
+func TestResumptionMustBeByTheSamePeer(t *testing.T) {
+	d := lost(t, nil)
+	d.a.cfg.LocalID = ike.Identity{Type: ike.IDFQDN, Data: "somebody.else"}
+	d.Step(0, ike.Initiate{})
+	d.Run()
+	if got := d.b.State().Reason; !strings.Contains(got, "takes up again was with 198.51.100.2") {
+		t.Errorf("got %q, want the other identity named", got)
+	}
+	d = lost(t, nil)
+	d.a.session.held.d = secret.New(make([]byte, 32)) // a thief has the ticket, not the key
+	d.Step(0, ike.Initiate{})
+	d.DeliverNext()
+	d.DeliverNext()
+	d.DeliverNext()
+	if d.b.current != nil || d.b.sas[0].state != keyed || len(d.Queue) != 0 {
+		t.Errorf("got %d answers to an IKE_AUTH under other keys, want none", len(d.Queue))
+	}
+}
+
+func TestResumedAuthIsVerified(t *testing.T) {
+	for end := range 2 {
+		d := lost(t, nil)
+		d.Step(0, ike.Initiate{})
+		d.DeliverNext()
+		d.DeliverNext()
+		s := []*Machine{d.b, d.a}[end].sas[0]
+		// The message is not the one that the other end sent.
+		message := []*[]byte{&s.shake.request, &s.shake.answer}[end]
+		*message = append(bytes.Clone(*message), 0)
+		d.Run()
+		if got := d.a.State().Phase; got == ike.Established {
+			t.Errorf("end %d believes an AUTH over another message", end)
+		}
+	}
+}
+
+func TestReplayedResumptionLeavesTheSessionAlone(t *testing.T) {
+	d := lost(t, nil)
+	d.Step(0, ike.Initiate{})
+	request := d.Queue[0]
+	d.Run()
+	current := d.b.current
+	for range 20 {
+		d.Deliver(request)
+	}
+	if d.b.current != current || d.b.halfOpen() > 1 {
+		t.Errorf("got another SA or %d half open, want the same and one at most", d.b.halfOpen())
+	}
+	d.Queue = nil
+	if err := d.Traffic(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestForgedAnswersToAResumptionCostAFullExchangeAtMost(t *testing.T) {
+	for name, list := range map[string][]wire.Payload{
+		"nack": {&wire.Notify{Type: wire.TicketNack}}, "error": {&wire.Notify{Type: wire.NoProposalChosen}},
+		"nonsense": {&wire.VendorID{Data: []byte("x")}}, "empty cookie": {&wire.Notify{Type: wire.CookieNotify}},
+	} {
+		d := lost(t, nil)
+		d.Step(0, ike.Initiate{})
+		s := d.a.sas[0]
+		h := ike.Header{SPIi: s.spiI, SPIr: 1, Version: wire.Version, Exchange: wire.IKESessionResume, Flags: ike.FlagResponse}
+		m := wire.Message{Header: h, Payloads: list}
+		d.Step(0, ike.Datagram{Local: d.a.cfg.Local, Remote: d.b.cfg.Local, Data: m.Append(nil)})
+		d.Run()
+		if err := d.Traffic(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestLongIdentityGetsNoTicket(t *testing.T) {
+	d := upDuo(t, func(a, b *policy.Config) {
+		withTickets(a, b)
+		a.LocalID = ike.Identity{Type: ike.IDKeyID, Data: strings.Repeat("long ", 300)}
+	})
+	if d.a.session.held != nil {
+		t.Errorf("got a ticket of %d octets, want none beyond %d", len(d.a.session.octets), maxTicket)
+	}
+}
+
+func TestResumedSessionKeepsItsAdditionalKeyExchanges(t *testing.T) {
+	d := upDuo(t, func(a, b *policy.Config) { hybrid(suite.MLKEM768)(a, b); withTickets(a, b) })
+	held := d.a.session.held
+	if held == nil || held.suite.AddKE[0] != suite.MLKEM768 {
+		t.Fatalf("got ticket %v, want one with ML-KEM-768", held)
+	}
+	s := &sa{suite: held.suite, shake: &handshake{resume: held}}
+	if got := s.more(); got != 0 {
+		t.Errorf("got %v to do in IKE_INTERMEDIATE, want nothing: the old keys have it", got)
+	}
+}
