@@ -181,13 +181,9 @@ func (e *Engine) RemoveTunnel(t *Tunnel) {
 	delete(e.tunnels, t.id)
 	t.removed = true
 	t.out.Store(nil)
-	t.outside.changeLocked(func(spis map[uint32]*inboundSA) {
-		for spi, sa := range spis {
-			if sa.tunnel == t {
-				delete(spis, spi)
-			}
-		}
-	})
+	for spi := range t.inboundLocked() {
+		t.outside.spis.setLocked(spi, nil)
+	}
 	t.closeDev()
 	last := e.leaveLocked(t.outside)
 	e.mu.Unlock()

@@ -112,7 +112,7 @@ func TestRekeyUnderTrafficLosesNothing(t *testing.T) {
 		if got := b.tunnel.Counters().Drops; got != (Drops{}) {
 			t.Errorf("drops: got %+v, want none", got)
 		}
-		if got := len(*a.tunnel.outside.spis.Load()); got != 2 {
+		if got := a.tunnel.outside.spis.size(); got != 2 {
 			t.Errorf("SAs left: got %d, want the last two", got)
 		}
 	}

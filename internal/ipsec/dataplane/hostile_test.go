@@ -234,7 +234,6 @@ func FuzzDatagram(f *testing.F) {
 	forA, _ := sas(e, e, gcm, true, 0x1001)
 	e.install(f, forA)
 	r := newReceiver(e.tunnel.outside, e.out.Socket(udp.NAT))
-	r.spis = *r.o.spis.Load()
 	var count uint64
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) == 0 {

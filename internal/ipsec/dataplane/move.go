@@ -3,7 +3,6 @@ package dataplane
 import (
 	"errors"
 	"fmt"
-	"maps"
 
 	"seikan/internal/ipsec/dataplane/udp"
 )
@@ -43,29 +42,22 @@ func (e *Engine) moveLocked(t *Tunnel, to *udp.Outside, pathMTU int) (last *outs
 	case out != nil && to.Socket(out.kind) == nil:
 		return nil, fmt.Errorf("it has no %v socket, which the SA in use needs", out.kind)
 	}
-	mine := map[uint32]*inboundSA{}
-	for spi, sa := range *old.spis.Load() {
-		if sa.tunnel == t {
-			mine[spi] = sa
+	mine := t.inboundLocked()
+	for spi := range mine {
+		if o := e.outsides[to]; o != nil && o.spis.get(spi) != nil {
+			return nil, errors.New("an SPI of the tunnel is in use there")
 		}
 	}
-	if o := e.outsides[to]; o != nil {
-		for spi := range *o.spis.Load() {
-			if mine[spi] != nil {
-				return nil, errors.New("an SPI of the tunnel is in use there")
-			}
-		}
+	for spi := range mine {
+		old.spis.setLocked(spi, nil)
 	}
-	old.changeLocked(func(spis map[uint32]*inboundSA) {
-		for spi := range mine {
-			delete(spis, spi)
-		}
-	})
-	// A batch of the old address may be under way with the old table; SAs are
-	// for one goroutine at a time.
+	// A batch of the old address may be under way with an SA that it found
+	// before; SAs are for one goroutine at a time.
 	old.rxMu.Lock()
 	next := e.joinLocked(t, to)
-	next.changeLocked(func(spis map[uint32]*inboundSA) { maps.Copy(spis, mine) })
+	for spi, sa := range mine {
+		next.spis.setLocked(spi, sa)
+	}
 	old.rxMu.Unlock()
 	t.cfg.Outside, t.cfg.PathMTU = to, pathMTU
 	if out != nil {

@@ -50,7 +50,7 @@ func TestTunnelGoesOnAtAnotherAddressOfOurs(t *testing.T) {
 	a.tunnel.Remove(forA.SPIIn)
 	b.tunnel.Remove(forB.SPIIn)
 	settle(t, a, b)
-	if got := len(*a.tunnel.outside.spis.Load()); got != 1 {
+	if got := a.tunnel.outside.spis.size(); got != 1 {
 		t.Errorf("SAs at the new address: got %d, want 1", got)
 	}
 	a.engine.RemoveTunnel(stay.tunnel)

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -29,8 +28,8 @@ const maxReadErrors = 100
 type outside struct {
 	engine *Engine
 	sock   *udp.Outside
-	spis   atomic.Pointer[map[uint32]*inboundSA] // copied to be changed, with engine.mu held
-	users  int                                   // tunnels; engine.mu guards it
+	spis   spiTable
+	users  int // tunnels; engine.mu guards it
 	stop   atomic.Bool
 	loops  sync.WaitGroup
 
@@ -43,17 +42,7 @@ type outside struct {
 }
 
 func newOutside(e *Engine, sock *udp.Outside) *outside {
-	o := &outside{engine: e, sock: sock}
-	o.spis.Store(&map[uint32]*inboundSA{})
-	return o
-}
-
-// changeLocked replaces the SPI table by a changed copy. The caller holds
-// engine.mu.
-func (o *outside) changeLocked(change func(map[uint32]*inboundSA)) {
-	next := maps.Clone(*o.spis.Load())
-	change(next)
-	o.spis.Store(&next)
+	return &outside{engine: e, sock: sock}
 }
 
 // interrupt makes the loops end.
@@ -99,10 +88,9 @@ type receiver struct {
 	r     *udp.Reader
 	local netip.AddrPort
 
-	spis    map[uint32]*inboundSA // the table of this batch
-	plain   [][]byte              // where packets are opened to, each with tun.Headroom
-	used    int                   // how many of plain are taken
-	touched []*Tunnel             // whose rx holds something
+	plain   [][]byte  // where packets are opened to, each with tun.Headroom
+	used    int       // how many of plain are taken
+	touched []*Tunnel // whose rx holds something
 }
 
 // A rxBatch is what a batch holds for one tunnel.
@@ -166,7 +154,6 @@ func (r *receiver) step() error {
 	}
 	r.o.rxMu.Lock()
 	defer r.o.rxMu.Unlock()
-	r.spis = *r.o.spis.Load()
 	for i := range n {
 		m := r.r.Message(i)
 		for data := m.Data; len(data) > 0; {
@@ -240,7 +227,7 @@ func (r *receiver) esp(b []byte, tos uint8) {
 		r.o.malformed.Add(1)
 		return
 	}
-	sa := r.spis[binary.BigEndian.Uint32(b)]
+	sa := r.o.spis.get(binary.BigEndian.Uint32(b))
 	if sa == nil {
 		r.o.unknownSPI.Add(1)
 		return

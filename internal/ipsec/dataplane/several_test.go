@@ -96,7 +96,7 @@ func TestTrafficGoesOnWhileOthersComeAndGo(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
-	if got := len(*b.tunnel.outside.spis.Load()); got != 1 {
+	if got := b.tunnel.outside.spis.size(); got != 1 {
 		t.Errorf("SAs left: got %d, want 1", got)
 	}
 }

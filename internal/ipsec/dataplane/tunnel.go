@@ -153,7 +153,7 @@ func (t *Tunnel) InstallInbound(sa *ike.ChildSA) error {
 	if t.removed || e.ended {
 		return fmt.Errorf("install inbound SA %08x: tunnel %q: %w", sa.SPIIn, t.id, ErrEnded)
 	}
-	if (*t.outside.spis.Load())[sa.SPIIn] != nil {
+	if t.outside.spis.get(sa.SPIIn) != nil {
 		return fmt.Errorf("install inbound SA %08x: the SPI is in use", sa.SPIIn)
 	}
 	p, err := t.pairLocked(sa)
@@ -164,13 +164,11 @@ func (t *Tunnel) InstallInbound(sa *ike.ChildSA) error {
 	if p.ledger != nil {
 		in.CountIn(p.ledger)
 	}
-	t.outside.changeLocked(func(spis map[uint32]*inboundSA) {
-		spis[sa.SPIIn] = &inboundSA{
-			tunnel:    t,
-			open:      in,
-			mtu:       t.mtuOf(sa),
-			selectors: newSelectors(sa.RemoteTS, sa.LocalTS),
-		}
+	t.outside.spis.setLocked(sa.SPIIn, &inboundSA{
+		tunnel:    t,
+		open:      in,
+		mtu:       t.mtuOf(sa),
+		selectors: newSelectors(sa.RemoteTS, sa.LocalTS),
 	})
 	return nil
 }
@@ -263,7 +261,19 @@ func (t *Tunnel) Remove(spiIn uint32) {
 	if p == nil || !p.inbound {
 		return
 	}
-	t.outside.changeLocked(func(spis map[uint32]*inboundSA) { delete(spis, spiIn) })
+	t.outside.spis.setLocked(spiIn, nil)
+}
+
+// inboundLocked are the entries of t in the SPI table of its outside address.
+// The caller holds engine.mu.
+func (t *Tunnel) inboundLocked() map[uint32]*inboundSA {
+	mine := map[uint32]*inboundSA{}
+	for spi, p := range t.pairs {
+		if p.inbound {
+			mine[spi] = t.outside.spis.get(spi)
+		}
+	}
+	return mine
 }
 
 // MovePeer sends from now on from local to remote, with the SA in use. What
