@@ -1,7 +1,8 @@
 // Package dataplane carries packets between TUN devices and the outside
 // sockets of a VPN gateway, through ESP.
 //
-// Outwards, one goroutine a TUN: a batch is read, fitted to the tunnel's MTU
+// Outwards, one goroutine a TUN, which waits without buffers and borrows them
+// from a few when there is something to read: a batch is read, fitted to the tunnel's MTU
 // (segment size clamped, fragmented or answered by ICMP), sealed in place and
 // sent in one go. Inwards, one goroutine an outside socket: a batch is read,
 // IKE is handed to the owner, ESP is looked up by SPI, opened, checked against
@@ -44,6 +45,8 @@ type Engine struct {
 	onIKE func(*udp.Outside, ike.Datagram)
 	epoch time.Time // when it was made, with a monotonic clock reading
 
+	transmitters *transmitterPool
+
 	// change is held through AddTunnel and RemoveTunnel, so that an outside
 	// address is not taken into use while its readers still end. Lock order:
 	// change before mu.
@@ -69,6 +72,8 @@ func New(cfg Config) *Engine {
 		tunnels:  map[string]*Tunnel{},
 		outsides: map[*udp.Outside]*outside{},
 		broken:   make(chan error, 1),
+
+		transmitters: newTransmitterPool(),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -383,7 +383,7 @@ func (d *slowDevice) Read([][]byte, []int, int) (int, error) {
 	return 0, os.ErrClosed
 }
 func (*slowDevice) Write([][]byte, int) error { return nil }
-func (*slowDevice) BatchSize() int            { return 1 }
+func (*slowDevice) Wait() error               { return nil }
 func (d *slowDevice) Close() error            { d.once.Do(func() { close(d.closed) }); return nil }
 
 func TestRemovedTunnelIsReadNoLonger(t *testing.T) {

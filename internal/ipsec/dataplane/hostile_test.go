@@ -281,7 +281,7 @@ type brokenDevice struct{}
 
 func (brokenDevice) Read([][]byte, []int, int) (int, error) { return 0, errors.New("broken") }
 func (brokenDevice) Write([][]byte, int) error              { return errors.New("broken") }
-func (brokenDevice) BatchSize() int                         { return 4 }
+func (brokenDevice) Wait() error                            { return nil }
 func (brokenDevice) Close() error                           { return nil }
 
 func TestBrokenTUNIsCountedAndItsLoopEnds(t *testing.T) {

@@ -149,8 +149,8 @@ func TestICMPErrorsAreBounded(t *testing.T) {
 	for i := range uint32(100) {
 		a.send(t, setDF(datagram4(left4, right4, 1500, i)))
 	}
-	x := newTransmitter(a.tunnel)
-	if err := x.step(); err != nil {
+	x := newTransmitter()
+	if err := x.step(a.tunnel); err != nil {
 		t.Fatal(err)
 	}
 	if got := len(a.dev.Packets()); got != icmpPerBatch {
@@ -207,9 +207,9 @@ func TestPacketPathDoesNotAllocate(t *testing.T) {
 			src.pkts = append(src.pkts, datagram4(left4, right4, 1400, i))
 		}
 		a.tunnel.dev, b.tunnel.dev = src, dst
-		x, r := newTransmitter(a.tunnel), newReceiver(b.tunnel.outside, b.out.Socket(udp.NAT))
+		x, r := newTransmitter(), newReceiver(b.tunnel.outside, b.out.Socket(udp.NAT))
 		if n := testing.AllocsPerRun(50, func() {
-			if err := x.step(); err != nil {
+			if err := x.step(a.tunnel); err != nil {
 				t.Fatal(err)
 			}
 			for dst.wrote = 0; dst.wrote < len(src.pkts); {
@@ -239,7 +239,7 @@ func (d *cannedDevice) Read(bufs [][]byte, sizes []int, offset int) (int, error)
 	return len(d.pkts), nil
 }
 func (d *cannedDevice) Write(bufs [][]byte, _ int) error { d.wrote += len(bufs); return nil }
-func (*cannedDevice) BatchSize() int                     { return 128 }
+func (*cannedDevice) Wait() error                        { return nil }
 func (*cannedDevice) Close() error                       { return nil }
 
 // BenchmarkTunnel carries packets from one engine to the other over loopback,
@@ -257,11 +257,11 @@ func BenchmarkTunnel(b *testing.B) {
 				src.pkts = append(src.pkts, datagram4(left4, right4, esp.MTU(esp.Path{NAT: true}, s), i))
 			}
 			l.tunnel.dev, r.tunnel.dev = src, dst
-			x, rx := newTransmitter(l.tunnel), newReceiver(r.tunnel.outside, r.out.Socket(udp.NAT))
+			x, rx := newTransmitter(), newReceiver(r.tunnel.outside, r.out.Socket(udp.NAT))
 			b.SetBytes(int64(len(src.pkts) * len(src.pkts[0])))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := x.step(); err != nil {
+				if err := x.step(l.tunnel); err != nil {
 					b.Fatal(err)
 				}
 				for dst.wrote = 0; dst.wrote < len(src.pkts); {

@@ -26,9 +26,10 @@ const (
 	refusalEvery = 10 * time.Second
 )
 
-// A transmitter reads one TUN.
+// A transmitter carries one batch from a TUN at a time. It is some 8 MiB, so
+// that tunnels borrow one while they have something to send.
 type transmitter struct {
-	t     *Tunnel
+	t     *Tunnel // of this batch
 	bufs  [][]byte
 	sizes []int
 	count tally
@@ -36,48 +37,57 @@ type transmitter struct {
 	sa      *outboundSA // of this batch
 	sealed  [][]byte    // what is to be sent
 	tos     []uint8     // and with which DSCP and ECN: those of the inner packets
-	via     *udp.Outside
-	writers [3]*udp.Writer // of via
-	said    time.Time      // when the log was last told that the socket refuses packets
+	writers map[*udp.Outside]*[3]*udp.Writer
 
-	frags   [][]byte // buffers for fragments
+	frags   [][]byte // buffers for fragments, made when needed
 	fragged int      // how many are taken
-	id      uint16   // identification of packets whose DF was cleared
 
 	icmp  [1][]byte // a buffer for errors, as Write wants it
 	icmps int       // errors so far for this batch
 }
 
-func newTransmitter(t *Tunnel) *transmitter {
-	n := t.dev.BatchSize()
+func newTransmitter() *transmitter {
 	x := &transmitter{
-		t:      t,
-		bufs:   buffers(n, esp.HeaderLen+tun.BufferSize+esp.TrailerLen),
-		sizes:  make([]int, n),
-		sealed: make([][]byte, 0, n),
-		tos:    make([]uint8, 0, n),
-		// No inner packet that fits is larger than the outside path.
-		frags: buffers(fragBuffers, esp.HeaderLen+max(t.cfg.PathMTU, 1500)+esp.TrailerLen),
+		bufs:    buffers(tun.BatchSize, esp.HeaderLen+tun.BufferSize+esp.TrailerLen),
+		sizes:   make([]int, tun.BatchSize),
+		sealed:  make([][]byte, 0, tun.BatchSize),
+		tos:     make([]uint8, 0, tun.BatchSize),
+		writers: map[*udp.Outside]*[3]*udp.Writer{},
 	}
 	x.icmp[0] = make([]byte, 0, tun.Headroom+packet.MaxPacketTooBig)
 	return x
 }
 
-// leaveBy makes what is sealed from now on leave by o.
-func (x *transmitter) leaveBy(o *udp.Outside) {
-	x.via, x.writers = o, [3]*udp.Writer{}
-	for _, s := range o.Sockets() {
-		if s.Kind() != udp.IKE {
-			x.writers[s.Kind()] = s.NewWriter()
+// maxWriters is how many outside addresses a transmitter keeps writers for.
+const maxWriters = 8
+
+// writer is the one for the socket by which x.sa leaves.
+func (x *transmitter) writer() *udp.Writer {
+	o := x.sa.via
+	if x.writers[o] == nil {
+		if len(x.writers) == maxWriters {
+			clear(x.writers) // addresses come and go
 		}
+		w := &[3]*udp.Writer{}
+		for _, s := range o.Sockets() {
+			if s.Kind() != udp.IKE {
+				w[s.Kind()] = s.NewWriter()
+			}
+		}
+		x.writers[o] = w
 	}
+	return x.writers[o][x.sa.kind]
 }
 
 // readTUN carries packets from the TUN until it closes.
 func (t *Tunnel) readTUN() {
-	x := newTransmitter(t)
 	for failed := 0; ; {
-		err := x.step()
+		err := t.dev.Wait()
+		if err == nil {
+			x := t.engine.transmitters.take()
+			err = x.step(t)
+			t.engine.transmitters.give(x)
+		}
 		switch {
 		case err == nil, errors.Is(err, tun.ErrTooManySegments):
 			failed = 0
@@ -107,13 +117,10 @@ func (t *Tunnel) lost(err error) {
 	}
 }
 
-// step reads one batch and carries it to its end.
-func (x *transmitter) step() error {
-	n, err := x.t.dev.Read(x.bufs, x.sizes, esp.HeaderLen)
-	x.sa, x.icmps = x.t.out.Load(), 0
-	if x.sa != nil && x.sa.via != x.via {
-		x.leaveBy(x.sa.via)
-	}
+// step reads one batch of t and carries it to its end.
+func (x *transmitter) step(t *Tunnel) error {
+	n, err := t.dev.Read(x.bufs, x.sizes, esp.HeaderLen)
+	x.t, x.sa, x.icmps = t, t.out.Load(), 0
 	for i := range n {
 		x.packet(x.bufs[i], x.sizes[i])
 	}
@@ -190,13 +197,16 @@ func (x *transmitter) tooBig(pkt []byte) {
 		return
 	}
 	if p.DF() {
-		x.id++
-		p.ClearDF(x.id)
+		x.t.packetID++
+		p.ClearDF(x.t.packetID)
 	}
 	f, ok := packet.NewFragments(p, x.sa.mtu)
 	if !ok {
 		x.count.tooBig++
 		return
+	}
+	if need := esp.HeaderLen + x.sa.mtu + esp.TrailerLen; x.fragged == 0 && (len(x.frags) == 0 || len(x.frags[0]) < need) {
+		x.frags = buffers(fragBuffers, need) // sa, and so the size, is one for a batch
 	}
 	for {
 		if x.fragged == len(x.frags) {
@@ -238,10 +248,10 @@ func (x *transmitter) send() {
 	if len(x.sealed) == 0 {
 		return
 	}
-	sent, err := x.writers[x.sa.kind].WriteMarked(x.sealed, x.tos, x.sa.from, x.sa.to)
+	sent, err := x.writer().WriteMarked(x.sealed, x.tos, x.sa.from, x.sa.to)
 	x.count.noBuffer += uint64(len(x.sealed) - sent)
-	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(x.said) > refusalEvery {
-		x.said = time.Now()
+	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(x.t.said) > refusalEvery {
+		x.t.said = time.Now()
 		x.t.engine.log.Warn("outside socket refuses packets", "tunnel", x.t.id, "to", x.sa.to.String(), "err", err)
 	}
 	x.sealed, x.tos, x.fragged = x.sealed[:0], x.tos[:0], 0

@@ -77,6 +77,10 @@ type Tunnel struct {
 	pairs   map[uint32]*pair // by inbound SPI
 
 	rx rxBatch // belongs to whoever holds outside.rxMu
+
+	// The goroutine that reads dev owns these.
+	said     time.Time // when the log was last told that the socket refuses packets
+	packetID uint16    // identification of packets whose DF was cleared
 }
 
 // A pair is what a tunnel holds of one ChildSA until Remove.

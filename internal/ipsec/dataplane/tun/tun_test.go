@@ -60,7 +60,7 @@ func TestPacketsGoInAndOut(t *testing.T) {
 	if err := dev.Write([][]byte{buf}, tun.Headroom); err != nil {
 		t.Fatal(err)
 	}
-	bufs, sizes := make([][]byte, dev.BatchSize()), make([]int, dev.BatchSize())
+	bufs, sizes := make([][]byte, tun.BatchSize), make([]int, tun.BatchSize)
 	for i := range bufs {
 		bufs[i] = make([]byte, 24+tun.BufferSize)
 	}

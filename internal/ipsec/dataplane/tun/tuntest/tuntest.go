@@ -12,8 +12,8 @@ import (
 	"seikan/internal/ipsec/dataplane/tun"
 )
 
-// Batch is BatchSize of every Device.
-const Batch = 128
+// Batch is the most packets of a Read.
+const Batch = tun.BatchSize
 
 // A Device implements tun.Device over two bounded queues. The one towards the
 // reader blocks the test when it is full; the one from the writer drops the
@@ -23,6 +23,8 @@ type Device struct {
 	wrote  chan []byte
 	closed chan struct{}
 	once   sync.Once
+
+	next []byte // what Wait has seen; the reader's
 
 	mu      sync.Mutex
 	dropped int
@@ -65,14 +67,26 @@ func (d *Device) Dropped() int {
 	return d.dropped
 }
 
-// Read is as tun.Device says.
-func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+// Wait is as tun.Device says.
+func (d *Device) Wait() error {
+	if d.next != nil {
+		return nil
+	}
 	select {
 	case <-d.closed:
-		return 0, os.ErrClosed
-	case pkt := <-d.toRead:
-		sizes[0] = copy(bufs[0][offset:], pkt)
+		return os.ErrClosed
+	case d.next = <-d.toRead:
+		return nil
 	}
+}
+
+// Read is as tun.Device says.
+func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	if err := d.Wait(); err != nil {
+		return 0, err
+	}
+	sizes[0] = copy(bufs[0][offset:], d.next)
+	d.next = nil
 	for n := 1; n < min(len(bufs), Batch); n++ {
 		select {
 		case pkt := <-d.toRead:
@@ -106,9 +120,6 @@ func (d *Device) Write(bufs [][]byte, offset int) error {
 	}
 	return nil
 }
-
-// BatchSize is as tun.Device says.
-func (*Device) BatchSize() int { return Batch }
 
 // Close ends Read, Write and Send. It may be called twice.
 func (d *Device) Close() error {
