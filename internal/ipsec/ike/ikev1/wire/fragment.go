@@ -16,7 +16,7 @@ const fragmentOverhead = ike.HeaderLen + 4 + 4
 
 // Fragment is a part of a message that is too long for one datagram. It stands
 // alone behind a header of its own, in the clear; the parts together are the
-// message with its header ([MS-IKEE] section 2.2.1; VendorFragmentation).
+// message with its header ([MS-IKEE] section 2.2.3.1; VendorFragmentation).
 type Fragment struct {
 	ID     uint16 // the same for all parts of one message
 	Number uint8  // from 1
@@ -46,8 +46,8 @@ func (p *Fragment) parse(b []byte) error {
 
 // Split cuts the message whole, whose header is h, into messages of at most
 // size octets, each with one fragment of the given id. It fails when that takes
-// more fragments than a peer need accept. The headers are those that other
-// implementations write: main mode, message id 0, no flags.
+// more fragments than a peer need accept. The headers are those that strongSwan
+// writes: main mode, message id 0, no flags.
 func Split(h ike.Header, id uint16, whole []byte, size int) ([][]byte, error) {
 	room := size - fragmentOverhead
 	if room < 1 || (len(whole)+room-1)/room > maxFragments {

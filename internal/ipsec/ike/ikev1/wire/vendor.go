@@ -14,7 +14,7 @@ const (
 	// 5.1).
 	VendorDPD Vendor = "\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00"
 	// VendorFragmentation announces fragmentation of messages, which has no
-	// RFC: the MD5 of "FRAGMENTATION" ([MS-IKEE] section 1.7 calls it so),
+	// RFC: the MD5 of "FRAGMENTATION" ([MS-IKEE]; seen of strongSwan),
 	// often with four octets of flags after it.
 	VendorFragmentation Vendor = "\x40\x48\xb7\xd5\x6e\xbc\xe8\x85\x25\xe7\xde\x7f\x00\xd6\xc2\xd3"
 	// VendorXAUTH announces XAUTH (draft-beaulieu-ike-xauth-02), which we do
