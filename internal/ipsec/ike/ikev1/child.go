@@ -19,7 +19,8 @@ const (
 	// it until then.
 	lingerFor = 5 * time.Second
 	spareFor  = time.Minute
-	// reviveFor is when a CHILD SA that was come back to is rekeyed.
+	// reviveFor is when a CHILD SA that was come back to is rekeyed, if that was
+	// due before.
 	reviveFor = 10 * time.Second
 	// useAfter is how long after message 3 the initiator of a rekey goes on
 	// sending on the old CHILD SA: many a responder takes packets on the new
@@ -170,7 +171,7 @@ func (m *Machine) removeChild(t *turn, c *child) {
 // linger takes c out of use; it is removed when the packets under way must have
 // come in, and a good while later if it is for the peer to delete it.
 func (m *Machine) linger(t *turn, c *child, ours bool) {
-	c.state, c.used, c.useAt, c.soft = childLingering, false, time.Time{}, time.Time{}
+	c.state, c.used, c.useAt = childLingering, false, time.Time{}
 	wait := spareFor
 	if ours {
 		wait = lingerFor
@@ -241,7 +242,10 @@ func (m *Machine) lostChild(t *turn, c *child) {
 	}
 	if next := m.fallback(); next != nil {
 		if next.state == childLingering {
-			next.until, next.soft = time.Time{}, t.now.Add(reviveFor)
+			next.until = time.Time{}
+			if next.soft.IsZero() {
+				next.soft = t.now.Add(reviveFor)
+			}
 		}
 		next.state = childUp
 		m.use(t, next)

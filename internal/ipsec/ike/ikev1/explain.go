@@ -66,7 +66,7 @@ func (m *Machine) explainNotify(s *sa, n *wire.Notify) string {
 	if s.state == proving {
 		text := fmt.Sprintf("peer does not accept our proof of identity (%v)", n.Type)
 		if m.method == proposal.PSK {
-			return text + fmt.Sprintf(": its pre-shared key is another than ours, or it does not know us as %v", m.cfg.LocalID)
+			return text + fmt.Sprintf(": its pre-shared key is another than ours (set PreSharedKey to the same text at both ends), or it does not know us as %v", m.cfg.LocalID)
 		}
 		return text + fmt.Sprintf(": it does not trust our certificate, or does not know us as %v", m.cfg.LocalID)
 	}

@@ -175,8 +175,11 @@ func (m *Machine) receiveProof(t *turn, d ike.Datagram, msg *wire.Message, s *sa
 		m.doubt(t, s, err.Error())
 		return
 	case err != nil:
-		// The peer has proved who it is, and is not who we want.
+		// The peer has proved who it is, and is not who we want. It believes
+		// that the SA is up.
+		s.iv = next
 		m.inform(t, s, &wire.Notify{Protocol: wire.ProtoISAKMP, SPI: wire.Cookies(s.header(0, 0)), Type: wire.AuthenticationFailed})
+		m.sendDelete(t, s)
 		m.attemptFailed(t, s, err.Error())
 		return
 	}
