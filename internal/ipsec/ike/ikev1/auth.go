@@ -9,8 +9,21 @@ import (
 	"seikan/internal/ipsec/ike/ikev1/wire"
 )
 
-// errUnproven is inside the errors of a proof that anybody could have sent.
-var errUnproven = errors.New("identity is not proven")
+// An unproven is why a message that should prove who sent it does not: anybody
+// could have sent it.
+type unproven string
+
+// Error is the reason.
+func (u unproven) Error() string { return string(u) }
+
+// isUnproven reports whether err is an unproven.
+func isUnproven(err error) bool {
+	var u unproven
+	return errors.As(err, &u)
+}
+
+// unprovenf makes an unproven.
+func unprovenf(format string, args ...any) error { return unproven(fmt.Sprintf(format, args...)) }
 
 // prove is who we are and the proof, as the initiator or the responder of s
 // (RFC 2409 sections 5.1 and 5.4).
@@ -43,13 +56,13 @@ func (m *Machine) certRequests() []wire.Payload {
 	return list
 }
 
-// verify checks the peer's identity and its proof on s. An error wraps
-// errUnproven unless the peer has proved to be who it says; it says in words
+// verify checks the peer's identity and its proof on s. An error is
+// an unproven unless the peer has proved to be who it says; it says in words
 // what to change.
 func (m *Machine) verify(t *turn, s *sa, list []wire.Payload) (ike.Identity, error) {
 	id, ok := wire.Find[*wire.ID](list)
 	if !ok {
-		return ike.Identity{}, fmt.Errorf("%w: peer's message makes no sense: %s", errUnproven, m.explainGarbage())
+		return ike.Identity{}, unprovenf("peer's message makes no sense: %s", m.explainGarbage())
 	}
 	hash := s.keys.Identity(!s.initiator, s.shake.offer, wire.Body(id))
 	var err error
@@ -78,10 +91,10 @@ func (m *Machine) verify(t *turn, s *sa, list []wire.Payload) (ike.Identity, err
 func (m *Machine) verifyPSK(want []byte, id *wire.ID, list []wire.Payload) error {
 	hash, ok := wire.Find[*wire.Hash](list)
 	if !ok {
-		return fmt.Errorf("%w: peer %v sends no HASH: %s", errUnproven, id.Identity, m.explainGarbage())
+		return unprovenf("peer %v sends no HASH: %s", id.Identity, m.explainGarbage())
 	}
 	if !same(hash.Data, want) {
-		return fmt.Errorf("%w: peer %v has another pre-shared key than we: set PreSharedKey to the same text at both ends", errUnproven, id.Identity)
+		return unprovenf("peer %v has another pre-shared key than we: set PreSharedKey to the same text at both ends", id.Identity)
 	}
 	return nil
 }
@@ -89,7 +102,7 @@ func (m *Machine) verifyPSK(want []byte, id *wire.ID, list []wire.Payload) error
 func (m *Machine) verifySignature(t *turn, hash []byte, id *wire.ID, list []wire.Payload) error {
 	sig, ok := wire.Find[*wire.Sig](list)
 	if !ok {
-		return fmt.Errorf("%w: peer %v sends no signature", errUnproven, id.Identity)
+		return unprovenf("peer %v sends no signature", id.Identity)
 	}
 	var chain [][]byte
 	for _, c := range wire.FindAll[*wire.Cert](list) {
@@ -99,10 +112,10 @@ func (m *Machine) verifySignature(t *turn, hash []byte, id *wire.ID, list []wire
 	}
 	peer, err := m.cfg.Auth.Trust.Verify(t.now, chain, id.Identity)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnproven, err)
+		return unprovenf("%v", err)
 	}
 	if err := peer.VerifyIKEv1(hash, sig.Data); err != nil {
-		return fmt.Errorf("%w: peer %v: %w", errUnproven, id.Identity, err)
+		return unprovenf("peer %v: %v", id.Identity, err)
 	}
 	return nil
 }

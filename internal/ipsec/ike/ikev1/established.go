@@ -78,11 +78,29 @@ func (m *Machine) startedAnew(t *turn, s *sa) {
 	}
 }
 
+// maxSAs bounds the ISAKMP SAs of a peer that has the key, those that are fading
+// included: the oldest of these makes room.
+const maxSAs = 16
+
+// trim keeps that bound.
+func (m *Machine) trim(t *turn) {
+	var old []*sa
+	for _, s := range m.sas {
+		if s.state == fading {
+			old = append(old, s)
+		}
+	}
+	if len(old) >= maxSAs {
+		m.forget(t, old[0])
+	}
+}
+
 // retire takes s out of use in favour of another SA, and deletes it at the peer
 // a little later. Both ends do, since nobody answers a DELETE.
 func (m *Machine) retire(t *turn, s *sa) {
 	m.fade(t, s)
 	s.retireAt = t.now.Add(retireAfter)
+	m.trim(t)
 }
 
 // promote makes s the current SA, without a change to the children.

@@ -245,6 +245,9 @@ func (s *sa) extensions() []string {
 	if s.dpd.supported {
 		out = append(out, "DPD")
 	}
+	if s.fragments.on {
+		out = append(out, "fragmentation")
+	}
 	return out
 }
 

@@ -1,7 +1,6 @@
 package ikev1
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -171,7 +170,7 @@ func (m *Machine) receiveProof(t *turn, d ike.Datagram, msg *wire.Message, s *sa
 	}
 	id, err := m.verify(t, s, chain.Payloads)
 	switch {
-	case errors.Is(err, errUnproven):
+	case isUnproven(err):
 		m.doubt(t, s, err.Error())
 		return
 	case err != nil:

@@ -1,7 +1,6 @@
 package ikev1
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -130,7 +129,7 @@ func (m *Machine) respondProof(t *turn, d ike.Datagram, msg *wire.Message, s *sa
 	}
 	id, err := m.verify(t, s, chain.Payloads)
 	switch {
-	case errors.Is(err, errUnproven):
+	case isUnproven(err):
 		m.unproven(t, d, s, err.Error())
 		return
 	case err != nil:

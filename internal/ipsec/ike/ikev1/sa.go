@@ -188,13 +188,14 @@ func (m *Machine) lost(t *turn, s *sa, reason string) {
 
 // down ends everything: the peer is dead, or has forgotten us.
 func (m *Machine) down(t *turn, reason string, how howDown) {
+	for _, c := range slices.Clone(m.children) {
+		m.removeChild(t, c)
+	}
+	m.current = nil
 	for _, s := range slices.Clone(m.sas) {
 		if s.state == up || s.state == fading {
 			m.forget(t, s)
 		}
-	}
-	for _, c := range slices.Clone(m.children) {
-		m.removeChild(t, c)
 	}
 	m.failed(t, reason, how)
 }
