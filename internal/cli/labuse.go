@@ -149,8 +149,12 @@ func tunnelTable(st lab.Status) *table {
 		case tn.Carries:
 			state = "up, carries"
 		}
-		t.add(fmt.Sprintf("%s/%d", tn.Connection, tn.Number), tn.End, state, fmt.Sprintf("%v %v", tn.Local, tn.Remote), tn.Inside.String(), tn.IKE,
-			strings.TrimSpace(tn.Phase1+" "+tn.Phase2), octets(tn.BytesIn), octets(tn.BytesOut))
+		suites := strings.TrimSpace(tn.Phase1 + " " + tn.Phase2)
+		if tn.Weak != "" {
+			suites += " weak: " + tn.Weak
+		}
+		t.add(fmt.Sprintf("%s/%d", tn.Connection, tn.Number), tn.End, state, fmt.Sprintf("%v %v", tn.Local, tn.Remote), tn.Inside.String(), strings.TrimSpace(tn.IKE+" "+tn.Auth),
+			suites, octets(tn.BytesIn), octets(tn.BytesOut))
 	}
 	return t
 }

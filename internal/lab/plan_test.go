@@ -96,7 +96,7 @@ func TestCountersAreRead(t *testing.T) {
 func TestGatewayStatusBecomesTunnels(t *testing.T) {
 	st := gateway.Status{
 		Tunnels: []gateway.TunnelStatus{
-			{ID: "tunnel-1", Up: true, IKE: gateway.IKEStatus{Version: 2, NATLocal: true, Suite: "S1"}, Child: &gateway.ChildStatus{Suite: "S2"},
+			{ID: "tunnel-1", Up: true, IKE: gateway.IKEStatus{Version: 2, Auth: "PSK", NATLocal: true, Suite: "S1", Weak: []string{"SHA1"}}, Child: &gateway.ChildStatus{Suite: "S2", Weak: []string{"DH2", "SHA1"}},
 				Traffic: gateway.Traffic{BytesIn: 7, BytesOut: 8}},
 			{ID: "tunnel-2", Phase: "connecting", IKE: gateway.IKEStatus{Version: 2}},
 		},
@@ -104,7 +104,7 @@ func TestGatewayStatusBecomesTunnels(t *testing.T) {
 	}
 	got := TunnelsOf("vpn", "customer", st)
 	want := []TunnelStatus{
-		{Connection: "vpn", Number: 1, End: "customer", Up: true, IKE: "ikev2", NATLocal: true, Phase1: "S1", Phase2: "S2", BytesIn: 7, BytesOut: 8, Carries: true},
+		{Connection: "vpn", Number: 1, End: "customer", Up: true, IKE: "ikev2", Auth: "PSK", NATLocal: true, Phase1: "S1", Phase2: "S2", Weak: "DH2, SHA1", BytesIn: 7, BytesOut: 8, Carries: true},
 		{Connection: "vpn", Number: 2, End: "customer", Detail: "connecting", IKE: "ikev2"},
 	}
 	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] {

@@ -107,12 +107,16 @@ func TunnelsOf(connection, end string, g gateway.Status) (out []TunnelStatus) {
 	}
 	for i, t := range g.Tunnels {
 		ts := TunnelStatus{Connection: connection, Number: i + 1, End: end, Up: t.Up, Detail: t.Reason,
-			IKE: fmt.Sprintf("ikev%d", t.IKE.Version), NATLocal: t.IKE.NATLocal, NATRemote: t.IKE.NATRemote, Phase1: t.IKE.Suite,
+			IKE: fmt.Sprintf("ikev%d", t.IKE.Version), Auth: t.IKE.Auth, NATLocal: t.IKE.NATLocal, NATRemote: t.IKE.NATRemote, Phase1: t.IKE.Suite,
 			Local: t.IKE.Local, Remote: t.IKE.Remote, Inside: t.Inside.Addr(),
 			BytesIn: t.Traffic.BytesIn, BytesOut: t.Traffic.BytesOut, Carries: t.Up && carries[t.ID]}
+		weak := slices.Clone(t.IKE.Weak)
 		if t.Child != nil {
 			ts.Phase2 = t.Child.Suite
+			weak = append(weak, t.Child.Weak...)
 		}
+		slices.Sort(weak)
+		ts.Weak = strings.Join(slices.Compact(weak), ", ")
 		if !t.Up && ts.Detail == "" {
 			ts.Detail = t.Phase
 		}

@@ -116,12 +116,14 @@ type TunnelStatus struct {
 	Up         bool   `json:"up"`
 	Detail     string `json:"detail,omitempty"` // why it is down
 	IKE        string `json:"ike,omitempty"`    // "ikev2"
+	Auth       string `json:"auth,omitempty"`   // "PSK"
 	// NATLocal says that this end found itself behind a NAT, NATRemote that the
 	// other is.
 	NATLocal  bool           `json:"nat_local"`
 	NATRemote bool           `json:"nat_remote"`
 	Phase1    string         `json:"phase1,omitempty"`
 	Phase2    string         `json:"phase2,omitempty"`
+	Weak      string         `json:"weak,omitempty"` // algorithms of both phases that should not be used any more: "DH2, SHA1"
 	Local     netip.AddrPort `json:"local,omitzero"` // outside addresses
 	Remote    netip.AddrPort `json:"remote,omitzero"`
 	Inside    netip.Addr     `json:"inside,omitzero"` // this end's
