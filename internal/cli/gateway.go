@@ -46,7 +46,7 @@ func newGatewayRun(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(f.Gateway, gateway.Options{Log: logger(s, verbose).With("gateway", f.Gateway.Name), Words: conffile.Words()})
+			g, err := gateway.New(f.Gateway, gateway.Options{Log: logger(s, verbose).With("gateway", f.Gateway.Name), Words: conffile.Words(), StateDirectory: f.State})
 			if err != nil {
 				return err
 			}

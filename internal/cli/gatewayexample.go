@@ -15,6 +15,10 @@ name: office
 # What lies behind the cloud's end; unreachable while no tunnel is up.
 routes: [10.0.0.0/16]
 
+# Where the tunnels' SAs are kept, sealed, so that a gateway that crashed goes on
+# with them when it is started again. Leave it out to begin anew each time.
+# state_directory: /var/lib/seikan
+
 tunnels:
   - name: tunnel-1
     interface: tun1

@@ -206,7 +206,7 @@ func (t Tunnel) validate() error {
 	if !local.IsValid() {
 		local = netip.IPv4Unspecified() // not known before there is a route
 	}
-	_, err := newMachine(t, local, nil) // the protocols have rules of their own
+	_, err := newMachine(t, local, nil, nil) // the protocols have rules of their own
 	return err
 }
 

@@ -46,7 +46,7 @@ func TestTunnelsOfAGatewayCountHalfOpenAttemptsTogether(t *testing.T) {
 	for i := range tunnels {
 		tunnel := waiting().Tunnels[0].withDefaults()
 		tunnel.Outside.Remote = netip.MustParseAddr(fmt.Sprintf("127.0.1.%d", i+1))
-		m, err := g.machine(tunnel, tunnel.Outside.Local)
+		m, _, err := g.machine(tunnel, tunnel.Outside.Local, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

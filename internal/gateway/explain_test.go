@@ -51,7 +51,7 @@ func talk(t *testing.T, customer, cloud Tunnel) (there, here *talker) {
 		}
 		t.Cleanup(func() { g.host.Close() })
 		tunnel = tunnel.withDefaults()
-		m, err := g.machine(tunnel, tunnel.Outside.Local)
+		m, _, err := g.machine(tunnel, tunnel.Outside.Local, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

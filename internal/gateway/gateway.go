@@ -27,6 +27,7 @@ import (
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2"
+	"seikan/internal/ipsec/keep"
 	"seikan/internal/linux/netapply"
 	"seikan/internal/linux/netspec"
 )
@@ -38,6 +39,10 @@ type Options struct {
 	// ends. For any other local address the gateway opens its own, in its own
 	// namespace.
 	Outsides []*udp.Outside
+	// StateDirectory is where the SAs are kept, sealed, so that a gateway that
+	// was killed goes on with them when it is started again; empty: nowhere.
+	// An orderly end leaves nothing there. One gateway has it at a time.
+	StateDirectory string
 	// Words, unless nil, puts what a negotiation says of itself into the words
 	// of whoever configures this end; otherwise options have AWS's names.
 	Words func(string) string
@@ -66,6 +71,7 @@ type Gateway struct {
 	chosen   map[netip.Prefix]string
 	applied  *netspec.Spec
 	failed   map[string]failure // tunnels that do not run, by ID
+	store    *keep.Store        // nil: nothing is kept
 }
 
 const (
@@ -163,7 +169,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	} else {
 		loops.Go(func() { g.watch(engineCtx, paths) })
 	}
-	if err := g.converge(ctx); err != nil {
+	if err := g.openStore(); err != nil {
+		cancel(err)
+	} else if err := g.converge(ctx); err != nil {
 		cancel(err) // what cannot start at all is said at once
 	}
 	g.follow(ctx)
@@ -227,7 +235,7 @@ func (g *Gateway) stopAll() error {
 	for _, o := range g.outsides {
 		o.Close()
 	}
-	return errors.Join(err, g.host.Close())
+	return errors.Join(err, g.host.Close(), g.closeStoreLocked())
 }
 
 // Status describes the gateway now.

@@ -14,6 +14,7 @@ import (
 	"seikan/internal/ipsec/ike/ikev1"
 	"seikan/internal/ipsec/ike/ikev2"
 	"seikan/internal/ipsec/ike/policy"
+	"seikan/internal/ipsec/keep"
 )
 
 // An initiator repeats a request after at most retransmitMax and begins anew
@@ -26,33 +27,47 @@ const (
 
 // machine speaks IKE for t. Those of a gateway share their cookies, and so count
 // together how many attempts of strangers are half open.
-func (g *Gateway) machine(t Tunnel, local netip.Addr) (ike.Machine, error) {
-	return newMachine(t, local, g.shared)
+//
+// With resumed the machine goes on with what k has of t.
+func (g *Gateway) machine(t Tunnel, local netip.Addr, k *keep.Tunnel) (m ike.Machine, resumed bool, err error) {
+	cfg, err := machineConfig(t, local)
+	if err != nil {
+		return nil, false, err
+	}
+	before := g.restored(t, cfg, k)
+	m, err = newMachine(t, local, g.shared, before)
+	return m, before != nil, err
 }
 
 // newMachine speaks the versions of IKE that t, with its defaults, allows.
-func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared) (ike.Machine, error) {
+// Unless nil, before is the first machine of IKEv2.
+func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared, before *ikev2.Machine) (ike.Machine, error) {
 	cfg, err := machineConfig(t, local)
 	if err != nil {
 		return nil, err
 	}
+	m := &both{cfg: cfg}
+	second := func() (ike.Machine, error) {
+		if first := before; first != nil {
+			before = nil
+			return first, nil
+		}
+		return ikev2.New(m.cfg, shared)
+	}
 	one, two := slices.Contains(t.Versions, 1), slices.Contains(t.Versions, 2)
 	switch {
 	case !one:
-		return ikev2.New(cfg, shared)
+		return second()
 	case !two:
 		return ikev1.New(t.forIKEv1(cfg))
 	}
-	m := &both{cfg: cfg}
 	whole := cfg
 	if t.AnswerIKEv1 {
 		// The choice of a version is left to the peer, and what begins is the
 		// machine of IKEv2 by itself.
 		whole.Initiator, whole.Restart = false, false
 	}
-	m.Machine, err = dual.New(whole,
-		func() (ike.Machine, error) { return ikev1.New(t.forIKEv1(m.cfg)) },
-		func() (ike.Machine, error) { return ikev2.New(m.cfg, shared) })
+	m.Machine, err = dual.New(whole, func() (ike.Machine, error) { return ikev1.New(t.forIKEv1(m.cfg)) }, second)
 	return m, err
 }
 

@@ -59,7 +59,8 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	machine, err := g.machine(t, path.Local)
+	kept := g.keptLocked(t)
+	machine, resumed, err := g.machine(t, path.Local, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -72,22 +73,30 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	}
 	r := &running{since: time.Now(), peer: between}
 	r.outside.Store(outside)
-	r.data, err = g.engine.AddTunnel(dataplane.TunnelConfig{
+	inner := dataplane.TunnelConfig{
 		ID: t.ID, Dev: dev, Outside: outside, ReplayWindow: t.ReplayWindow, PathMTU: path.MTU, ICMPSource: insidePeer(t.Inside),
 		Gone: func(err error) { r.fail(err); signal(g.kick) },
-	})
-	if err != nil {
-		return nil, err
 	}
-	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	r.close = func() { g.engine.RemoveTunnel(r.data) }
-	r.tunnel = tunnel.New(tunnel.Config{
-		Log: g.log.With("tunnel", t.ID), Machine: machine, DataPlane: r.data,
+	outer := tunnel.Config{
+		Log: g.log.With("tunnel", t.ID), Machine: machine, Resume: resumed,
 		Send:     func(d ike.Datagram) error { return r.outside.Load().SendIKE(d) },
 		Sequence: func() uint64 { return r.data.Counters().Sequence },
 		Words:    g.opts.Words,
 		Initiate: t.Initiate, Changed: func() { r.note(); signal(g.kick) },
-	})
+	}
+	keepIn(kept, &outer, &inner)
+	if r.data, err = g.engine.AddTunnel(inner); err != nil {
+		return nil, err
+	}
+	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.close = func() {
+		g.engine.RemoveTunnel(r.data)
+		if kept != nil {
+			kept.End()
+		}
+	}
+	outer.DataPlane = r.data
+	r.tunnel = tunnel.New(outer)
 	r.loop.Go(func() {
 		if err := r.tunnel.Run(ctx); err != nil {
 			r.fail(err)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sync"
@@ -19,8 +20,12 @@ import (
 	"seikan/internal/linux/netapply"
 )
 
-// restartAfter is the pause before a gateway that died is started again.
-const restartAfter = time.Second
+const (
+	// restartAfter is the pause before a gateway that died soon after its start
+	// is started again; any other is at once, and goes on with its SAs.
+	restartAfter = time.Second
+	steadyAfter  = 10 * time.Second
+)
 
 // gateways supervises the worker processes of the VPN gateways.
 type gateways struct {
@@ -28,6 +33,7 @@ type gateways struct {
 	net     *netapply.Host
 	command []string
 	stderr  io.Writer
+	state   string // where workers keep their SAs; empty: nowhere
 	changed func() // a status arrived; must not block
 	died    func() // a worker ended by itself; must not block
 
@@ -42,6 +48,7 @@ type runningGateway struct {
 	process  *worker.Process
 	config   gateway.Config
 	outsides []netip.Addr
+	started  time.Time
 	died     time.Time // zero while it lives
 }
 
@@ -75,9 +82,22 @@ func (g *gateways) stopOthers(want []vpn.Worker) {
 		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return string(w.GatewayID) == id }) {
 			g.log.Info("stopping VPN gateway", "gateway", id)
 			delete(g.running, id)
-			all.Go(r.process.Stop)
+			all.Go(func() {
+				r.process.Stop()
+				if dir := g.stateOf(id); dir != "" {
+					_ = os.RemoveAll(dir) // an orderly end has left nothing in it
+				}
+			})
 		}
 	}
+}
+
+// stateOf is where the worker of a gateway keeps its SAs; empty: nowhere.
+func (g *gateways) stateOf(id string) string {
+	if g.state == "" {
+		return ""
+	}
+	return filepath.Join(g.state, id)
 }
 
 // convergeOneLocked starts, restarts or reconfigures one worker. The caller
@@ -92,7 +112,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 	r := g.running[id]
 	switch {
 	case r != nil && !r.died.IsZero():
-		if wait := restartAfter - time.Since(r.died); wait > 0 {
+		if wait := restartAfter - time.Since(r.died); wait > 0 && r.died.Sub(r.started) < steadyAfter {
 			return wait, nil
 		}
 	case r != nil && !slices.Equal(r.outsides, outsides):
@@ -113,7 +133,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 	if err != nil {
 		return 0, err
 	}
-	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides}
+	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides, started: time.Now()}
 	g.log.Info("VPN gateway started", "gateway", id, "pid", process.PID(), "tunnels", len(cfg.Tunnels))
 	g.watches.Go(func() { g.watch(id, process) })
 	return 0, nil
@@ -122,7 +142,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 // start opens the outside sockets at the cloud's edge and starts the worker in
 // the gateway's namespace, in the place of any that a crashed host left.
 func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr) (*worker.Process, error) {
-	if err := endOrphans(g.net.Path(w.Namespace), g.command); err != nil {
+	if err := endOrphans(g.net.Path(w.Namespace), g.command, g.state != ""); err != nil {
 		return nil, err
 	}
 	files, err := g.sockets(w.OutsideNamespace, outsides)
@@ -130,7 +150,7 @@ func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr
 		return nil, err
 	}
 	return worker.Start(worker.Options{
-		Command: g.command, Config: cfg, Files: files, Stderr: g.stderr, Changed: g.changed,
+		Command: g.command, Config: cfg, Files: files, State: g.stateOf(string(w.GatewayID)), Stderr: g.stderr, Changed: g.changed,
 		Start: func(cmd *exec.Cmd) error { return g.net.Start(w.Namespace, cmd) },
 	})
 }

@@ -36,7 +36,7 @@ import (
 	"seikan/internal/linux/netapply"
 )
 
-// A Config is what New needs. Every field is required.
+// A Config is what New needs. Every field but State is required.
 type Config struct {
 	Log   *slog.Logger
 	Store *store.Store
@@ -45,6 +45,9 @@ type Config struct {
 	// "/proc/self/exe", "gateway-worker".
 	Gateway []string
 	Stderr  io.Writer // the workers' logs
+	// State is the directory below which each gateway's worker keeps its SAs, so
+	// that the next one goes on with them if it dies; empty: nowhere.
+	State string
 }
 
 // A Host is this machine's part of the cloud.
@@ -80,7 +83,7 @@ func New(cfg Config) *Host {
 	})
 	h.telemetry = newTelemetry(cfg.Store)
 	h.gateways = &gateways{
-		log: cfg.Log, net: cfg.Net, command: cfg.Gateway, stderr: cfg.Stderr, running: map[string]*runningGateway{},
+		log: cfg.Log, net: cfg.Net, command: cfg.Gateway, stderr: cfg.Stderr, state: cfg.State, running: map[string]*runningGateway{},
 		changed: func() { h.queue.Add(keyTelemetry) },
 		died:    func() { h.queue.Add(keyMachine); h.queue.Add(keyTelemetry) },
 	}

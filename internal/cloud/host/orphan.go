@@ -20,14 +20,16 @@ const orphanGrace = 3 * time.Second
 
 // endOrphans ends the workers that a host which crashed has left in a gateway's
 // namespace, and waits for them. They forward until then, but hold the sockets
-// and the TUNs, and nobody can tell them anything any more.
-func endOrphans(namespace string, command []string) error {
+// and the TUNs, and nobody can tell them anything any more. With kept their SAs
+// are in their state directory: then they must not say goodbye to their peers,
+// for another worker goes on at once.
+func endOrphans(namespace string, command []string, kept bool) error {
 	pids, err := workersIn(namespace, command)
 	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
-		if err := endProcess(pid); err != nil {
+		if err := endProcess(pid, kept); err != nil {
 			return fmt.Errorf("end the worker %d that another host left: %w", pid, err)
 		}
 	}
@@ -35,8 +37,8 @@ func endOrphans(namespace string, command []string) error {
 }
 
 // endProcess asks a process that is not a child to end, kills it if it does
-// not, and waits until all of its threads have gone.
-func endProcess(pid int) error {
+// not or if it shall end at once, and waits until all of its threads have gone.
+func endProcess(pid int, atOnce bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -45,7 +47,11 @@ func endProcess(pid int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+	signals := []unix.Signal{unix.SIGTERM, unix.SIGKILL}
+	if atOnce {
+		signals = signals[1:]
+	}
+	for _, sig := range signals {
 		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}

@@ -32,10 +32,11 @@ const defaultFuzz = 100
 const maxSize = 1 << 20
 
 // A File is what Read returns: the gateway's configuration, and where its
-// control socket shall be (empty: none).
+// control socket and its state directory shall be (empty: none).
 type File struct {
 	Gateway gateway.Config
 	Control string
+	State   string
 }
 
 // Read reads the file at path. Files that it names are looked up beside it.
@@ -74,7 +75,10 @@ func Parse(b []byte, dir string) (File, error) {
 	if err := dec.Decode(new(rawFile)); !errors.Is(err, io.EOF) {
 		return File{}, errors.New("more than one YAML document: a file holds one gateway; remove what follows ---")
 	}
-	out := File{Control: raw.Control, Gateway: gateway.Config{Name: raw.Name, Forward: !raw.NoForward}}
+	out := File{Control: raw.Control, State: raw.State, Gateway: gateway.Config{Name: raw.Name, Forward: !raw.NoForward}}
+	if out.State != "" && !filepath.IsAbs(out.State) {
+		out.State = filepath.Join(dir, out.State)
+	}
 	routes, err := prefixes(raw.Routes)
 	if err != nil {
 		return File{}, err
@@ -99,6 +103,7 @@ func Parse(b []byte, dir string) (File, error) {
 type rawFile struct {
 	Name      string      `yaml:"name,omitempty"`
 	Control   string      `yaml:"control_socket,omitempty"`
+	State     string      `yaml:"state_directory,omitempty"`
 	NoForward bool        `yaml:"no_forwarding,omitempty"`
 	Routes    []text      `yaml:"routes,omitempty"`
 	Tunnels   []rawTunnel `yaml:"tunnels,omitempty"`

@@ -82,6 +82,20 @@ func TestFormatIsReadBackAsItWas(t *testing.T) {
 	}
 }
 
+func TestStateDirectoryIsLookedUpBesideTheFile(t *testing.T) {
+	dir := folder(t)
+	for name, want := range map[string]string{"state": filepath.Join(dir, "state"), "/var/lib/seikan": "/var/lib/seikan"} {
+		f, err := Parse([]byte(minimal+"state_directory: "+name+"\n"), dir)
+		if err != nil || f.State != want {
+			t.Errorf("%s: got %q, %v, want %q", name, f.State, err, want)
+		}
+		b, err := Format(f)
+		if err != nil || !strings.Contains(string(b), "state_directory: "+want) {
+			t.Errorf("%s: written as %s, %v", name, b, err)
+		}
+	}
+}
+
 func TestErrorsNameLineFieldValueAndRule(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"unknown key", "name: office", "nam: office", "line 2: field nam not found"},

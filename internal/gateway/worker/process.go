@@ -43,7 +43,10 @@ type Options struct {
 	// Files are the sockets of the outside addresses, as udp.Outside.Files
 	// gives them: UDP 500, UDP 4500 and raw ESP of each in turn. Start closes
 	// them.
-	Files   []*os.File
+	Files []*os.File
+	// State is where the worker keeps its SAs, so that the next one in its
+	// place goes on with them if it dies; empty: nowhere.
+	State   string
 	Stderr  io.Writer // the worker's log
 	Changed func()    // a status arrived; must not block
 }
@@ -67,7 +70,7 @@ func Start(opts Options) (*Process, error) {
 			f.Close()
 		}
 	}()
-	first, err := encodeOrder(opts.Config, len(opts.Files)/3)
+	first, err := encodeOrder(opts.Config, len(opts.Files)/3, opts.State)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +115,7 @@ func Start(opts Options) (*Process, error) {
 // or does not read for five seconds; such a one must be stopped, for it may
 // have half an order.
 func (p *Process) Set(cfg gateway.Config) error {
-	b, err := encodeOrder(cfg, 0)
+	b, err := encodeOrder(cfg, 0, "")
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(first.Config, gateway.Options{Log: log, Outsides: outsides})
+	g, err := gateway.New(first.Config, gateway.Options{Log: log, Outsides: outsides, StateDirectory: first.State})
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,13 @@ type order struct {
 	// Outsides is how many outside addresses' sockets were handed over: UDP
 	// 500, UDP 4500 and raw ESP for each. Only the first order has it.
 	Outsides int `json:",omitempty"`
+	// State is the directory for gateway.Options. Only the first order has it.
+	State string `json:",omitempty"`
 }
 
 // encodeOrder lays the keys of cfg beside it.
-func encodeOrder(cfg gateway.Config, outsides int) ([]byte, error) {
-	o := order{Config: cfg, Secrets: map[string]map[string][]byte{}, Outsides: outsides}
+func encodeOrder(cfg gateway.Config, outsides int, state string) ([]byte, error) {
+	o := order{Config: cfg, Secrets: map[string]map[string][]byte{}, Outsides: outsides, State: state}
 	for _, t := range cfg.Tunnels {
 		mine := map[string][]byte{}
 		t.VisitSecrets(func(name string, s *secret.Secret) {

@@ -26,7 +26,7 @@ func TestOrderArrivesWithItsKeysAndHidesThemFromJSON(t *testing.T) {
 		Extensions:   gateway.Extensions{PPK: secret.FromString("ThePPK"), PPKID: "one"},
 		Liveness:     gateway.Liveness{Action: policy.None},
 	}}}
-	line, err := encodeOrder(want, 2)
+	line, err := encodeOrder(want, 2, "/state")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestOrderArrivesWithItsKeysAndHidesThemFromJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(got.Config, want) || got.Outsides != 2 {
+	if !reflect.DeepEqual(got.Config, want) || got.Outsides != 2 || got.State != "/state" {
 		t.Errorf("got %+v with %d outsides, want %+v with 2", got.Config, got.Outsides, want)
 	}
 }

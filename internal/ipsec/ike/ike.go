@@ -36,7 +36,8 @@ type Exporter interface {
 	// Export is the state now, keys included, in an encoding of the machine's
 	// own. ok is false when there is nothing to go on with, or something under
 	// way that cannot be kept. It is the same for as long as nothing changed
-	// that the peer could know.
+	// that the peer could know. It is the machine's, and good until the next
+	// call.
 	Export() (state secret.Secret, ok bool)
 }
 

@@ -46,7 +46,7 @@ type dataPlane interface {
 	LastInbound() time.Time
 }
 
-// A Config is what New needs. Every field is required but Words.
+// A Config is what New needs. Every field is required but Words and Keep.
 type Config struct {
 	Log       *slog.Logger
 	Machine   ike.Machine
@@ -55,6 +55,10 @@ type Config struct {
 	// Sequence is the last ESP sequence number used on the outbound SA.
 	Sequence func() uint64
 	Initiate bool // start the negotiation at once
+	// Keep is where the machine's state is kept; nil: nowhere. Resume says that
+	// Machine was restored from there.
+	Keep   keeper
+	Resume bool
 	// Changed is called after the state changed. It must not block.
 	Changed func()
 	// Words, unless nil, puts what the machine says into the words of whoever
@@ -78,6 +82,7 @@ type Tunnel struct {
 	// refused is the first SA that the data plane did not take: the machine
 	// believes in it and the peer uses it, so the tunnel cannot go on.
 	refused error
+	kept    keptState
 }
 
 // New returns a tunnel that does nothing until Run.
@@ -133,6 +138,11 @@ func (t *Tunnel) drive(ctx context.Context) error {
 	defer timer.Stop()
 	renew := time.NewTicker(renewEvery)
 	defer renew.Stop()
+	if t.cfg.Resume {
+		if err := t.step(ike.Resume{}); err != nil {
+			return err
+		}
+	}
 	if t.cfg.Initiate {
 		if err := t.step(ike.Initiate{}); err != nil {
 			return err
@@ -197,6 +207,7 @@ func (t *Tunnel) carryOut() {
 			t.install(in)
 		}
 	}
+	t.keep()
 	for _, d := range t.out.Datagrams {
 		if err := t.cfg.Send(d); err != nil {
 			t.cfg.Log.Debug("sending IKE message", "remote", d.Remote, "err", err)

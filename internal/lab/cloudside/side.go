@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ func (s *Side) Run(ctx context.Context, ready func()) (err error) {
 	net := netapply.New(netapply.Options{})
 	defer net.Close()
 	s.host = host.New(host.Config{
-		Log: s.cfg.Log, Store: s.store, Net: net, Gateway: []string{s.cfg.Self, "gateway-worker"}, Stderr: s.cfg.LogFile,
+		Log: s.cfg.Log, Store: s.store, Net: net, Gateway: []string{s.cfg.Self, "gateway-worker"}, Stderr: s.cfg.LogFile, State: filepath.Join(s.cfg.Dir, "gateways"),
 	})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -155,7 +155,8 @@ func (n *Net) Step(i int, ev ike.Event) {
 func (e *End) keep() {
 	e.Kept = secret.Secret{}
 	if x, ok := e.Machine.(ike.Exporter); ok {
-		e.Kept, _ = x.Export()
+		state, _ := x.Export()
+		e.Kept = secret.New(state.Reveal())
 	}
 }
 

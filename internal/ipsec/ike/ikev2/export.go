@@ -23,8 +23,13 @@ const stateVersion = 5
 // The sequence numbers of CHILD SAs are not in it: the data plane has them.
 func (m *Machine) Export() (state secret.Secret, ok bool) {
 	if m.closed || m.current == nil || m.current.state != up {
+		m.export.forget()
 		return secret.Secret{}, false
 	}
+	if !m.export.stale && !m.export.state.IsZero() {
+		return m.export.state, true
+	}
+	m.export.forget()
 	c := &codec{}
 	defer func() { clear(c.b) }()
 	ivs := map[*sa]uint64{}
@@ -37,7 +42,22 @@ func (m *Machine) Export() (state secret.Secret, ok bool) {
 	if c.err != nil {
 		return secret.Secret{}, false
 	}
-	return secret.New(c.b), true
+	m.export.state = secret.New(c.b)
+	return m.export.state, true
+}
+
+// exported is what Export gave last. It is made anew only after something
+// authentic or a timer could have changed it: a flood of strangers must not
+// make us encode keys.
+type exported struct {
+	state secret.Secret
+	stale bool
+}
+
+// forget wipes what was given.
+func (e *exported) forget() {
+	e.state.Wipe()
+	*e = exported{}
 }
 
 var _ ike.Exporter = (*Machine)(nil)

@@ -28,6 +28,7 @@ type Machine struct {
 	status status
 	counts counters
 	closed bool
+	export exported
 
 	strangers strangers
 	session   resumption
@@ -136,6 +137,11 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 	t := &turn{now: now, out: out}
 	if m.closed {
 		return nil
+	}
+	switch ev.(type) {
+	case ike.Datagram, ike.PeerAlive: // of a datagram receive knows better
+	default:
+		m.export.stale = true
 	}
 	switch ev := ev.(type) {
 	case ike.Datagram:

@@ -165,6 +165,7 @@ type received struct {
 // the peer lives, and that is where it is. A message seen before proves
 // neither, since anybody can repeat it (RFC 7296 section 2.4).
 func (m *Machine) fresh(t *turn, s *sa, d ike.Datagram) {
+	m.export.stale = true
 	if s == m.current {
 		m.live.hear(t.now)
 	}

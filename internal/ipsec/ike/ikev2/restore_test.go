@@ -24,7 +24,7 @@ var keptFields = map[reflect.Type]map[string]string{
 		"sas": "kept", "current": "kept", "children": "kept", "start": "kept", "status": "kept",
 		"counts": "rekeys are kept, retransmissions are not worth a save each",
 		"cfg":    "given to Restore", "shared": "given to Restore", "live": "heard anew", "closed": "not exported then",
-		"strangers": "half-open attempts of others are forgotten", "session": "without a ticket the full exchange follows",
+		"export": "what this is about", "strangers": "half-open attempts of others are forgotten", "session": "without a ticket the full exchange follows",
 	},
 	reflect.TypeFor[sa](): {
 		"state": "kept", "initiator": "kept", "rekeyed": "kept", "spiI": "kept", "spiR": "kept", "peer": "kept", "suite": "kept",
@@ -98,6 +98,7 @@ func busyState(t testing.TB) (*Machine, []byte) {
 	}
 	m := d.a
 	m.current.tasks = append(m.current.tasks, &deleteChild{1, 2}, &deleteIKE{}, &probe{}, &updateAddresses{stale: true}, &routeCheck{to: elsewhere, cookie: []byte{1}}, &announce{}, &rekeyIKE{theirs: goneSA()}, &createChild{old: goneChild()})
+	m.export.stale = true
 	state, ok := m.Export()
 	if !ok {
 		t.Fatal("not exported")
@@ -199,7 +200,7 @@ func TestStateChangesWithWhatThePeerKnows(t *testing.T) {
 	if export() != before {
 		t.Error("a sign of life changed the state: it would be saved for every batch of packets")
 	}
-	d.say(t, 37)
+	d.Step(0, ike.RekeyChild{})
 	if export() == before {
 		t.Error("a request that a made did not change its state")
 	}
@@ -319,4 +320,27 @@ func FuzzRestore(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestStrangersDoNotMakeUsEncodeState: what proves nothing must not cost an
+// export, and what does must not be missed.
+func TestStrangersDoNotMakeUsEncodeState(t *testing.T) {
+	d := upDuo(t, nil)
+	d.b.Export()
+	before := d.b.export.state
+	forged := bytes.Clone(d.Sent[2].Data)
+	forged[len(forged)-1] ^= 1
+	for _, data := range [][]byte{d.Sent[0].Data, d.Sent[2].Data, forged, {0xff}} {
+		d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: bytes.Clone(data)})
+		if d.b.export.stale {
+			t.Errorf("%x made the state stale", data)
+		}
+	}
+	if got, ok := d.b.Export(); !ok || !reflect.DeepEqual(got, before) {
+		t.Error("the state is another one")
+	}
+	d.say(t, 37)
+	if got, _ := d.b.Export(); reflect.DeepEqual(got, before) {
+		t.Error("an authentic request did not change the state")
+	}
 }
