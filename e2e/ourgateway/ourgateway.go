@@ -51,7 +51,8 @@ type Config struct {
 	PPK               PPK
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
-	FragmentSize      int // largest IP packet of IKE in octets; 0 is the default
+	FragmentSize      int  // largest IP packet of IKE in octets; 0 is the default
+	KeepState         bool // in a state directory, for Kill and Again
 }
 
 // A PPK is a post-quantum pre-shared key by its name (RFC 8784); none without a
@@ -64,6 +65,7 @@ type PPK struct {
 var file = template.Must(template.New("gateway.yaml").Parse(`
 name: e2e
 control_socket: {{.Control}}
+{{if .KeepState}}state_directory: state{{end}}
 routes: [{{.Site}}]
 tunnels:
   - name: t1
@@ -104,6 +106,7 @@ type Gateway struct {
 	process *exec.Cmd
 	exited  chan struct{}
 	exitErr error
+	launch  func()
 	out     output
 }
 
@@ -133,7 +136,7 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 	if binary == "" {
 		t.Fatal("SEIKAN is not set: it is the path of the binary under test; make e2e sets it")
 	}
-	g := &Gateway{t: t, cfg: cfg, dir: t.TempDir(), exited: make(chan struct{})}
+	g := &Gateway{t: t, cfg: cfg, dir: t.TempDir()}
 	var text bytes.Buffer
 	if err := file.Execute(&text, struct {
 		Config
@@ -146,15 +149,19 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 			t.Fatal(err)
 		}
 	}
-	g.process = w.Command(cfg.Namespace, binary, "gateway", "run", "--config", filepath.Join(g.dir, "gateway.yaml"))
-	g.process.Stdout, g.process.Stderr = &g.out, &g.out
-	if err := g.process.Start(); err != nil {
-		t.Fatal(err)
+	g.launch = func() {
+		g.process = w.Command(cfg.Namespace, binary, "gateway", "run", "--config", filepath.Join(g.dir, "gateway.yaml"))
+		g.process.Stdout, g.process.Stderr = &g.out, &g.out
+		g.exited = make(chan struct{})
+		if err := g.process.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			defer close(g.exited)
+			g.exitErr = g.process.Wait()
+		}()
 	}
-	go func() {
-		defer close(g.exited)
-		g.exitErr = g.process.Wait()
-	}()
+	g.launch()
 	t.Cleanup(g.end)
 	w.Until("the gateway's control socket", 10*time.Second, func() error {
 		select {
@@ -199,6 +206,21 @@ func (g *Gateway) Stop() {
 		<-g.exited
 	}
 }
+
+// Kill ends the gateway as a crash does, and waits until it has gone.
+func (g *Gateway) Kill() {
+	g.t.Helper()
+	if err := g.process.Process.Kill(); err != nil {
+		g.t.Fatal(err)
+	}
+	<-g.exited
+}
+
+// Again starts the gateway that Kill has ended, and does not wait.
+func (g *Gateway) Again() { g.t.Helper(); g.launch() }
+
+// StateDirectory is where it keeps its state, if it does.
+func (g *Gateway) StateDirectory() string { return filepath.Join(g.dir, "state") }
 
 // PeakMemory is the most memory that the process has had at once, in octets.
 func (g *Gateway) PeakMemory() (int64, error) {

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// restartAfter is the pause before a gateway that died soon after its start
-	// is started again; any other is at once, and goes on with its SAs.
+	// restartAfter is the pause before a gateway is started again that died twice
+	// within steadyAfter. Any other is at once, and goes on with its SAs.
 	restartAfter = time.Second
 	steadyAfter  = 10 * time.Second
 )
@@ -50,6 +50,12 @@ type runningGateway struct {
 	outsides []netip.Addr
 	started  time.Time
 	died     time.Time // zero while it lives
+	again    bool      // one died soon after its start, and this is in its place
+}
+
+// young reports whether it died soon after its start.
+func (r *runningGateway) young() bool {
+	return r != nil && !r.died.IsZero() && r.died.Sub(r.started) < steadyAfter
 }
 
 // converge makes the running workers those of want. Again is when to look
@@ -112,7 +118,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 	r := g.running[id]
 	switch {
 	case r != nil && !r.died.IsZero():
-		if wait := restartAfter - time.Since(r.died); wait > 0 && r.died.Sub(r.started) < steadyAfter {
+		if wait := restartAfter - time.Since(r.died); wait > 0 && r.again && r.young() {
 			return wait, nil
 		}
 	case r != nil && !slices.Equal(r.outsides, outsides):
@@ -133,7 +139,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 	if err != nil {
 		return 0, err
 	}
-	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides, started: time.Now()}
+	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides, started: time.Now(), again: r.young()}
 	g.log.Info("VPN gateway started", "gateway", id, "pid", process.PID(), "tunnels", len(cfg.Tunnels))
 	g.watches.Go(func() { g.watch(id, process) })
 	return 0, nil

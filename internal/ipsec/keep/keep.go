@@ -75,7 +75,10 @@ func open(dir, memory string) (*Store, error) {
 
 // Close lets another process have the directory. Tunnels must not be used any
 // more.
-func (s *Store) Close() error { return s.lock.Close() }
+func (s *Store) Close() error {
+	_ = os.Remove(s.memory) // stays while there is something in it
+	return s.lock.Close()
+}
 
 // Prune removes what is kept of tunnels whose IDs are not listed.
 func (s *Store) Prune(ids []string) error {

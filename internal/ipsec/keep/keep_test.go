@@ -345,13 +345,13 @@ func TestEndLeavesNothingBehind(t *testing.T) {
 	k := tunnelOf(t, s, "one", digest)
 	save(t, k, "state")
 	k.End()
-	for _, dir := range []string{s.dir, s.memory} {
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			if e.Name() != "lock" {
-				t.Errorf("%s is left in %s", e.Name(), dir)
-			}
-		}
+	s.Close()
+	entries, err := os.ReadDir(s.dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "lock" {
+		t.Errorf("got %v, %v left, want the lock", entries, err)
+	}
+	if _, err := os.Stat(s.memory); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("memory: got %v, want nothing left", err)
 	}
 }
 
