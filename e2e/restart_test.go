@@ -200,7 +200,6 @@ func TestKilledGatewayGoesOnWithStrongSwan(t *testing.T) {
 			w := world.New(t)
 			s := suites[0]
 			cfg := ourConfig(s, initiate)
-			cfg.KeepState = true
 			var ours *ourgateway.Gateway
 			var swan *strongswan.Charon
 			if initiate {
@@ -278,7 +277,6 @@ func TestKilledGatewayGoesOnWithOurselves(t *testing.T) {
 			w := world.New(t)
 			s := suites[1]
 			customer, responder := ourConfig(s, true), ourConfig(s, false)
-			customer.KeepState, responder.KeepState = true, true
 			if carrier == "plain" {
 				w.WithoutNAT()
 				responder.Remote = world.Customer

@@ -51,8 +51,7 @@ type Config struct {
 	PPK               PPK
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
-	FragmentSize      int  // largest IP packet of IKE in octets; 0 is the default
-	KeepState         bool // in a state directory, for Kill and Again
+	FragmentSize      int // largest IP packet of IKE in octets; 0 is the default
 }
 
 // A PPK is a post-quantum pre-shared key by its name (RFC 8784); none without a
@@ -65,7 +64,7 @@ type PPK struct {
 var file = template.Must(template.New("gateway.yaml").Parse(`
 name: e2e
 control_socket: {{.Control}}
-{{if .KeepState}}state_directory: state{{end}}
+state_directory: state
 routes: [{{.Site}}]
 tunnels:
   - name: t1
@@ -219,7 +218,7 @@ func (g *Gateway) Kill() {
 // Again starts the gateway that Kill has ended, and does not wait.
 func (g *Gateway) Again() { g.t.Helper(); g.launch() }
 
-// StateDirectory is where it keeps its state, if it does.
+// StateDirectory is where it keeps its state.
 func (g *Gateway) StateDirectory() string { return filepath.Join(g.dir, "state") }
 
 // PeakMemory is the most memory that the process has had at once, in octets.
