@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
@@ -156,6 +157,34 @@ func TestForgedAnswersToAResumptionCostAFullExchangeAtMost(t *testing.T) {
 		d.Run()
 		if err := d.Traffic(); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestInitAnswerToAResumptionIsIgnored(t *testing.T) {
+	for stage := range 2 {
+		d := lost(t, nil)
+		d.Step(0, ike.Initiate{})
+		if stage == 1 {
+			d.DeliverNext()
+			d.DeliverNext()
+		}
+		s := d.a.sas[0]
+		x, err := suite.NewExchange(31, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := ike.Header{SPIi: s.spiI, SPIr: 99, Version: wire.Version, Exchange: wire.IKESAInit, Flags: ike.FlagResponse}
+		m := wire.Message{Header: h, Payloads: []wire.Payload{
+			&wire.SA{Proposals: proposal.IKE(d.a.cfg.IKE, nil)}, &wire.KE{Group: 31, Public: x.Public()}, &wire.Nonce{Data: make([]byte, 32)},
+		}}
+		d.Step(0, ike.Datagram{Local: d.a.cfg.Local, Remote: d.b.cfg.Local, Data: m.Append(nil)})
+		if len(d.a.sas) != 1 {
+			t.Errorf("stage %d: got %d attempts, want the one", stage, len(d.a.sas))
+		}
+		d.Run()
+		if err := d.Traffic(); err != nil {
+			t.Errorf("stage %d: %v", stage, err)
 		}
 	}
 }

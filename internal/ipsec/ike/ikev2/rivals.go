@@ -17,7 +17,7 @@ func (m *Machine) rival(t *turn, d ike.Datagram, msg *wire.Message) {
 	var first *sa
 	n := 0
 	for _, s := range m.sas {
-		if !s.initiator || s.state != keyed || s.spiI != msg.Header.SPIi {
+		if !s.initiator || s.state != keyed || s.resumes() || s.spiI != msg.Header.SPIi {
 			continue
 		}
 		if s.spiR == msg.Header.SPIr {
