@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"net/netip"
 	"testing"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/cert/certtest"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -81,6 +83,38 @@ func TestIKEv1IsOnlyAnsweredWhereAskedFor(t *testing.T) {
 		got := a.machine.State()
 		if up := got.Phase == ike.Established; up != (tt.want != 0) || up && got.Version != tt.want {
 			t.Errorf("%s: got %v by IKEv%d, %q; want version %d", tt.name, got.Phase, got.Version, a.said, tt.want)
+		}
+	}
+}
+
+func TestCertificatesServeBothVersionsAndPeersFromAnywhere(t *testing.T) {
+	ca := certtest.New(t, "CA")
+	for _, tt := range []struct {
+		version int
+		kind    string
+		pss     bool
+		want    string // how the status calls the proof
+	}{
+		{2, "rsa", false, "RSA-SHA2-256"},
+		{2, "rsa", true, "RSA-PSS-SHA2-256"},
+		{2, "ecdsa384", false, "ECDSA-P384"},
+		{2, "ed25519", false, "Ed25519"},
+		{1, "rsa", false, "RSA"},
+		{1, "ecdsa256", false, "ECDSA-P256"},
+	} {
+		customer, cloud := oldPair()
+		customer = withCertificate(t, customer, ca, certtest.Request{Name: "customer", Kind: tt.kind})
+		cloud = withCertificate(t, cloud, ca, certtest.Request{Name: "cloud", Kind: tt.kind})
+		for _, tunnel := range []*Tunnel{&customer, &cloud} {
+			tunnel.Versions, tunnel.Certificates.PSS = []int{tt.version}, tt.pss
+		}
+		cloud.Outside.Remote = netip.Addr{}
+		customer.Outside.RemoteID, cloud.Outside.RemoteID = "O=Example, CN=cloud", "O=Example, CN=customer"
+		a, b := talk(t, customer, cloud)
+		for i, e := range []*talker{a, b} {
+			if got := e.machine.State(); got.Phase != ike.Established || got.Version != tt.version || got.Auth != tt.want {
+				t.Errorf("%s, IKEv%d, end %d: got %v by IKEv%d with %s, want %s: %q", tt.kind, tt.version, i, got.Phase, got.Version, got.Auth, tt.want, e.said)
+			}
 		}
 	}
 }

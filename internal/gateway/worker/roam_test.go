@@ -12,6 +12,7 @@ import (
 
 	"seikan/internal/gateway"
 	"seikan/internal/ipsec/ike/cert/certtest"
+	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
 
@@ -120,7 +121,13 @@ func TestCustomerRoamsDuringADownload(t *testing.T) {
 	for _, tt := range []struct {
 		name                string
 		mobike, certificate bool
-	}{{"certificate and MOBIKE", true, true}, {"certificate without MOBIKE", false, true}, {"key and MOBIKE", true, false}} {
+		version             int
+	}{
+		{"certificate and MOBIKE", true, true, 2},
+		{"certificate without MOBIKE", false, true, 2},
+		{"key and MOBIKE", true, false, 2},
+		{"certificate and IKEv1", false, true, 1},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, ca := newWorld(t), certtest.New(t, "CA")
 			there, here := roaming(t, true, ca), roaming(t, false, ca)
@@ -130,6 +137,10 @@ func TestCustomerRoamsDuringADownload(t *testing.T) {
 				there.Tunnels, here.Tunnels = there.Tunnels[:1], here.Tunnels[:1]
 			}
 			there.Tunnels[0].Extensions.NoMOBIKE = !tt.mobike
+			there.Tunnels[0].Versions = []int{tt.version}
+			for _, cfg := range []*gateway.Config{&there, &here} {
+				cfg.Tunnels[0].IKE = append(cfg.Tunnels[0].IKE, suite.IKE{Encr: suite.AESCBC, KeyBits: 128, PRF: suite.PRFSHA256, Integ: suite.IntegSHA256, Group: 19})
+			}
 			cloud := w.start("right", here, w.sockets(), nil)
 			customer := w.start("left", there, nil, nil)
 			upAndRouted := func(st gateway.Status) bool { return up(st) == "tunnel-1" && carrier(st) != "" }
