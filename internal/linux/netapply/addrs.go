@@ -16,6 +16,9 @@ import (
 
 // addAddrs adds the addresses of s that are missing.
 func (p *pass) addAddrs(ctx context.Context, s *space) error {
+	if err := p.recordAddrs(s); err != nil {
+		return err
+	}
 	for _, l := range p.want[s.name].Links {
 		k, exists := s.have.links[l.Name]
 		if !exists {
@@ -33,6 +36,32 @@ func (p *pass) addAddrs(ctx context.Context, s *space) error {
 	return nil
 }
 
+// recordAddrs writes down which addresses are about to be added to links that
+// are not ours.
+func (p *pass) recordAddrs(s *space) error {
+	fresh := false
+	for _, l := range p.want[s.name].Links {
+		k, exists := s.have.links[l.Name]
+		if !exists || p.mine(s, k) {
+			continue
+		}
+		for _, a := range l.Addrs {
+			if slices.Contains(k.addrs, a) || slices.Contains(s.rec.Addrs[l.Name], a.String()) {
+				continue
+			}
+			if s.rec.Addrs == nil {
+				s.rec.Addrs = map[string][]string{}
+			}
+			s.rec.Addrs[l.Name] = append(s.rec.Addrs[l.Name], a.String())
+			fresh = true
+		}
+	}
+	if !fresh {
+		return nil
+	}
+	return p.host.saveRecord(s.name, s.rec)
+}
+
 // addAddr adds a to k. The kernel refuses the same IPv6 address with another
 // length: the old one goes first.
 func (p *pass) addAddr(ctx context.Context, s *space, l netspec.Link, k kernelLink, a netip.Prefix) error {
@@ -41,15 +70,6 @@ func (p *pass) addAddr(ctx context.Context, s *space, l netspec.Link, k kernelLi
 			if err := p.deleteAddr(ctx, s, k, old); err != nil {
 				return err
 			}
-		}
-	}
-	if !p.mine(s, k) {
-		if s.rec.Addrs == nil {
-			s.rec.Addrs = map[string][]string{}
-		}
-		s.rec.Addrs[l.Name] = append(s.rec.Addrs[l.Name], a.String())
-		if err := p.host.saveRecord(s.name, s.rec); err != nil {
-			return err
 		}
 	}
 	return p.do(ctx, s, fmt.Sprintf("add address %v dev %s", a, l.Name), func() error {

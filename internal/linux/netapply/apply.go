@@ -32,7 +32,7 @@ func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
 		return report, fmt.Errorf("apply: %w", err)
 	}
 	for range passes {
-		p := &pass{host: h, want: map[string]netspec.Namespace{}, failed: map[string]bool{}}
+		p := newPass(h)
 		for _, n := range want.Namespaces {
 			p.want[n.Name] = n
 		}
@@ -57,6 +57,15 @@ type pass struct {
 	pending []string
 	failed  map[string]bool // namespaces where something went wrong in this pass
 	errs    []error
+	lookups map[string]*lookup    // by namespace, made when needed
+	routes  map[string]*ownRoutes // the same
+}
+
+func newPass(h *Host) *pass {
+	return &pass{
+		host: h, want: map[string]netspec.Namespace{}, failed: map[string]bool{},
+		lookups: map[string]*lookup{}, routes: map[string]*ownRoutes{},
+	}
 }
 
 // A step is one kind of work in one namespace.

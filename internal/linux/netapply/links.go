@@ -216,6 +216,9 @@ func (p *pass) setLinks(ctx context.Context, s *space) error {
 	if !wanted {
 		return nil
 	}
+	if err := p.setLinkSysctls(ctx, s, n.Links); err != nil {
+		return err
+	}
 	loopback := false
 	for _, l := range n.Links {
 		loopback = loopback || l.Kind == netspec.Loopback
@@ -237,9 +240,6 @@ func (p *pass) setLinks(ctx context.Context, s *space) error {
 }
 
 func (p *pass) setLink(ctx context.Context, s *space, l netspec.Link, k kernelLink) error {
-	if err := p.setAll(ctx, s, l.Name, l.Sysctls); err != nil {
-		return err
-	}
 	at := k.Attrs()
 	if text := alias(p.host.opts.Owner, l.Comment); makes(l.Kind) && at.Alias != text {
 		err := p.do(ctx, s, fmt.Sprintf("set link %s alias %q", l.Name, text), func() error { return s.route.LinkSetAlias(k, text) })
@@ -321,10 +321,6 @@ func (p *pass) deleteLinks(ctx context.Context, s *space) error {
 
 // wantedLink returns what is wanted of the link name of s.
 func (p *pass) wantedLink(s *space, name string) (netspec.Link, bool) {
-	links := p.want[s.name].Links
-	i := slices.IndexFunc(links, func(l netspec.Link) bool { return l.Name == name })
-	if i < 0 {
-		return netspec.Link{}, false
-	}
-	return links[i], true
+	l, wanted := p.lookup(s).links[name]
+	return l, wanted
 }

@@ -14,7 +14,7 @@ import (
 // readNamespace returns our part of s; all are the open namespaces, each read
 // just now.
 func (h *Host) readNamespace(ctx context.Context, s *space, all []*space) (netspec.Namespace, error) {
-	p := &pass{host: h}
+	p := newPass(h)
 	n := netspec.Namespace{Name: s.name}
 	for _, link := range slices.Sorted(maps.Keys(s.have.links)) {
 		if l, ours := p.readLink(s, s.have.links[link]); ours {

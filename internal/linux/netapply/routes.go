@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -27,29 +26,21 @@ func (p *pass) ownRoute(s *space, r kernelRoute) bool {
 	return wanted || k.removable()
 }
 
-// sameKey reports whether a and b cannot be in one routing table together.
-func sameKey(a, b netspec.Route) bool {
-	return a.Table == b.Table && a.Dst == b.Dst && a.Metric == b.Metric
-}
-
 // hasRoute reports whether s has exactly r, as ours.
 func (p *pass) hasRoute(s *space, r netspec.Route) bool {
-	return slices.ContainsFunc(s.have.routes, func(k kernelRoute) bool {
-		return k.plain && k.spec == r && p.ownRoute(s, k)
-	})
+	return p.own(s).plain[r]
 }
 
 // waits reports whether r needs a link that does not exist.
 func (p *pass) waits(s *space, r netspec.Route) bool {
-	for _, l := range p.want[s.name].Links {
-		if _, exists := s.have.links[l.Name]; exists {
-			continue
-		}
-		if r.Dev == l.Name || slices.ContainsFunc(l.Addrs, func(a netip.Prefix) bool { return a.Addr() == r.Src }) {
-			return true
-		}
+	missing := func(l netspec.Link, wanted bool) bool {
+		_, exists := s.have.links[l.Name]
+		return wanted && !exists
 	}
-	return false
+	wanted := p.lookup(s)
+	dev, named := wanted.links[r.Dev]
+	from, sourced := wanted.addrs[r.Src]
+	return missing(dev, named) || missing(from, sourced)
 }
 
 // addRoutes adds the routes of s that are missing and replaces those that
@@ -79,9 +70,7 @@ func (p *pass) addRoute(ctx context.Context, s *space, r netspec.Route) error {
 	if r.Dev != "" {
 		raw.LinkIndex = s.have.links[r.Dev].Attrs().Index
 	}
-	replace := s.owned || slices.ContainsFunc(s.have.routes, func(k kernelRoute) bool {
-		return sameKey(k.spec, r) && p.ownRoute(s, k)
-	})
+	replace := s.owned || p.own(s).keyed[keyOf(r)]
 	return p.do(ctx, s, "add route "+r.String(), func() error {
 		if replace {
 			return s.route.RouteReplace(raw)
@@ -126,13 +115,12 @@ func (p *pass) deleteRoutes(ctx context.Context, s *space) error {
 	if p.doomed(s) {
 		return nil
 	}
-	want := p.want[s.name].Routes
+	wanted := p.lookup(s)
 	for _, k := range s.have.routes {
-		if !p.ownRoute(s, k) || k.plain && slices.Contains(want, k.spec) {
+		if !p.ownRoute(s, k) || k.plain && wanted.want[k.spec] {
 			continue
 		}
-		i := slices.IndexFunc(want, func(r netspec.Route) bool { return sameKey(r, k.spec) })
-		if i >= 0 && !p.hasRoute(s, want[i]) && !p.waits(s, want[i]) {
+		if r, replaced := wanted.keyed[keyOf(k.spec)]; replaced && !p.hasRoute(s, r) && !p.waits(s, r) {
 			continue
 		}
 		err := p.do(ctx, s, "delete route "+k.spec.String(), func() error {

@@ -69,23 +69,39 @@ func readSetting(s setting) (string, error) {
 
 // setSysctls sets the sysctls of the namespace itself.
 func (p *pass) setSysctls(ctx context.Context, s *space) error {
-	return p.setAll(ctx, s, "", p.want[s.name].Sysctls)
+	return p.setAll(ctx, s, map[string]map[string]string{"": p.want[s.name].Sysctls})
 }
 
-// setAll sets the sysctls of want that differ, and records what they were.
-func (p *pass) setAll(ctx context.Context, s *space, link string, want map[string]string) error {
-	if len(want) == 0 {
+// setLinkSysctls sets those of the links that exist.
+func (p *pass) setLinkSysctls(ctx context.Context, s *space, links []netspec.Link) error {
+	want := map[string]map[string]string{}
+	for _, l := range links {
+		if _, exists := s.have.links[l.Name]; exists {
+			want[l.Name] = l.Sysctls
+		}
+	}
+	return p.setAll(ctx, s, want)
+}
+
+// setAll sets the sysctls of want, which are by link, that differ, and records
+// what they were. The namespace is entered and the record written once for all
+// of them.
+func (p *pass) setAll(ctx context.Context, s *space, want map[string]map[string]string) error {
+	var all, wrong []setting
+	for _, link := range slices.Sorted(maps.Keys(want)) {
+		all = append(all, settings(link, want[link])...)
+	}
+	if len(all) == 0 {
 		return nil
 	}
-	var wrong []setting
 	err := inFile(s.file, func() error {
-		for _, set := range settings(link, want) {
+		for _, set := range all {
 			got, err := readSetting(set)
 			if err != nil {
 				return fmt.Errorf("read sysctl %v: %w", set, err)
 			}
 			s.rec.keep(set, got)
-			if got != strings.Join(strings.Fields(want[set.key]), " ") {
+			if got != strings.Join(strings.Fields(want[set.link][set.key]), " ") {
 				wrong = append(wrong, set)
 			}
 		}
@@ -97,17 +113,20 @@ func (p *pass) setAll(ctx context.Context, s *space, link string, want map[strin
 	if err := p.host.saveRecord(s.name, s.rec); err != nil {
 		return err
 	}
-	for _, set := range wrong {
-		if err := p.writeSetting(ctx, s, set, want[set.key]); err != nil {
-			return err
+	return inFile(s.file, func() error {
+		for _, set := range wrong {
+			if err := p.writeSetting(ctx, s, set, want[set.link][set.key]); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
+// writeSetting sets set; the caller's thread is in its namespace.
 func (p *pass) writeSetting(ctx context.Context, s *space, set setting, value string) error {
 	return p.do(ctx, s, fmt.Sprintf("set sysctl %v = %s", set, value), func() error {
-		return inFile(s.file, func() error { return os.WriteFile(set.path(), []byte(value), 0) })
+		return os.WriteFile(set.path(), []byte(value), 0)
 	})
 }
 
@@ -164,7 +183,7 @@ func (p *pass) restoreOne(ctx context.Context, s *space, set setting) error {
 		return err
 	})
 	if err == nil && got != old {
-		err = p.writeSetting(ctx, s, set, old)
+		err = inFile(s.file, func() error { return p.writeSetting(ctx, s, set, old) })
 	}
 	// A link that has gone took its sysctls with it.
 	if err != nil && !(set.link != "" && errors.Is(err, fs.ErrNotExist)) {
