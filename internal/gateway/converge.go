@@ -55,6 +55,7 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 		wanted[t.ID] = t
 	}
 	g.endTunnelsLocked(ctx, wanted)
+	g.unseen = false
 	var errs []error
 	for _, t := range g.want.Tunnels {
 		if g.tunnels[t.ID] != nil {
@@ -85,12 +86,14 @@ func (g *Gateway) endTunnelsLocked(ctx context.Context, wanted map[string]Tunnel
 	for id, r := range g.tunnels {
 		t, ok := wanted[id]
 		broken := r.broken()
-		if ok && broken == nil && t.sameSession(r.cfg) && !(look && g.movedLocked(ctx, r)) {
+		same := ok && broken == nil && (!g.unseen || t.sameSession(r.cfg))
+		if same && !(look && g.movedLocked(ctx, r)) {
 			continue
 		}
 		r.stop()
 		delete(g.tunnels, id)
-		g.applied = nil // routes and addresses went with the TUN
+		delete(g.between, r.peer)
+		g.laid.applied = nil // routes and addresses went with the TUN
 		if ok && broken != nil {
 			g.log.Error("tunnel broke; it is started again", "tunnel", id, "err", broken)
 			g.failed[id] = failure{time.Now(), broken, nextPause(time.Since(r.started), r.pause)}
@@ -107,7 +110,8 @@ func (g *Gateway) startLocked(ctx context.Context, t Tunnel) {
 	}
 	r.cfg, r.started, r.pause = t, time.Now(), g.failed[t.ID].pause
 	g.tunnels[t.ID] = r
-	g.applied = nil // the TUN is new
+	g.between[r.peer] = t.ID
+	g.laid.applied = nil // the TUN is new
 	delete(g.failed, t.ID)
 }
 
@@ -135,16 +139,16 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 	for id, r := range g.tunnels {
 		up[id], mtu[id] = r.up(), r.data.MTU()
 	}
-	g.chosen = choose(g.have.Tunnels, up, g.chosen)
-	want := spec(g.have, g.chosen, mtu)
-	if g.applied != nil && reflect.DeepEqual(*g.applied, want) {
+	g.laid.chosen = choose(g.have.Tunnels, up, g.laid.chosen)
+	want := spec(g.have, g.laid.chosen, mtu)
+	if g.laid.applied != nil && reflect.DeepEqual(*g.laid.applied, want) {
 		return nil
 	}
 	if _, err := g.host.Apply(ctx, want); err != nil {
-		g.applied = nil // who knows how much of it
+		g.laid.applied = nil // who knows how much of it
 		return err
 	}
-	g.applied = &want
+	g.laid.applied = &want
 	return nil
 }
 
@@ -152,7 +156,7 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 func (g *Gateway) forgetApplied() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.applied = nil
+	g.laid.applied = nil
 }
 
 // status is that of t, which does not run because of f.

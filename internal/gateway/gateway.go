@@ -66,12 +66,20 @@ type Gateway struct {
 	mu       sync.Mutex
 	want     Config // what Set asked for
 	have     Config // what runs
+	unseen   bool   // want has not been compared with the tunnels that run
 	tunnels  map[string]*running
+	between  map[peer]string // the IDs of tunnels by their addresses
 	outsides map[netip.Addr]*udp.Outside
-	chosen   map[netip.Prefix]string
-	applied  *netspec.Spec
+	laid     laid
 	failed   map[string]failure // tunnels that do not run, by ID
 	store    *keep.Store        // nil: nothing is kept
+}
+
+// laid is what was laid last: which tunnel carries which prefix, and the whole
+// spec, nil when the kernel must be looked at.
+type laid struct {
+	chosen  map[netip.Prefix]string
+	applied *netspec.Spec
 }
 
 const (
@@ -81,6 +89,13 @@ const (
 	// lookEvery is how often addresses and routes are compared with what they
 	// should be though nothing happened: others change them too.
 	lookEvery = 15 * time.Second
+	// With thousands of tunnels a look at all of them takes long, and something
+	// happens to one of them all the time. A look that took longer than quick is
+	// followed by a pause of paceFactor times as long, at most maxPace: it never
+	// takes more than a small share of a processor.
+	quick      = 10 * time.Millisecond
+	paceFactor = 20
+	maxPace    = 2 * time.Second
 )
 
 // New checks cfg and returns a gateway that does nothing until Run.
@@ -95,6 +110,7 @@ func New(cfg Config, opts Options) (*Gateway, error) {
 		kick:     make(chan struct{}, 1),
 		shared:   &ikev2.Shared{Cookies: ikev2.NewCookies(rand.Reader), Tickets: ikev2.NewTickets(rand.Reader)},
 		tunnels:  map[string]*running{},
+		between:  map[peer]string{},
 		outsides: map[netip.Addr]*udp.Outside{},
 		failed:   map[string]failure{},
 	}
@@ -133,7 +149,7 @@ func (g *Gateway) Set(cfg Config) error {
 		return err
 	}
 	g.mu.Lock()
-	g.want = cfg
+	g.want, g.unseen = cfg, true
 	g.mu.Unlock()
 	signal(g.kick)
 	return nil
@@ -208,14 +224,35 @@ func (g *Gateway) follow(ctx context.Context) {
 			continue
 		}
 		wait, text := lookEvery, ""
+		began := time.Now()
 		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
 			wait, text = retryAfter, err.Error()
 		}
+		rest(ctx, pace(time.Since(began)))
 		if text != "" && text != said { // said once, not every second
 			g.log.Error("routes or tunnels are not as wanted; trying until they are", "err", text)
 		}
 		said = text
 		timer.Reset(wait)
+	}
+}
+
+// pace is the pause after a look at all tunnels that took so long.
+func pace(took time.Duration) time.Duration {
+	if took <= quick {
+		return 0
+	}
+	return min(paceFactor*took, maxPace)
+}
+
+// rest waits for d or until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 
@@ -229,6 +266,7 @@ func (g *Gateway) stopAll() error {
 	}
 	all.Wait()
 	clear(g.tunnels)
+	clear(g.between)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_, err := g.host.Apply(ctx, netspec.Spec{})
@@ -253,7 +291,7 @@ func (g *Gateway) Status() Status {
 		for _, p := range t.Routes {
 			if p = p.Masked(); !seen[p] {
 				seen[p] = true
-				s.Routes = append(s.Routes, RouteStatus{Prefix: p, Tunnel: g.chosen[p]})
+				s.Routes = append(s.Routes, RouteStatus{Prefix: p, Tunnel: g.laid.chosen[p]})
 			}
 		}
 	}

@@ -55,6 +55,8 @@ func (g *Gateway) moveLocked(ctx context.Context, r *running, path udp.Path) err
 		return err
 	}
 	r.outside.Store(outside)
+	delete(g.between, r.peer)
+	g.between[to] = r.cfg.ID
 	r.peer = to
 	ctx, cancel := context.WithTimeout(ctx, handover)
 	defer cancel()
@@ -64,10 +66,6 @@ func (g *Gateway) moveLocked(ctx context.Context, r *running, path udp.Path) err
 // takenLocked finds the tunnel that IKE could not tell from one between these
 // addresses. The caller holds g.mu.
 func (g *Gateway) takenLocked(between peer) (id string, taken bool) {
-	for id, r := range g.tunnels {
-		if r.peer == between {
-			return id, true
-		}
-	}
-	return "", false
+	id, taken = g.between[between]
+	return id, taken
 }

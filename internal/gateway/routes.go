@@ -1,8 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"net/netip"
-	"sort"
+	"slices"
 
 	"seikan/internal/linux/netspec"
 )
@@ -40,12 +41,13 @@ func spec(cfg Config, chosen map[netip.Prefix]string, mtu map[string]int) netspe
 	}
 	device := map[string]string{}
 	wanted := map[netip.Prefix]bool{}
+	// AWS may answer through the other tunnel than the one we use, so the
+	// reverse path may be any (vpn §4.3). Not 0: where that of "all" is 1,
+	// strict, the greater of the two holds. One map for all links.
+	anyPath := map[string]string{"rp_filter": "2"}
 	for _, t := range cfg.Tunnels {
 		device[t.ID] = t.Interface
-		// AWS may answer through the other tunnel than the one we use, so the
-		// reverse path may be any (vpn §4.3). Not 0: where that of "all" is 1,
-		// strict, the greater of the two holds.
-		link := netspec.Link{Name: t.Interface, Kind: netspec.External, MTU: mtu[t.ID], Sysctls: map[string]string{"rp_filter": "2"}}
+		link := netspec.Link{Name: t.Interface, Kind: netspec.External, MTU: mtu[t.ID], Sysctls: anyPath}
 		if t.Inside.IsValid() {
 			link.Addrs = []netip.Prefix{t.Inside}
 		}
@@ -60,9 +62,8 @@ func spec(cfg Config, chosen map[netip.Prefix]string, mtu map[string]int) netspe
 			ns.Routes = append(ns.Routes, netspec.Route{Dst: p, Dev: device[id]})
 		}
 	}
-	sort.Slice(ns.Routes, func(i, j int) bool {
-		a, b := ns.Routes[i], ns.Routes[j]
-		return a.Dst.String()+a.Dev < b.Dst.String()+b.Dev
+	slices.SortFunc(ns.Routes, func(a, b netspec.Route) int {
+		return cmp.Or(a.Dst.Addr().Compare(b.Dst.Addr()), cmp.Compare(a.Dst.Bits(), b.Dst.Bits()), cmp.Compare(a.Dev, b.Dev))
 	})
 	return netspec.Spec{Namespaces: []netspec.Namespace{ns}}
 }
