@@ -8,7 +8,7 @@ FUZZTIME     ?= 60s
 PKG          ?= ./...
 RUN          ?= .
 
-.PHONY: help build test race fuzz e2e bench lint gen demo setup cover vuln
+.PHONY: help build test race fuzz kat e2e bench lint gen demo setup cover vuln
 .DEFAULT_GOAL := build
 
 help: ## list the targets
@@ -27,6 +27,9 @@ race: ## all tests under the race detector (needs a C compiler)
 
 fuzz: ## every fuzz target for FUZZTIME each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh $(PKG)
+
+kat: ## Project Wycheproof's vectors through our cryptography (gets 110 MB from the module proxy)
+	cd e2e/wycheproof && go vet ./... && go test ./...
 
 e2e: build ## strongSwan against us, both ways, in namespaces (needs root)
 	@scripts/need.sh e2e

@@ -2,11 +2,15 @@ package suite
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/big"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -182,6 +186,35 @@ func TestUnsafePublicValuesAreRefused(t *testing.T) {
 		}
 		// 2 is between 1 and p-1, but not in the subgroup.
 		wantRefused(t, own, "2", big.NewInt(2).FillBytes(make([]byte, n)))
+	}
+}
+
+func TestKEMVectorsKnownFromElsewhere(t *testing.T) {
+	b, err := os.ReadFile("testdata/mlkem.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		f := strings.Fields(line)
+		number, err := strconv.Atoi(f[0])
+		if err != nil || len(f) != 5 {
+			t.Fatalf("line of %d words: %v", len(f), err)
+		}
+		x := exchange(t, Group(number), bytes.NewReader(unhex(t, f[1])))
+		if got := sha256.Sum256(x.Public()); !bytes.Equal(got[:], unhex(t, f[2])) {
+			t.Errorf("%v: got an encapsulation key with SHA-256 %x, want %s", x.Group(), got, f[2])
+		}
+		if got, err := x.Shared(unhex(t, f[3])); err != nil || !bytes.Equal(got.Reveal(), unhex(t, f[4])) {
+			t.Errorf("%v: got secret %x, %v, want %s", x.Group(), got.Reveal(), err, f[4])
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("got %d vectors, want one for each parameter set", n)
 	}
 }
 

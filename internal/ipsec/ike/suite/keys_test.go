@@ -105,6 +105,64 @@ func TestRekeyedKeysOfNISTsCase(t *testing.T) {
 	}
 }
 
+// The same of NIST's cases with SHA-2: SKEYSEED, the first 132 octets of key
+// material, and SKEYSEED of a rekey.
+func TestKeysOfNISTsCasesWithSHA2(t *testing.T) {
+	for _, c := range []struct {
+		prf                              PRF
+		integ                            Integ
+		spiI, spiR                       uint64
+		gir, girNew, ni, nr              string
+		skeyseed, dkm, skeyseedOfTheNext string
+	}{
+		{
+			PRFSHA256, IntegSHA256, 0x40dac39e1e1a8640, 0x8619a1cf9a6e4c07,
+			"0f4d257d7a58fc4545c7d7a88119eee5d5c9690c5b4c989171d3abbfd99d1d29",
+			"25f3b12d6f282739256e39bf54eda53b60ffcf379bb7bcc90c27b4c4c578616c",
+			"3f302be1abcb28e1", "8c332ee006064c9b",
+			"5f00d1bd2c58ec224b1e6b71fa0f19a1faa7a193952c444411b47c1a9d8ba6fe",
+			"0b137d669b0947d7d026d593f0305ad401ff0c471357d695778a9c7f4b4869ece98aca531188d16041b3bb936d2dbb3b4993a6e768a8" +
+				"09160de45d0283f273a6cdf6854379e31be72b8d3d1fa990cf9c5b015ca9f918a7df6253c958114a09d4e1c19bdcd4db14b29d98db1a" +
+				"74ad405c588662c14a04d0d36aa4ab55e90f8986d12d4aad",
+			"2d63f6debc92048b4fef3889c4c99ca67d6496e0fac14a2bca9a2d6566ff2398",
+		},
+		{
+			PRFSHA384, IntegSHA384, 0x2116ad07ce61f749, 0x24880e55f11a65b7,
+			"d3288cd87565101e88fe3bad918f31939d8dd26ff1071f8b2d7f447524e58d7c",
+			"3358f620539473aee8d07e779764c4c6a9aabddc79a28e136b3bac021dbde44a",
+			"fd1b572a8e735591", "6013b0ef88dacd3d",
+			"69fe7a1ac94adaeb711295f5fe004b1a8d6a0b65d05692758ce8ad2f7a45f59d7d0b596f51f7dfcf3330061888f6a94f",
+			"4f904c2025c90c817ea5ff9b662a6fdb445a73b57cdf09eacd379b95e1f03cacb04cd6deeda4f952191dd9bc1f7a9502471a648d74dc" +
+				"06d38112de48a42501f6b1a3ad55c2099cd9a648e5f17e5bf3e34bf9b5953decb768a34f875fe2b78dca0c2fcca81ec1a412006dfaed" +
+				"38fa06882e61f4c148105fb8e231fdb33c4d484c001721d4",
+			"e0548c1682e13bce454026b3b1bdf42985b24e4e7408095a7c529de38c3d1fcb04c9fe6868042a34c9614c6c99e3fcea",
+		},
+	} {
+		ni, nr := unhex(t, c.ni), unhex(t, c.nr)
+		if got, want := c.prf.Sum(slices.Concat(ni, nr), unhex(t, c.gir)), unhex(t, c.skeyseed); !bytes.Equal(got, want) {
+			t.Errorf("%v SKEYSEED: got %x, want %x", c.prf, got, want)
+		}
+		s := IKE{Encr: AESCBC, KeyBits: 128, PRF: c.prf, Integ: c.integ, Group: 14}
+		in := KeyInput{Ni: ni, Nr: nr, SPIi: c.spiI, SPIr: c.spiR, Shared: secret.New(unhex(t, c.gir))}
+		keys, err := DeriveIKE(s, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := revealed(keys)[:132], unhex(t, c.dkm); !bytes.Equal(got, want) {
+			t.Errorf("%v keys:\ngot  %x\nwant %x", c.prf, got, want)
+		}
+		in.Shared = secret.New(unhex(t, c.girNew))
+		next, err := DeriveRekeyedIKE(s, c.prf, keys.D, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := expandIKE(s, unhex(t, c.skeyseedOfTheNext), in)
+		if err != nil || !bytes.Equal(revealed(next), revealed(want)) {
+			t.Errorf("%v rekeyed:\ngot  %x, %v\nwant %x", c.prf, revealed(next), err, revealed(want))
+		}
+	}
+}
+
 // ramp is n octets that begin at from and go up or down by step.
 func ramp(from byte, step, n int) []byte {
 	out := make([]byte, n)
