@@ -24,6 +24,7 @@ type attempt struct {
 	// spoken says that the peer answered in this version beyond the first
 	// exchange, so that the version is not what is wrong.
 	spoken bool
+	heard  bool          // the peer answered in this version at all
 	cut    time.Time     // when it ends because the peer answered in the other version
 	again  time.Time     // when the next round begins
 	pause  time.Duration // before the round after the next failure
@@ -67,8 +68,11 @@ func (a *attempt) hear(now time.Time, v int, h ike.Header) {
 		if a.cut.IsZero() && !a.spoken {
 			a.cut = now.Add(answerPause)
 		}
-	case v == v2 && h.Exchange != wire.IKESAInit:
-		a.spoken, a.cut = true, time.Time{}
+	default:
+		a.heard = true
+		if v == v2 && h.Exchange != wire.IKESAInit {
+			a.spoken, a.cut = true, time.Time{}
+		}
 	}
 }
 
@@ -94,11 +98,30 @@ func (m *Machine) try(t *turn, v int) {
 	m.step(t, v, ike.Initiate{})
 }
 
+// lookAgain takes a message of version v with header h, which is not handed on
+// if it is the first answer to an attempt in IKEv1 that came after one in IKEv2
+// to which there was none. The way to the peer may have been broken until now,
+// and whoever speaks both versions shall not end with the worse one: IKEv2 gets
+// a last chance. It reports whether it does.
+func (m *Machine) lookAgain(t *turn, v int, h ike.Header) bool {
+	a := &m.attempt
+	if v != v1 || a.version != v1 || m.sure || m.owner != none || a.spi == 0 || h.SPIi != a.spi {
+		return false
+	}
+	m.sure = true // whatever comes of this
+	m.sides[v1].reason = ""
+	m.retire(t, v1)
+	m.try(t, v2)
+	m.attempt.cut = t.now.Add(answerPause)
+	return true
+}
+
 // attemptDue ends an attempt that the peer answers in the other version, and
 // begins the next round.
 func (m *Machine) attemptDue(t *turn) {
 	due := func(at time.Time) bool { return !at.IsZero() && !t.now.Before(at) }
 	if v := m.attempt.version; v != none && due(m.attempt.cut) {
+		m.sure = m.sure || v == v2
 		m.sides[v].reason = "the peer answers in " + name(other(v))
 		m.attemptFailed(t, v)
 	}
@@ -126,6 +149,9 @@ func (m *Machine) takeTunnel(t *turn, v int) {
 // own makes v the owner.
 func (m *Machine) own(v int) {
 	m.owner, m.shown = v, v
+	if v == v2 {
+		m.sure = false
+	}
 	m.sides[v1].reason, m.sides[v2].reason = "", ""
 }
 
@@ -218,6 +244,9 @@ func (m *Machine) failed(t *turn, v int, reason string) {
 // after that.
 func (m *Machine) attemptFailed(t *turn, v int) {
 	spoken := m.attempt.spoken
+	// A peer that answers is there, and was so for IKEv2; of one that does not
+	// nothing is known.
+	m.sure = m.attempt.heard || m.sure && v == v2
 	m.attempt.end()
 	switch {
 	case !m.cfg.Initiator || spoken:

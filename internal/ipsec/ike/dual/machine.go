@@ -46,6 +46,7 @@ type Machine struct {
 	owner   int // the version that has the tunnel, or an IKE SA where no version has more; else none
 	shown   int // the version that State shows while there is no owner
 	attempt attempt
+	sure    bool           // that IKEv2 had its chance: the peer was there when it was tried
 	spis    map[uint32]int // inbound SPIs that are installed, and by which version
 	status  status
 	counts  counters // of machines that are closed
@@ -135,6 +136,9 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 	if err == nil {
 		if h.Major() == 1 {
 			v = v1
+		}
+		if m.lookAgain(t, v, h) {
+			return
 		}
 		m.attempt.hear(t.now, v, h)
 	}
