@@ -50,7 +50,7 @@ const (
 // cells are all of the matrix, those included that a peer cannot do.
 func cells() (out []cell) {
 	for _, peer := range []string{peerStrongSwan, peerLibreswan, peerOpenIKED} {
-		for _, way := range []cell{{version: 2, auth: authPSK}} {
+		for _, way := range []cell{{version: 2, auth: authPSK}, {version: 2, auth: authRSA}, {version: 2, auth: authECDSA}, {version: 1, auth: authPSK}, {version: 1, auth: authRSA}} {
 			for _, initiate := range []bool{true, false} {
 				for _, nat := range []bool{true, false} {
 					out = append(out, cell{peer, way.version, way.auth, initiate, nat})

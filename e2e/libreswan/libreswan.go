@@ -159,10 +159,10 @@ func (p *Pluto) connection() []string {
 	}
 	local := []string{"--authby", p.cfg.AuthBy, "--host", p.cfg.Local, "--id", p.cfg.id(p.cfg.LocalID)}
 	if p.cfg.AuthBy != "psk" {
-		local = append(local, "--cert", nickname, "--sendcert", "always")
+		local = append(local, "--cert", nickname, "--sendcert", "always", "--sendca", "all")
 	}
 	args := append([]string{"--name", "t1", "--encrypt", "--tunnel", "--pfs"}, version...)
-	args = append(args, "--ike", p.cfg.IKE, "--esp", p.cfg.ESP, "--keyingtries", "1", "--no-esn", "--encaps", "auto",
+	args = append(args, "--ike", p.cfg.IKE, "--esp", p.cfg.ESP, "--keyingtries", "1", "--no-esn", "--encaps", "auto", "--ikefrag-allow",
 		"--dpddelay", fmt.Sprint(p.cfg.DPDDelay.Seconds()), "--dpdaction", "clear")
 	args = append(args, local...)
 	args = append(args, "--client", "0.0.0.0/0", "--updown", "/bin/true", "--to",

@@ -89,7 +89,7 @@ func Start(t testing.TB, w *world.World, cfg Config) *Iked {
 	if err := conf.Execute(&text, cfg); err != nil {
 		t.Fatal(err)
 	}
-	k.write("iked.conf", text.Bytes())
+	k.write("iked.conf", text.Bytes(), 0o600)
 	// Where keys are is compiled in; the mount is this command's alone.
 	k.process = w.Command(cfg.Namespace, "sh", "-c", `mount --bind "$0" /etc/iked && exec iked "$@"`, filepath.Join(k.dir, "etc"),
 		"-d", "-v", "-S", "-f", filepath.Join(k.dir, "iked.conf"), "-s", k.socket())
@@ -112,13 +112,13 @@ func Start(t testing.TB, w *world.World, cfg Config) *Iked {
 
 func (k *Iked) socket() string { return filepath.Join(k.dir, "iked.sock") }
 
-func (k *Iked) write(name string, content []byte) {
+func (k *Iked) write(name string, content []byte, mode os.FileMode) {
 	k.t.Helper()
 	path := filepath.Join(k.dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		k.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	if err := os.WriteFile(path, content, mode); err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -132,7 +132,7 @@ func (k *Iked) keys() {
 		}
 	}
 	files := map[string]string{"certs/own.crt": k.cfg.Certificates.Own, "private/local.key": k.cfg.Certificates.Key,
-		"ca/ca.crt": k.cfg.Certificates.Root, "certs/middle.crt": k.cfg.Certificates.Middle}
+		"ca/ca.crt": k.cfg.Certificates.Root, "ca/middle.crt": k.cfg.Certificates.Middle}
 	if k.cfg.AuthBy == "" {
 		files = nil
 		key := filepath.Join(k.dir, "etc", "private", "local.key")
@@ -145,7 +145,11 @@ func (k *Iked) keys() {
 		if err != nil {
 			k.t.Fatal(err)
 		}
-		k.write(filepath.Join("etc", name), b)
+		mode := os.FileMode(0o644) // who reads certificates is not root
+		if path == k.cfg.Certificates.Key {
+			mode = 0o600
+		}
+		k.write(filepath.Join("etc", name), b, mode)
 	}
 }
 

@@ -42,7 +42,7 @@ type Config struct {
 	LocalID, RemoteID string
 	Version           int // of IKE; 0: both
 	PSK               string
-	Certificates      *pki.Files // instead of PSK
+	Certificates      *pki.Files // instead of PSK; the CA below the root is known, too
 	Encryption        string     // for both phases, in AWS's words, as is Integrity
 	Integrity         string
 	DH                int
@@ -77,7 +77,7 @@ tunnels:
       remote_id: {{.RemoteID}}
     {{with .Certificates}}certificate_file: {{.Chain}}
     private_key_file: {{.Key}}
-    ca_file: {{.Root}}{{else}}pre_shared_key_file: psk{{end}}
+    ca_file: {{.Above}}{{else}}pre_shared_key_file: psk{{end}}
     {{if .PPK.ID}}ppk_file: ppk
     ppk_id: {{.PPK.ID}}
     ppk_required: {{.PPK.Required}}{{end}}

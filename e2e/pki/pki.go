@@ -41,6 +41,7 @@ type Files struct {
 	Chain    string // own, then the CA below the root
 	Middle   string // the CA below the root
 	Root     string
+	Above    string // the CA below the root, then the root
 	PKCS12   string
 }
 
@@ -142,8 +143,8 @@ func (a *Authority) Issue(name string) Files {
 	a.write(name+".key", "PRIVATE KEY", der)
 	a.write(name+"-above.pem", "CERTIFICATE", a.middle.Raw, a.root.Raw)
 	f := Files{Own: a.path(name + ".pem"), Key: a.path(name + ".key"), Chain: a.path(name + "-chain.pem"),
-		Middle: a.path("middle.pem"), Root: a.path("root.pem"), PKCS12: a.path(name + ".p12")}
-	out, err := exec.Command("openssl", "pkcs12", "-export", "-in", f.Own, "-inkey", f.Key, "-certfile", a.path(name+"-above.pem"),
+		Middle: a.path("middle.pem"), Root: a.path("root.pem"), Above: a.path(name + "-above.pem"), PKCS12: a.path(name + ".p12")}
+	out, err := exec.Command("openssl", "pkcs12", "-export", "-in", f.Own, "-inkey", f.Key, "-certfile", f.Above,
 		"-name", "own", "-passout", "pass:", "-out", f.PKCS12).CombinedOutput()
 	if err != nil {
 		a.t.Fatalf("openssl pkcs12: %v: %s", err, out)
