@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -96,7 +97,8 @@ func Start(t testing.TB, w *world.World, cfg Config) *Pluto {
 	p.keys()
 	// pluto wants its helpers where Debian puts them; the mount is this command's alone.
 	libexec := filepath.Dir(dir)
-	args := []string{"sh", "-c", `mount --bind "$0" /usr/libexec && exec /usr/libexec/ipsec/pluto "$@"`, libexec, "--nofork", "--stderrlog", "--rundir", p.dir, "--nssdir", p.dir,
+	args := []string{"sh", "-c", `mount --bind "$0" /usr/libexec && exec /usr/libexec/ipsec/pluto "$@"`, libexec,
+		"--config", filepath.Join(p.dir, "ipsec.conf"), "--nofork", "--stderrlog", "--rundir", p.dir, "--nssdir", p.dir,
 		"--secretsfile", filepath.Join(p.dir, "secrets"), "--ipsecdir", p.dir, "--dumpdir", p.dir, "--use-xfrm", "--no-dnssec", "--nhelpers", "1"}
 	for _, wrong := range cfg.Impair {
 		args = append(args, "--impair", wrong)
@@ -130,6 +132,11 @@ func (p *Pluto) keys() {
 		p.run("pk12util", "-i", p.cfg.Certificates.PKCS12, "-d", db, "-W", "")
 		p.run("certutil", "-A", "-d", db, "-n", "root", "-t", "CT,,", "-a", "-i", p.cfg.Certificates.Root)
 	}
+	// IKEv1 is off unless this file has it, which pluto must read before it is
+	// told where everything else is.
+	if err := os.WriteFile(filepath.Join(p.dir, "ipsec.conf"), []byte("config setup\n\tikev1-policy=accept\n"), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
 	secret := fmt.Sprintf("%s %s : PSK %q\n", p.cfg.id(p.cfg.LocalID), p.cfg.id(p.cfg.RemoteID), p.cfg.PSK)
 	if err := os.WriteFile(filepath.Join(p.dir, "secrets"), []byte(secret), 0o600); err != nil {
 		p.t.Fatal(err)
@@ -153,21 +160,20 @@ func (c Config) id(text string) string {
 
 // connection is what `ipsec auto --add` would hand to whack.
 func (p *Pluto) connection() []string {
-	version := []string{"--ikev2", "--retransmit-timeout", "5"}
-	if p.cfg.Version == 1 {
-		version = []string{"--ikev1", "--dpdtimeout", fmt.Sprint(3 * p.cfg.DPDDelay.Seconds())}
-	}
-	local := []string{"--authby", p.cfg.AuthBy, "--host", p.cfg.Local, "--id", p.cfg.id(p.cfg.LocalID)}
+	common := []string{"--name", "t1", "--encrypt", "--tunnel", "--pfs", "--ike", p.cfg.IKE, "--esp", p.cfg.ESP, "--keyingtries", "1", "--no-esn", "--encaps", "auto",
+		"--ikefrag-allow", "--dpddelay", fmt.Sprint(p.cfg.DPDDelay.Seconds()), "--dpdaction", "clear"}
+	local, remote := []string{"--host", p.cfg.Local, "--id", p.cfg.id(p.cfg.LocalID)}, []string{"--host", p.cfg.Remote, "--id", p.cfg.id(p.cfg.RemoteID)}
 	if p.cfg.AuthBy != "psk" {
 		local = append(local, "--cert", nickname, "--sendcert", "always", "--sendca", "all")
 	}
-	args := append([]string{"--name", "t1", "--encrypt", "--tunnel", "--pfs"}, version...)
-	args = append(args, "--ike", p.cfg.IKE, "--esp", p.cfg.ESP, "--keyingtries", "1", "--no-esn", "--encaps", "auto", "--ikefrag-allow",
-		"--dpddelay", fmt.Sprint(p.cfg.DPDDelay.Seconds()), "--dpdaction", "clear")
-	args = append(args, local...)
-	args = append(args, "--client", "0.0.0.0/0", "--updown", "/bin/true", "--to",
-		"--authby", p.cfg.AuthBy, "--host", p.cfg.Remote, "--id", p.cfg.id(p.cfg.RemoteID), "--client", "0.0.0.0/0", "--updown", "/bin/true")
-	return args
+	if p.cfg.Version == 1 { // one way to prove who one is for both ends; otherwise each has its own
+		common = append(common, "--ikev1", "--"+p.cfg.AuthBy, "--dpdtimeout", fmt.Sprint(3*p.cfg.DPDDelay.Seconds()))
+	} else {
+		common = append(common, "--ikev2", "--retransmit-timeout", "5")
+		local, remote = append(local, "--authby", p.cfg.AuthBy), append(remote, "--authby", p.cfg.AuthBy)
+	}
+	all := []string{"--client", "0.0.0.0/0", "--updown", "/bin/true"}
+	return slices.Concat(common, local, all, []string{"--to"}, remote, all)
 }
 
 func (p *Pluto) end() {
@@ -228,7 +234,7 @@ func (p *Pluto) RekeyIKE() {
 	if err != nil || len(ike) != 1 {
 		p.t.Fatalf("states of IKE: got %v, %v, want one", ike, err)
 	}
-	p.must("--impair", "event-sa-replace:"+strings.TrimPrefix(ike[0], "#"))
+	p.must("--asynchronous", "--impair", "event-sa-replace:"+strings.TrimPrefix(ike[0], "#"))
 }
 
 // RekeyChild makes libreswan replace the CHILD SA.
@@ -242,13 +248,14 @@ func (p *Pluto) RekeyChild() {
 	if err != nil || len(child) != 1 {
 		p.t.Fatalf("states of IPsec: got %v, %v, want one", child, err)
 	}
-	p.must("--impair", "event-sa-replace:"+strings.TrimPrefix(child[0], "#"))
+	p.must("--asynchronous", "--impair", "event-sa-replace:"+strings.TrimPrefix(child[0], "#"))
 }
 
 // Terminate makes libreswan delete its SAs.
 func (p *Pluto) Terminate() { p.t.Helper(); p.must("--terminate", "--name", "t1") }
 
-// states are the numbers of the established SAs.
+// states are the numbers of the established SAs. With IKEv1 they are the newest:
+// libreswan leaves those that it has replaced to their lifetime.
 func (p *Pluto) states() (ike, child []string, err error) {
 	out, err := p.Whack("--showstates")
 	if err != nil {
@@ -257,7 +264,7 @@ func (p *Pluto) states() (ike, child []string, err error) {
 	for line := range strings.Lines(out) {
 		words := strings.Fields(line)
 		switch {
-		case len(words) < 4:
+		case len(words) < 4 || p.cfg.Version == 1 && !strings.Contains(line, " newest"):
 		case strings.Contains(line, "established IKE SA") || strings.Contains(line, "established ISAKMP SA") || strings.Contains(line, "IKE SA established"):
 			ike = append(ike, strings.TrimSuffix(words[1], ":"))
 		case strings.Contains(line, "established Child SA") || strings.Contains(line, "IPsec SA established"):

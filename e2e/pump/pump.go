@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -218,6 +219,7 @@ func (p *Pump) listen() {
 // change takes one line of the shim: an SA that is added or deleted.
 func (p *Pump) change(line string) error {
 	words := strings.Fields(line)
+	p.t.Logf("%v %.90s", time.Now().Format("05.000000"), line)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -308,6 +310,7 @@ func (p *Pump) open() {
 func (p *Pump) openLocked(esp []byte) []byte {
 	s := p.in[spiOf(esp)]
 	if s == nil {
+		p.t.Logf("%v unknown %08x", time.Now().Format("05.000000"), spiOf(esp))
 		return nil
 	}
 	inner, sequence, err := s.open(esp)

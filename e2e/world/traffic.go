@@ -16,9 +16,6 @@ import (
 	"time"
 )
 
-// port is where the server listens for transfers.
-const port = "7000"
-
 // A Transfer is one stream of bytes from end to end.
 type Transfer struct {
 	Direction string // "client → server" or "server → client"
@@ -48,7 +45,7 @@ type Load struct {
 func (w *World) Transfer(load Load) (Transfer, error) {
 	var listener net.Listener
 	err := w.In("server", func() (err error) {
-		listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp4", Server+":"+port)
+		listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp4", Server+":0")
 		return err
 	})
 	if err != nil {
@@ -66,7 +63,7 @@ func (w *World) Transfer(load Load) (Transfer, error) {
 	}()
 	var conn net.Conn
 	err = w.In("client", func() (err error) {
-		conn, err = net.DialTimeout("tcp4", Server+":"+port, 10*time.Second)
+		conn, err = net.DialTimeout("tcp4", listener.Addr().String(), 10*time.Second)
 		return err
 	})
 	if err != nil {

@@ -62,6 +62,7 @@ var rules = map[string]string{
 			counter moved { }
 			chain pass {
 				type filter hook forward priority 0
+				ip frag-off & 0x1fff != 0 accept # the first piece has been counted
 				udp dport 500 counter name ike accept
 				udp sport 500 counter name ike accept
 				udp sport 20001 counter name moved
