@@ -8,7 +8,7 @@ FUZZTIME     ?= 60s
 PKG          ?= ./...
 RUN          ?= .
 
-.PHONY: help build test race fuzz kat e2e bench lint gen demo setup cover vuln
+.PHONY: help build test race fuzz kat e2e interop bench lint gen demo setup cover vuln
 .DEFAULT_GOAL := build
 
 help: ## list the targets
@@ -34,6 +34,10 @@ kat: ## Project Wycheproof's vectors through our cryptography (gets 110 MB from 
 e2e: build ## strongSwan against us, both ways, in namespaces (needs root)
 	@scripts/need.sh e2e
 	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 25m -parallel 4 -v -run '$(RUN)' ./e2e/...
+
+interop: build ## the matrix of peers, which writes docs/interop.md (needs root)
+	@scripts/need.sh e2e
+	SEIKAN=$(CURDIR)/bin/seikan SEIKAN_INTEROP=$(CURDIR)/docs/interop.md go test -tags e2e -count=1 -timeout 15m -parallel 4 -v -run TestMatrix ./e2e/
 
 bench: ## benchmarks, six runs each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 $(PKG)

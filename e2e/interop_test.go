@@ -41,8 +41,8 @@ var swanWords = map[string]string{
 }
 
 // swanGroups are strongSwan's names of DH groups.
-var swanGroups = map[int]string{2: "modp1024", 14: "modp2048", 15: "modp3072", 16: "modp4096", 17: "modp6144", 18: "modp8192",
-	19: "ecp256", 20: "ecp384", 21: "ecp521", 24: "modp2048s256", 31: "curve25519"}
+var swanGroups = map[int]string{2: "modp1024", 5: "modp1536", 14: "modp2048", 15: "modp3072", 16: "modp4096", 17: "modp6144", 18: "modp8192",
+	19: "ecp256", 20: "ecp384", 21: "ecp521", 22: "modp1024s160", 23: "modp2048s224", 24: "modp2048s256", 31: "curve25519"}
 
 // swanIKE and swanESP are the suite as strongSwan's proposals. A cipher that
 // protects integrity itself has a PRF in phase 1 and nothing in phase 2.

@@ -13,6 +13,7 @@ import (
 	"seikan/e2e/openiked"
 	"seikan/e2e/ourgateway"
 	"seikan/e2e/pki"
+	"seikan/e2e/pump"
 	"seikan/e2e/strongswan"
 	"seikan/e2e/world"
 )
@@ -125,6 +126,7 @@ type matrix struct {
 
 	mu       sync.Mutex
 	outcomes []outcome
+	suites   []outcome
 }
 
 // An outcome is what became of one cell. Where a field is empty the cell did
@@ -161,6 +163,14 @@ func TestMatrix(t *testing.T) {
 			t.Run(c.name(), func(t *testing.T) {
 				t.Parallel()
 				m.run(t, c)
+			})
+		}
+	})
+	t.Run("suites", func(t *testing.T) {
+		for _, c := range suiteCells() {
+			t.Run(c.name(), func(t *testing.T) {
+				t.Parallel()
+				m.runSuite(t, c)
 			})
 		}
 	})
@@ -326,17 +336,20 @@ func (r *trial) established() {
 }
 
 // traffic moves noise both ways and compares it.
-func (r *trial) traffic() {
+func (r *trial) traffic() { r.t.Helper(); r.move(moved) }
+
+// move moves so many octets each way.
+func (r *trial) move(octets int64) {
 	r.t.Helper()
 	for _, up := range []bool{true, false} {
 		_, before := r.w.Seen(r.carrier())
-		tr, err := r.w.Transfer(world.Load{Up: up, Octets: moved})
+		tr, err := r.w.Transfer(world.Load{Up: up, Octets: octets})
 		_, after := r.w.Seen(r.carrier())
-		if err != nil || !tr.Whole(moved) {
+		if err != nil || !tr.Whole(octets) {
 			r.t.Fatalf("%s: got %d octets of %d, equal SHA-256: %v, %v, want all of them", tr.Direction, tr.Received, tr.Sent, tr.Same, err)
 		}
-		if after-before < moved {
-			r.t.Errorf("%s: the internet saw %d octets of %s, want at least %d", tr.Direction, after-before, r.carrier(), moved)
+		if after-before < octets {
+			r.t.Errorf("%s: the internet saw %d octets of %s, want at least %d", tr.Direction, after-before, r.carrier(), octets)
 		}
 		if up {
 			r.up += tr.Received
@@ -355,7 +368,7 @@ func (r *trial) rekeyed(what string, rekey func()) {
 		r.t.Fatal(err)
 	}
 	stop, pinged := make(chan struct{}), make(chan error, 1)
-	go func() { pinged <- r.pings(stop, r.mayLose(what)) }()
+	go func() { pinged <- r.pings(stop, r.mayLose()) }()
 	r.w.Until("pings", 5*time.Second, r.w.Reach)
 	rekey()
 	r.w.Until("new SA after the rekey of "+what, 20*time.Second, func() error {
@@ -370,16 +383,25 @@ func (r *trial) rekeyed(what string, rekey func()) {
 	})
 	close(stop)
 	if err := <-pinged; err != nil {
-		r.t.Errorf("pings during the rekey of %s: %v", what, err)
+		st, _ := r.ours.Status()
+		r.t.Errorf("pings during the rekey of %s: %v; our drops %v, the peer's pump %v", what, err, st.Traffic.Drops, r.pumped())
 	}
 	r.rekeys = append(r.rekeys, what)
 }
 
+// pumped is what the pump has seen, where the peer has one.
+func (r *trial) pumped() any {
+	if p, ok := r.peer.(interface{ Pump() *pump.Pump }); ok {
+		return p.Pump().Count()
+	}
+	return "none"
+}
+
 // mayLose is how many pings a rekey may cost. libreswan, when it answers, sends
-// with the new SA before its answer is on the wire, which is when we can know
+// with the new SA before its answer is on the wire, and so before we can know
 // the keys.
-func (r *trial) mayLose(what string) int {
-	if r.cell.peer == peerLibreswan && what == "CHILD by us" {
+func (r *trial) mayLose() int {
+	if r.cell.peer == peerLibreswan {
 		return 2
 	}
 	return 0

@@ -16,50 +16,6 @@ import (
 // megabyte is moved where it matters that traffic flows, not how fast.
 const megabyte = 1_000_000
 
-// everySuite has each encryption, each integrity and each DH group at least
-// once. The largest groups make a stream of slow exchanges, so each is there
-// once only.
-var everySuite = []suite{
-	{"", "AES128", "SHA1", 2},
-	{"", "AES128", "SHA2-256", 14},
-	{"", "AES128", "SHA2-384", 15},
-	{"", "AES128", "SHA2-512", 16},
-	{"", "AES256", "SHA1", 24},
-	{"", "AES256", "SHA2-384", 20},
-	{"", "AES256", "SHA2-512", 21},
-	{"", "AES256", "SHA2-256", 31},
-	{"", "AES128-GCM-16", "SHA1", 17},
-	{"", "AES128-GCM-16", "SHA2-512", 31},
-	{"", "AES256-GCM-16", "SHA2-384", 20},
-	{"", "AES256-GCM-16", "SHA2-256", 18},
-}
-
-// TestEverySuite lets us be either end with each algorithm.
-func TestEverySuite(t *testing.T) {
-	w := world.New(t)
-	r := newReport(t, w, "Seikan and strongSwan", "each algorithm")
-	for _, s := range everySuite {
-		name := fmt.Sprintf("%s %s DH%d", s.encryption, s.integ, s.dh)
-		t.Run("initiator "+name, func(t *testing.T) {
-			swan := swanResponder(t, w, s)
-			swan.Route()
-			carries(t, w, ourCustomer(t, w, s), swan)
-		})
-		t.Run("responder "+name, func(t *testing.T) {
-			ours := ourResponder(t, w, s)
-			swan := swanCustomer(t, w, s)
-			swan.Route()
-			swan.Initiate()
-			carries(t, w, ours, swan)
-		})
-		if t.Failed() {
-			return
-		}
-		r.line(name, "as initiator and as responder: a megabyte each way, a rekey of both SAs")
-	}
-	r.nothingClear()
-}
-
 // carries demands that the tunnel comes up and moves a megabyte each way, and
 // another after we replaced both SAs.
 func carries(t *testing.T, w *world.World, ours *ourgateway.Gateway, swan *strongswan.Charon) {
