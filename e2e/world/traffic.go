@@ -3,7 +3,6 @@
 package world
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,8 +10,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"regexp"
-	"strconv"
 	"time"
 )
 
@@ -138,44 +135,4 @@ func pour(to io.Writer, from io.Reader, chunk int) (n int64, err error) {
 		}
 		<-tick.C
 	}
-}
-
-// lossLine is ping's summary.
-var lossLine = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
-
-// Ping sends count echo requests from a namespace, one each interval, and
-// returns how many were sent and answered. The error is ping's own, not loss.
-func (w *World) Ping(ns, to string, count int, interval time.Duration) (sent, answered int, err error) {
-	cmd := w.Command(ns, "ping", "-q", "-c", strconv.Itoa(count), "-i", fmt.Sprint(interval.Seconds()), "-W", "1", to)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	runErr := cmd.Run() // 1 when something was lost
-	m := lossLine.FindStringSubmatch(out.String())
-	if m == nil {
-		return 0, 0, fmt.Errorf("ping %s: %v: %s", to, runErr, out.String())
-	}
-	sent, _ = strconv.Atoi(m[1])
-	answered, _ = strconv.Atoi(m[2])
-	return sent, answered, nil
-}
-
-// PingSize sends one echo request with so many octets of data from the client
-// to the server, and returns what ping printed and whether it was answered.
-// With whole set no gateway may cut it (the DF bit).
-func (w *World) PingSize(octets int, whole bool) (printed string, answered bool) {
-	may := "dont"
-	if whole {
-		may = "do"
-	}
-	out, err := w.Command("client", "ping", "-c", "1", "-W", "2", "-M", may, "-s", strconv.Itoa(octets), Server).CombinedOutput()
-	return string(out), err == nil
-}
-
-// Reach checks with one ping that the server answers the client.
-func (w *World) Reach() error {
-	_, answered, err := w.Ping("client", Server, 1, time.Second)
-	if err == nil && answered != 1 {
-		err = fmt.Errorf("no answer from %s", Server)
-	}
-	return err
 }

@@ -69,6 +69,7 @@ var rules = map[string]string{
 				udp dport 4500 counter name natt accept
 				udp sport 4500 counter name natt accept
 				meta l4proto esp counter name plain accept
+				icmp type destination-unreachable icmp code port-unreachable accept # no IKE daemon runs there
 				counter name clear
 			}
 		}
