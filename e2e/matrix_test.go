@@ -227,8 +227,10 @@ type trial struct {
 	t     *testing.T
 	w     *world.World
 	files [2]*pki.Files // nil: PSK
-	ours  *ourgateway.Gateway
-	peer  peer
+	// impair is what libreswan shall do wrong.
+	impair []string
+	ours   *ourgateway.Gateway
+	peer   peer
 }
 
 // An endpoint is one end's place in the world.
@@ -294,7 +296,7 @@ func (r *trial) startPeer() peer {
 	case peerLibreswan:
 		cfg := libreswan.Config{Namespace: e.namespace, Inside: e.inside, Site: e.site, Local: e.local, Remote: e.remote, LocalID: e.localID, RemoteID: e.remoteID,
 			Version: r.version, AuthBy: map[string]string{authPSK: "psk", authRSA: "rsasig", authECDSA: "ecdsa"}[r.auth],
-			PSK: psk, IKE: s.libreIKE(), ESP: s.libreESP(), DPDDelay: dpdInterval}
+			PSK: psk, IKE: s.libreIKE(), ESP: s.libreESP(), Impair: r.impair, DPDDelay: dpdInterval}
 		if e.files != nil {
 			cfg.Certificates = *e.files
 		}

@@ -72,7 +72,7 @@ type Iked struct {
 	out     nettest.Buffer
 }
 
-// Version is what Debian says of the package; iked says less.
+// Version is what Debian says of the package.
 func Version() (string, error) {
 	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", "openiked").Output()
 	return string(out), err

@@ -232,10 +232,10 @@ func (c *Charon) end() {
 	c.t.Logf("strongSwan in %s, end of its log:\n%s%s", c.cfg.Namespace, c.out.String(), strings.Join(lines[max(0, len(lines)-60):], "\n"))
 }
 
-// Version is what strongSwan says of itself.
+// Version is what Debian says of the package.
 func Version() (string, error) {
-	out, err := exec.Command("swanctl", "--version").Output()
-	return strings.TrimPrefix(strings.TrimSpace(string(out)), "strongSwan swanctl "), err
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", "strongswan-swanctl").Output()
+	return string(out), err
 }
 
 // Log is what strongSwan has logged.
