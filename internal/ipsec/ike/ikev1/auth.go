@@ -78,7 +78,7 @@ func (m *Machine) verify(t *turn, s *sa, list []wire.Payload) (ike.Identity, err
 	// like any other: AWS, too, expects the registered outside address there
 	// (vpn §3.3), and with one pre-shared key for a machine an exception would
 	// only make it harder to see what is wrong.
-	if want := m.cfg.RemoteID; !want.IsZero() && id.Identity != want {
+	if want := m.cfg.RemoteID; !want.IsZero() && !want.Matches(id.Identity) {
 		text := fmt.Sprintf("peer says it is %v, we expect %v: set the peer's local identity, or our remote identity, so that they are the same", id.Identity, want)
 		if s.path.natRemote && id.Type == ike.IDIPv4 {
 			text += "; a peer behind a NAT must be told to call itself by its outside address (strongSwan: local.id, libreswan: leftid)"

@@ -17,12 +17,15 @@ func (m *Machine) established(t *turn, s *sa, d ike.Datagram, contact bool) {
 	m.lifetimes(t, s)
 	t.notice(levelInfo, "ISAKMP SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),
 		"auth", m.authName(), "nat_local", s.path.natLocal, "nat_remote", s.path.natRemote)
+	// Another identity has no claim on the SAs of the one before.
+	contact = contact || (m.peer != ike.Identity{} && m.peer != s.peer)
+	m.peer = s.peer
 	if old := m.current; old != nil {
-		if crossed(old, s) && !preferred(s, old) {
+		if old.peer == s.peer && crossed(old, s) && !preferred(s, old) {
 			m.retire(t, s)
 			return
 		}
-		if contact && !crossed(old, s) {
+		if contact && (!crossed(old, s) || old.peer != s.peer) {
 			m.startedAnew(t, s)
 		} else {
 			m.retire(t, old)

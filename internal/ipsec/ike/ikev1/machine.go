@@ -23,7 +23,8 @@ type Machine struct {
 	sas      []*sa // every ISAKMP SA that is not forgotten
 	current  *sa   // the one of them that is up and in use
 	children []*child
-	clock    uint64 // counts what must be told apart within one instant
+	peer     ike.Identity // of the last SA that came up
+	clock    uint64       // counts what must be told apart within one instant
 
 	start  starter
 	live   liveness

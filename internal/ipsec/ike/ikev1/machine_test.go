@@ -125,6 +125,48 @@ func TestConfigThatIKEv1CannotServeIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnotherPeerOfTheSameCATakesNothingOver(t *testing.T) {
+	ca, err := iketest.NewAuthority("test", begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(name string) func(c *policy.Config) {
+		return func(c *policy.Config) {
+			if c.Auth.Trust, err = ca.Trust(); err == nil {
+				c.Auth.Credential, err = ca.Credential(name, "ecdsa256", nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	d := upDuo(t, func(a, b *policy.Config) {
+		sign("a")(a)
+		sign("b")(b)
+	})
+	first := d.b.State().Child.SPIIn
+	other := testConfig(0)
+	sign("c")(&other)
+	other.Tuning.Rand = newRand(9)
+	m, err := New(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.children = []*child{{SA: &ike.ChildSA{}, state: childLingering}} // so that it does not say INITIAL-CONTACT
+	d.Ends[0].Machine, d.Ends[0].Inbound, d.Ends[0].Outbound = m, map[uint32]*ike.ChildSA{}, nil
+	d.Step(0, ike.Initiate{})
+	d.Run()
+	if d.Ends[1].Inbound[first] != nil {
+		t.Error("the CHILD SA of the first peer is still there")
+	}
+	if got, want := d.b.State().RemoteID, "C=XX, O=Example, CN=c"; got != want {
+		t.Errorf("peer: got %q, want %q", got, want)
+	}
+	if err := d.Traffic(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNATKeepaliveIsOneOctet(t *testing.T) {
 	d := upDuo(t, func(a, b *policy.Config) {
 		a.ForceEncap, a.Liveness.Interval, b.Liveness.Interval = true, time.Hour, time.Hour
