@@ -41,6 +41,11 @@ func (m *Machine) receiveInformational(t *turn, d ike.Datagram, msg *wire.Messag
 	}
 	list, _, ok := s.openHashed(msg, s.keys.MessageIV(s.iv, h.MessageID), nil)
 	if !ok {
+		if s.state == proving && s.initiator {
+			// strongSwan refuses a message 5 that it cannot read under its own
+			// keys, which we have not.
+			m.doubt(t, s, "peer answers our proof of identity (main mode message 5) with what we cannot read: "+m.explainGarbage())
+		}
 		return
 	}
 	s.ids.add(wire.Informational, h.MessageID)
