@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // minimal is the least that a gateway needs.
@@ -61,6 +64,26 @@ func TestMinimalFileMeansWhatItSays(t *testing.T) {
 	}
 	if two.Lifetime.Phase1 != 8*time.Hour {
 		t.Errorf("phase 1 lifetime: got %v, want 8h", two.Lifetime.Phase1)
+	}
+}
+
+// A weak algorithm works, but never by default: tunnel 1 of minimal names none.
+func TestWeakAlgorithmsAreUsedOnlyWhenNamed(t *testing.T) {
+	for text, weak := range map[string]bool{
+		"": false, "phase1: {integrity: [SHA1], dh_groups: [14]}": true, "phase1: {dh_groups: [2]}": true, "phase1: {dh_groups: [5]}": true,
+		"phase1: {dh_groups: [24]}": true, "phase1: {encryption: [AES128]}": false, "phase1: {integrity: [SHA2-512]}": false,
+		"phase2: {dh_groups: [22]}": true, "phase2: {encryption: [AES128], integrity: [SHA1]}": true, "phase2: {encryption: [CHACHA20-POLY1305]}": false,
+	} {
+		one := strings.Replace(minimal, "    inside_cidr: 169.254.10.0/30\n", "    inside_cidr: 169.254.10.0/30\n    "+text+"\n", 1)
+		f, err := Parse([]byte(one), folder(t))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		got := slices.ContainsFunc(f.Gateway.Tunnels[0].IKE, suite.IKE.Weak) || slices.ContainsFunc(f.Gateway.Tunnels[0].ESP, suite.ESP.Weak)
+		if got != weak {
+			t.Errorf("%q: got a weak suite %v, want %v", text, got, weak)
+		}
 	}
 }
 
