@@ -39,7 +39,7 @@ func TestPPK(t *testing.T) {
 			w := world.New(t)
 			ours, theirs := ourConfig(s, initiate), swanConfig(s, !initiate)
 			ours.Version = 2
-			ours.PPK = ourgateway.PPK{Key: ppk, ID: ppkID, Required: true}
+			ours.Quantum.PPK = ourgateway.PPK{Key: ppk, ID: ppkID, Required: true}
 			theirs.PPK = strongswan.PPK{Key: ppk, ID: ppkID, Required: true}
 			var us *ourgateway.Gateway
 			var swan *strongswan.Charon
@@ -90,7 +90,7 @@ func TestPPKOfAnotherName(t *testing.T) {
 	swan.Route()
 	ours := ourConfig(suites[0], true)
 	ours.Version = 2
-	ours.PPK = ourgateway.PPK{Key: ppk, ID: ppkID, Required: true}
+	ours.Quantum.PPK = ourgateway.PPK{Key: ppk, ID: ppkID, Required: true}
 	us := ourgateway.Start(t, w, ours)
 	w.Until("words about the PPK", 10*time.Second, func() error {
 		st, err := us.Status()

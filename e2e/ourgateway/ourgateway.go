@@ -48,10 +48,17 @@ type Config struct {
 	DH                int
 	MoreDH            []int // further groups of phase 1
 	Phase2            Phase2
-	PPK               PPK
+	Quantum           PostQuantum
 	// Interval and Timeout are dead peer detection's.
 	Interval, Timeout time.Duration
 	FragmentSize      int // largest IP packet of IKE in octets; 0 is the default
+}
+
+// A PostQuantum is what protects from those who will have a quantum computer.
+type PostQuantum struct {
+	PPK      PPK
+	AddKE    []string // additional key exchanges of both phases
+	Required bool     // of AddKE
 }
 
 // A PPK is a post-quantum pre-shared key by its name (RFC 8784); none without a
@@ -78,9 +85,9 @@ tunnels:
     {{with .Certificates}}certificate_file: {{.Chain}}
     private_key_file: {{.Key}}
     ca_file: {{.Above}}{{else}}pre_shared_key_file: psk{{end}}
-    {{if .PPK.ID}}ppk_file: ppk
-    ppk_id: {{.PPK.ID}}
-    ppk_required: {{.PPK.Required}}{{end}}
+    {{with .Quantum.PPK}}{{if .ID}}ppk_file: ppk
+    ppk_id: {{.ID}}
+    ppk_required: {{.Required}}{{end}}{{end}}
     {{if .Version}}ike_versions: [{{.Version}}]{{end}}
     inside_address: {{.Inside}}
     {{if .FragmentSize}}fragment_size: {{.FragmentSize}}{{end}}
@@ -88,13 +95,17 @@ tunnels:
       encryption: [{{.Encryption}}]
       integrity: [{{.Integrity}}]
       dh_groups: [{{.DH}}{{range .MoreDH}}, {{.}}{{end}}]
+      {{template "more" .Quantum}}
     phase2:
       encryption: [{{or .Phase2.Encryption .Encryption}}]
       integrity: [{{or .Phase2.Integrity .Integrity}}]
       dh_groups: [{{or .Phase2.DH .DH}}]
+      {{template "more" .Quantum}}
     liveness:
       interval: {{.Interval}}
       timeout: {{.Timeout}}
+{{define "more"}}{{if .AddKE}}additional_key_exchanges: [{{range $i, $g := .AddKE}}{{if $i}}, {{end}}{{$g}}{{end}}]
+      additional_key_exchanges_required: {{.Required}}{{end}}{{end}}
 `))
 
 // Gateway is a running gateway.
@@ -143,7 +154,7 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 	}{cfg, g.control()}); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"gateway.yaml": text.String(), "psk": cfg.PSK + "\n", "ppk": cfg.PPK.Key + "\n"} {
+	for name, content := range map[string]string{"gateway.yaml": text.String(), "psk": cfg.PSK + "\n", "ppk": cfg.Quantum.PPK.Key + "\n"} {
 		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
