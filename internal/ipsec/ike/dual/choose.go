@@ -56,7 +56,13 @@ func begins(v int, h ike.Header) bool {
 	if v == v1 {
 		return h.Exchange == onewire.MainMode && h.SPIr == 0
 	}
-	return h.Exchange == wire.IKESAInit && h.SPIr == 0 && h.Flags&ike.FlagResponse == 0
+	return firstOf2(h.Exchange) && h.SPIr == 0 && h.Flags&ike.FlagResponse == 0
+}
+
+// firstOf2 reports whether an exchange is one with which IKEv2 begins: a session
+// that was lost may be taken up again (RFC 5723).
+func firstOf2(exchange uint8) bool {
+	return exchange == wire.IKESAInit || exchange == wire.IKESessionResume
 }
 
 // hear looks at a header of version v for what it says about the attempt. Only
@@ -70,7 +76,7 @@ func (a *attempt) hear(now time.Time, v int, h ike.Header) {
 		}
 	default:
 		a.heard = true
-		if v == v2 && h.Exchange != wire.IKESAInit {
+		if v == v2 && !firstOf2(h.Exchange) {
 			a.spoken, a.cut = true, time.Time{}
 		}
 	}

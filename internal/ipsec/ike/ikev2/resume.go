@@ -214,7 +214,7 @@ func (m *Machine) respondResume(t *turn, d ike.Datagram, msg *wire.Message) {
 		}
 		return
 	}
-	if m.demandCookie(t, d, msg, nonce.Data) {
+	if m.demandCookie(t, d, msg, nonce.Data) || !m.roomFor(d.Remote.Addr()) {
 		return
 	}
 	k, ok := m.takeTicket(t, opaque.Data)
