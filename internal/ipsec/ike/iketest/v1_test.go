@@ -103,3 +103,75 @@ func TestV1BadWireNeverLeavesTheEndsApart(t *testing.T) {
 		}
 	})
 }
+
+// TestV1RekeyingNeverInterruptsTraffic asks after every single datagram and
+// timer whether what either end seals now would be opened, with rekeys from
+// either end and both at once, and with any one datagram lost on the way.
+func TestV1RekeyingNeverInterruptsTraffic(t *testing.T) {
+	events := [][]struct {
+		end int
+		ev  ike.Event
+	}{
+		{{0, ike.RekeyChild{}}}, {{1, ike.RekeyChild{}}}, {{0, ike.RekeyIKE{}}}, {{1, ike.RekeyIKE{}}},
+		{{0, ike.RekeyChild{}}, {1, ike.RekeyChild{}}},
+		{{0, ike.RekeyIKE{}}, {1, ike.RekeyIKE{}}},
+		{{1, ike.RekeyIKE{}}, {0, ike.RekeyChild{}}, {1, ike.RekeyChild{}}},
+	}
+	for i, evs := range events {
+		for lost := -1; lost < 16; lost++ {
+			n := pairV1(t, nil)
+			n.Step(0, ike.Initiate{})
+			n.Run()
+			for _, e := range evs {
+				n.Step(e.end, e.ev)
+			}
+			end := n.Now.Add(2 * time.Minute)
+			for sent := 0; n.Now.Before(end) && n.Err() == nil; {
+				if err := n.Traffic(); err != nil {
+					t.Fatalf("events %d, datagram %d lost: %v\n%s", i, lost, err, n.Log.String())
+				}
+				if len(n.Queue) == 0 {
+					n.waitOne()
+					continue
+				}
+				if sent == lost {
+					n.Queue = n.Queue[1:]
+				} else {
+					n.DeliverNext()
+				}
+				sent++
+			}
+			checkUp(t, n)
+		}
+	}
+}
+
+func TestV1TrafficGoesOnWhileABadWireMuddlesRekeys(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		wire := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "wire"), 1))
+		loss := rapid.Float64Range(0, 0.3).Draw(rt, "loss")
+		n := pairV1(t, nil)
+		n.Step(0, ike.Initiate{})
+		n.Run()
+		for range 60 {
+			switch end, what := wire.IntN(2), wire.IntN(8); {
+			case what == 0:
+				n.Step(end, ike.RekeyChild{})
+			case what == 1:
+				n.Step(end, ike.RekeyIKE{})
+			case what == 2:
+				n.waitOne()
+			case len(n.Queue) > 0:
+				i := wire.IntN(min(len(n.Queue), 3))
+				p := n.Queue[i]
+				n.Queue = append(n.Queue[:i:i], n.Queue[i+1:]...)
+				if wire.Float64() >= loss {
+					n.Deliver(p)
+				}
+			}
+			if err := n.Traffic(); err != nil || n.Err() != nil {
+				rt.Fatalf("%v, %v\n%s", err, n.Err(), n.Log.String())
+			}
+		}
+	})
+}

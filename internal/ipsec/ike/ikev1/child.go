@@ -19,6 +19,8 @@ const (
 	// it until then.
 	lingerFor = 5 * time.Second
 	spareFor  = time.Minute
+	// partFor is how long it takes packets after our DELETE.
+	partFor = 2 * time.Second
 	// reviveFor is when a CHILD SA that was come back to is rekeyed, if that was
 	// due before.
 	reviveFor = 10 * time.Second
@@ -183,8 +185,12 @@ func (m *Machine) linger(t *turn, c *child, ours bool) {
 func (m *Machine) expireChild(t *turn, c *child) {
 	switch {
 	case !slices.Contains(m.children, c): // removed by what was due before
-	case due(t, c.until):
+	case due(t, c.until) && !c.told:
+		// The peer may think that this is the one to send on, if quick modes
+		// crossed: it needs a moment to read the DELETE.
 		m.deleteChild(t, c)
+		c.until = t.now.Add(partFor)
+	case due(t, c.until):
 		m.removeChild(t, c)
 	case due(t, c.hard):
 		m.expired(t, c)
@@ -208,7 +214,7 @@ func (m *Machine) softEnd(t *turn, c *child) {
 	m.startQuick(t, c)
 }
 
-// deleteChild tells the peer, once, that c is no more, unless it has said so
+// deleteChild tells the peer, once, that c is going, unless it has said so
 // itself.
 func (m *Machine) deleteChild(t *turn, c *child) {
 	if m.current != nil && !c.told {
