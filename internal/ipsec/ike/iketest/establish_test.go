@@ -29,7 +29,7 @@ func config(i int, seed byte) policy.Config {
 		Initiator: i == 0, Local: addrA, Remote: addrB, Auth: policy.Auth{PSK: secret.FromString("correct.horse_battery")},
 		IKE:        []suite.IKE{{Encr: suite.AESGCM16, KeyBits: 256, PRF: suite.PRFSHA384, Group: 20}},
 		ESP:        []suite.ESP{{Encr: suite.AESGCM16, KeyBits: 256, Group: 20}},
-		Extensions: policy.Extensions{FragmentSize: -1, NoMOBIKE: true},
+		Extensions: policy.Extensions{FragmentSize: -1, NoMOBIKE: true, NoMessageIDSync: true},
 	}
 	if i == 1 {
 		c.Local, c.Remote = addrB, addrA

@@ -45,6 +45,8 @@ func setFlag(c *setup, name string) error {
 		c.ForceEncap = true
 	case "roams":
 		c.Remote = netip.AddrPort{}
+	case "sync":
+		c.Extensions.NoMessageIDSync = false
 	case "mobike":
 		c.Extensions.NoMOBIKE = false
 	case "cookie":

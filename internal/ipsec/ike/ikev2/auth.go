@@ -55,6 +55,7 @@ func (k *authenticate) request(m *Machine, t *turn, s *sa) ([]wire.Payload, bool
 		&wire.TS{Responder: true, Selectors: m.cfg.RemoteTS},
 	)
 	list = append(list, m.ticketRequest()...)
+	list = append(list, m.syncNotify()...)
 	return append(list, m.mobikeNotify()...), true
 }
 
@@ -78,6 +79,7 @@ func (k *authenticate) response(m *Machine, t *turn, s *sa, list []wire.Payload)
 		return
 	}
 	m.agreeMobike(s, list)
+	m.agreeSync(s, list)
 	m.keepTicket(t, s, list)
 	in := suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr}
 	c, reason := m.childAnswered(t, s, offer{spi: k.spi}, in, list)
@@ -142,6 +144,9 @@ func (m *Machine) respondAuth(t *turn, s *sa, r received) {
 	answer = append(answer, m.giveTicket(t, s, r.list)...)
 	if m.agreeMobike(s, r.list); s.ext.mobike.on {
 		answer = append(answer, m.mobikeNotify()...)
+	}
+	if m.agreeSync(s, r.list); s.ext.sync.on {
+		answer = append(answer, m.syncNotify()...)
 	}
 	m.established(t, s, c, initial)
 	m.reply(t, s, r, append(list, answer...)...)

@@ -10,4 +10,7 @@
 // A NAT keepalive (RFC 3948 section 2.3) comes out as a Datagram whose Data is
 // the single octet 0xff: the owner sends it as it is, without the non-ESP
 // marker.
+//
+// What Export gives, before the process is killed, Restore makes a machine of
+// that goes on.
 package ikev2

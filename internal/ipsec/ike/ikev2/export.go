@@ -8,7 +8,7 @@ import (
 
 // stateVersion is that of the encoding. Whoever changes what is kept counts it
 // up: a state of another version is refused, and the tunnel begins anew.
-const stateVersion = 5
+const stateVersion = 6
 
 // Export is what a new process needs to go on with the machine's SAs: the IKE
 // SAs that are up or end, with their keys, windows, cached responses and
@@ -154,6 +154,9 @@ func (e *extensions) code(c *codec, g graph) {
 	c.flag(&e.fragments.on)
 	c.flag(&e.mobike.on)
 	c.flag(&e.mobike.lead)
+	c.flag(&e.sync.on)
+	number(c, &e.sync.ours)
+	number(c, &e.sync.theirs)
 	c.flag(&e.ppk)
 	c.flag(&e.resumed)
 	e.pending = optional(c, e.pending, func(p *pending) { p.code(c, g) })
@@ -189,6 +192,10 @@ func (w *window) code(c *codec, g graph) {
 	number(c, &w.expect)
 	c.datagrams(&w.cached)
 	under := w.out != nil
+	if under {
+		_, syncing := w.out.task.(*syncIDs) // begun anew, with another id
+		under = !syncing
+	}
 	if c.flag(&under); !under || c.err != nil {
 		return
 	}

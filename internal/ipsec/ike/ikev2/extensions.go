@@ -6,6 +6,7 @@ package ikev2
 type extensions struct {
 	fragments fragmentation
 	mobike    mobility
+	sync      synchronization
 	ppk       bool     // a post-quantum pre-shared key is part of the keys (RFC 8784)
 	resumed   bool     // it takes up a lost session again (RFC 5723)
 	pending   *pending // what the peer has begun and not followed up yet
@@ -15,7 +16,7 @@ type extensions struct {
 func (e *extensions) inherited() extensions {
 	was := e.mobike
 	was.mapped = nil // the hash covers the SPIs
-	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was, ppk: e.ppk, resumed: e.resumed}
+	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was, sync: synchronization{on: e.sync.on}, ppk: e.ppk, resumed: e.resumed}
 }
 
 // extensions are the names of what was negotiated on s.
@@ -35,6 +36,9 @@ func (e *extensions) names() []string {
 	}
 	if e.mobike.on {
 		out = append(out, "MOBIKE")
+	}
+	if e.sync.on {
+		out = append(out, "message-id-sync")
 	}
 	if e.ppk {
 		out = append(out, "PPK")

@@ -78,6 +78,9 @@ func (m *Machine) outOfIDs(t *turn, s *sa) {
 // All that was set up through a dead IKE SA goes with it (RFC 7296 section
 // 2.4).
 func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
+	if m.syncAfter(t, s, f) {
+		return
+	}
 	switch {
 	case s.state == larval && s.resumes():
 		m.connectAnew(t, s, "no answer to IKE_SESSION_RESUME")

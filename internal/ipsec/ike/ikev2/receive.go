@@ -220,6 +220,9 @@ func (s *sa) answers(exchange uint8) bool {
 }
 
 func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
+	if m.respondSync(t, s, r) {
+		return
+	}
 	switch s.window.admit(r.h.MessageID) {
 	case ignore:
 		return

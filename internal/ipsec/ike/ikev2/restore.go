@@ -189,5 +189,8 @@ func (m *Machine) resume(t *turn) {
 	if f := s.window.out; f != nil {
 		f.proof, f.giveUp = true, earliest(f.giveUp, t.now.Add(proveWithin))
 		f.pause, f.again = provePause, t.now.Add(provePause)
+		if _, probing := f.task.(*probe); probing && s.ext.sync.on {
+			f.giveUp = t.now.Add(syncAt)
+		}
 	}
 }

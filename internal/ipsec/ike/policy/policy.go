@@ -109,6 +109,9 @@ type Extensions struct {
 	// offers nor accepts fragmentation.
 	FragmentSize int
 	NoMOBIKE     bool // RFC 4555 is offered otherwise
+	// NoMessageIDSync keeps from agreeing on message ids anew after a restart
+	// of either end (RFC 6311).
+	NoMessageIDSync bool
 	// Resumption asks for a ticket with which a lost session is taken up
 	// again in one round trip (RFC 5723), and gives tickets out.
 	Resumption bool

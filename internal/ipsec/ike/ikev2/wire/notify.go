@@ -54,6 +54,8 @@ const (
 	TicketAck               NotifyType = 16411
 	TicketNack              NotifyType = 16412
 	TicketOpaque            NotifyType = 16413
+	MessageIDSyncSupp       NotifyType = 16420 // RFC 6311
+	MessageIDSync           NotifyType = 16422
 	UsePPK                  NotifyType = 16435 // RFC 8784 section 3
 	PPKIdentity             NotifyType = 16436
 	NoPPKAuth               NotifyType = 16437
@@ -66,6 +68,7 @@ const (
 var notifyNames = map[NotifyType]string{
 	UnsupportedCriticalPayload: "UNSUPPORTED_CRITICAL_PAYLOAD", InvalidIKESPI: "INVALID_IKE_SPI",
 	InvalidMajorVersion: "INVALID_MAJOR_VERSION", InvalidSyntax: "INVALID_SYNTAX", NoProposalChosen: "NO_PROPOSAL_CHOSEN",
+	MessageIDSyncSupp: "IKEV2_MESSAGE_ID_SYNC_SUPPORTED", MessageIDSync: "IKEV2_MESSAGE_ID_SYNC",
 	InvalidKEPayload: "INVALID_KE_PAYLOAD", AuthenticationFailed: "AUTHENTICATION_FAILED", SinglePairRequired: "SINGLE_PAIR_REQUIRED",
 	NoAdditionalSAs: "NO_ADDITIONAL_SAS", InternalAddressFailure: "INTERNAL_ADDRESS_FAILURE", FailedCPRequired: "FAILED_CP_REQUIRED",
 	TSUnacceptable: "TS_UNACCEPTABLE", InvalidSelectors: "INVALID_SELECTORS", TemporaryFailure: "TEMPORARY_FAILURE",
