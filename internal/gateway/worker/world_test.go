@@ -54,6 +54,8 @@ func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 type world struct {
 	t   *testing.T
 	net *netapply.Host
+	// state is where the workers of a namespace keep their SAs.
+	state map[string]string
 }
 
 // veth is the two ends of a cable.
@@ -183,7 +185,7 @@ func (w *world) start(ns string, cfg gateway.Config, files []*os.File, stderr io
 		stderr = &s.log
 	}
 	p, err := Start(Options{
-		Command: []string{"/proc/self/exe"}, Config: cfg, Files: files, Stderr: stderr,
+		Command: []string{"/proc/self/exe"}, Config: cfg, Files: files, Stderr: stderr, State: w.state[ns],
 		Changed: func() {
 			select {
 			case s.changed <- struct{}{}:
