@@ -340,6 +340,35 @@ func TestPruneRemovesOnlyStrangers(t *testing.T) {
 	}
 }
 
+// TestStateThatProcessesDieOfIsGivenUp has each process die before the peer has
+// answered it.
+func TestStateThatProcessesDieOfIsGivenUp(t *testing.T) {
+	s := newStore(t)
+	k := tunnelOf(t, s, "one", digest)
+	save(t, k, "state")
+	die := func(saves int) error {
+		t.Helper()
+		s = s.again(t)
+		k = tunnelOf(t, s, "one", digest)
+		_, err := k.Load()
+		for range saves {
+			save(t, k, "state")
+		}
+		return err
+	}
+	for _, saves := range []int{1, 0, 1, 1, 2, 1, 0, 1, 0, 1} { // the fifth lived
+		if err := die(saves); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := die(0); !errors.Is(err, ErrTries) {
+		t.Errorf("after five deaths in a row: got %v, want %v", err, ErrTries)
+	}
+	k.Drop()
+	save(t, k, "anew")
+	wantState(t, s, "one", "anew")
+}
+
 func TestEndLeavesNothingBehind(t *testing.T) {
 	s := newStore(t)
 	k := tunnelOf(t, s, "one", digest)
@@ -480,6 +509,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(k.file(), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		k.page.tries().Store(0)
 		got, err := k.Load()
 		if (err == nil) != bytes.HasPrefix(b, whole) || err == nil && string(got.Reveal()) != "state" {
 			t.Fatalf("%x: got %q, %v", b, got.Reveal(), err)

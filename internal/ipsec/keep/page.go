@@ -21,6 +21,7 @@ const (
 	atGeneration = 8
 	atKey        = 16
 	keyLen       = 32
+	atTries      = 48
 	atSlots      = 1024 // slots of 16: which pair of SAs, last number sent
 	atTaken      = 2048 // 8 for each slot: highest number taken in
 	slots        = 64
@@ -92,6 +93,9 @@ func (p *page) word(at int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Poin
 
 // generation is that of the newest sealed file.
 func (p *page) generation() *atomic.Uint64 { return p.word(atGeneration) }
+
+// tries is how often state was loaded and nothing came of it.
+func (p *page) tries() *atomic.Uint64 { return p.word(atTries) }
 
 // pairOf, sent and taken are those of slot i.
 func (p *page) pairOf(i int) *atomic.Uint64 { return p.word(atSlots + 16*i) }

@@ -27,6 +27,9 @@ var (
 	// ErrOld says that a file is not the newest that was sealed: to go on with
 	// it would repeat message ids.
 	ErrOld = errors.New("not the newest that was sealed")
+	// ErrTries says that processes died again and again soon after they had
+	// taken the state up: perhaps of it.
+	ErrTries = errors.New("taken up several times without success")
 	// ErrLedger says that the sequence numbers of an SA are not known.
 	ErrLedger = errors.New("the SA's sequence numbers are not kept")
 )
@@ -42,6 +45,14 @@ const (
 	maxSealed = 4 << 20
 )
 
+// State that was loaded is saved again before the peer is asked whether it still
+// knows the SA, and once more when it has answered: then it is good. After
+// maxTries in a row that did not come so far it is not loaded any more.
+const (
+	provenBy = 2
+	maxTries = 5
+)
+
 // A Tunnel is what is kept of one tunnel. Save, Load and Drop are for one
 // goroutine at a time, Open and Close for any.
 type Tunnel struct {
@@ -50,6 +61,7 @@ type Tunnel struct {
 	page   *page
 	digest [32]byte
 	saved  bool // there may be a file
+	fresh  int  // how many times Save must succeed before what was loaded has proved good
 
 	mu      sync.Mutex
 	claimed [slots]bool // by an SA of this process
@@ -116,6 +128,9 @@ func (t *Tunnel) save(state secret.Secret) error {
 	}
 	// From here on it is this file that counts.
 	t.page.generation().Store(generation)
+	if t.fresh--; t.fresh <= 0 {
+		t.page.tries().Store(0)
+	}
 	return nil
 }
 
@@ -161,6 +176,10 @@ func (t *Tunnel) Load() (secret.Secret, error) {
 		return secret.Secret{}, fmt.Errorf("%s: %w", path, ErrSeal)
 	}
 	defer clear(plain)
+	if t.page.tries().Add(1) > maxTries {
+		return secret.Secret{}, fmt.Errorf("%s: %w", path, ErrTries)
+	}
+	t.fresh = provenBy
 	return secret.New(plain), nil
 }
 
@@ -191,6 +210,7 @@ func (t *Tunnel) Drop() {
 		return
 	}
 	t.page.rekey()
+	t.page.tries().Store(0)
 	t.saved = false
 	for i := range uint64(2) {
 		_ = os.Remove(t.path(i)) // if it stays, it opens no more

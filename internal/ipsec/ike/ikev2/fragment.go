@@ -45,6 +45,7 @@ func (m *Machine) fragmentsAgreed(list []wire.Payload) bool {
 // seal makes the datagrams of one message of s: one, or its fragments if it is
 // too long and the peer can put them together.
 func (m *Machine) seal(s *sa, h ike.Header, list []wire.Payload) ([][]byte, error) {
+	m.export.stale = true // by an IV at least
 	if !s.ext.fragments.on {
 		data, err := wire.Seal(h, list, s.seal)
 		if err != nil {
