@@ -8,11 +8,11 @@ FUZZTIME     ?= 60s
 PKG          ?= ./...
 RUN          ?= .
 
-.PHONY: help build test race fuzz kat e2e interop bench lint gen demo setup cover vuln
+.PHONY: help build test race fuzz kat e2e interop bench bench-ike lint gen demo setup cover vuln
 .DEFAULT_GOAL := build
 
 help: ## list the targets
-	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 build: ## bin/seikan, static
 	go build -trimpath -o bin/seikan ./cmd/seikan
@@ -41,6 +41,10 @@ interop: build ## the matrix of peers, which writes docs/interop.md (needs root)
 
 bench: ## benchmarks, six runs each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 $(PKG)
+
+bench-ike: build ## setups a second and CPU a setup, ours and strongSwan's; 10,000 tunnels (needs root; BENCH=flags)
+	@scripts/need.sh bench-ike
+	scripts/bench-ike.sh $(BENCH)
 
 lint: ## gofmt, vet, staticcheck, tidy, the rules of docs/ARCHITECTURE.md
 	@test -z "$$(gofmt -l cmd internal e2e)" || { echo 'gofmt is needed for:'; gofmt -l cmd internal e2e; exit 1; }

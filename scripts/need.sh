@@ -3,7 +3,7 @@
 #
 # As root on a machine with apt-get it installs what is missing; otherwise it
 # prints one line that names the missing packages and fails. Parts: build,
-# test, race, demo, e2e, all.
+# test, race, demo, e2e, bench-ike, all.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -20,6 +20,9 @@ peers="swanctl:strongswan-swanctl charon-systemd:charon-systemd pki:strongswan-p
   =libevent-core-2.1-7:libevent-core-2.1-7 =libevent-pthreads-2.1-7:libevent-pthreads-2.1-7
   =libcurl3-nss:libcurl3-nss =libcap-ng0:libcap-ng0 =libldap-2.5-0:libldap-2.5-0"
 
+# what strongSwan's load-tester is built with
+load="make:make bzip2:bzip2 /usr/include/openssl/evp.h:libssl-dev =libgmp-dev:libgmp-dev"
+
 # libreswan's package conflicts with strongSwan's, so it is unpacked beside it:
 # where e2e/libreswan looks for it.
 libreswan=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seikan/libreswan
@@ -32,9 +35,10 @@ for part in "$@"; do
   test) wanted="$wanted $lab $tests" ;;
   race) wanted="$wanted $lab $tests $c" ;;
   e2e) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
+  bench-ike) wanted="$wanted $c $load ip:iproute2 unshare:util-linux" ;;
   all) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   *)
-    echo "need.sh: unknown part '$part'; one of build test race demo e2e all" >&2
+    echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike all" >&2
     exit 2
     ;;
   esac

@@ -144,7 +144,7 @@ func (b *bench) load(s benchSuite, start func(benchSuite, int) (responding, erro
 	}
 	return sample{
 		rate: float64(b.plan.setups) / took.Seconds(),
-		cpu:  float64((after-before).Microseconds()) / 1000 / float64(b.plan.setups),
+		cpu:  float64((after - before).Microseconds()) / 1000 / float64(b.plan.setups),
 	}, nil
 }
 

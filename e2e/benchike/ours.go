@@ -54,7 +54,7 @@ func (b *bench) startOurs(s benchSuite, n int) (responding, error) {
 	}
 	args := []string{"netns", "exec", responders, self, respondVerb, "-tunnels", strconv.Itoa(n), "-group", strconv.Itoa(int(s.group))}
 	if b.plan.profile != "" {
-		args = append(args, "-profile", filepath.Join(b.plan.profile, fmt.Sprintf("group%d.pprof", s.group)))
+		args = append(args, "-profile", filepath.Join(b.plan.profile, fmt.Sprintf("group%d-%d.pprof", s.group, n)))
 	}
 	o := &ours{cmd: exec.Command("ip", args...)}
 	o.cmd.Stderr = os.Stderr
@@ -93,12 +93,12 @@ func (o *ours) pid() int { return o.cmd.Process.Pid }
 // stop ends it at once, unless a profile is to be written.
 func (o *ours) stop() error {
 	if !strings.Contains(strings.Join(o.cmd.Args, " "), "-profile") {
-		return errors.Join(o.cmd.Process.Kill(), ignore(o.cmd.Wait()))
+		err := o.cmd.Process.Kill()
+		_ = o.cmd.Wait() // it says that it was killed
+		return err
 	}
 	return errors.Join(o.in.Close(), o.cmd.Wait())
 }
-
-func ignore(error) error { return nil }
 
 // respond is our responder: it serves until its input ends, and reports for
 // every line of it.
@@ -120,21 +120,18 @@ func respond(args []string) error {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
+	<-g.Changed() // every tunnel was started
+	started := time.Since(began)
 	if *profile != "" {
 		f, err := os.Create(*profile)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		defer pprof.StopCPUProfile()
-		defer func() { _ = pprof.Lookup("allocs").WriteTo(must(os.Create(*profile+".allocs")), 0) }()
-	}
-	<-g.Changed() // every tunnel was started
-	started := time.Since(began)
-	if *profile != "" {
-		if err := pprof.StartCPUProfile(must(os.Create(*profile))); err != nil {
+		if err := pprof.StartCPUProfile(f); err != nil {
 			return err
 		}
+		defer pprof.StopCPUProfile()
 	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		select {
@@ -149,13 +146,6 @@ func respond(args []string) error {
 		}
 	}
 	return nil
-}
-
-func must(f *os.File, err error) *os.File {
-	if err != nil {
-		panic(err)
-	}
-	return f
 }
 
 func look(g *gateway.Gateway) (r report) {

@@ -215,18 +215,21 @@ func (t Tunnel) validate() error {
 // another namespace, where the routes do not reach; only there may the peer lie
 // behind a tunnel, as with a route to 0.0.0.0/0. Validate does not check this.
 func (c Config) ValidatePaths(handed ...netip.Addr) error {
+	var exposed []Tunnel // by the peer's address, those of any peer first
 	for _, t := range c.Tunnels {
-		if slices.Contains(handed, t.Outside.Local) {
-			continue
+		if !slices.Contains(handed, t.Outside.Local) {
+			exposed = append(exposed, t)
 		}
-		for _, u := range c.Tunnels {
-			for _, p := range u.Routes {
-				if !t.Outside.Remote.IsValid() && p.Bits() == 0 {
-					return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds every address that the peer of tunnel %s may come from: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, t.ID)
-				}
-				if t.Outside.Remote.IsValid() && p.Contains(t.Outside.Remote) {
-					return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds the peer's own address %v of tunnel %s: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, t.Outside.Remote, t.ID)
-				}
+	}
+	slices.SortStableFunc(exposed, func(t, u Tunnel) int { return t.Outside.Remote.Compare(u.Outside.Remote) })
+	for _, u := range c.Tunnels {
+		for _, p := range u.Routes {
+			if len(exposed) > 0 && !exposed[0].Outside.Remote.IsValid() && p.Bits() == 0 {
+				return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds every address that the peer of tunnel %s may come from: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, exposed[0].ID)
+			}
+			i, _ := slices.BinarySearchFunc(exposed, p.Masked().Addr(), func(t Tunnel, first netip.Addr) int { return t.Outside.Remote.Compare(first) })
+			if i < len(exposed) && p.Contains(exposed[i].Outside.Remote) {
+				return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds the peer's own address %v of tunnel %s: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, exposed[i].Outside.Remote, exposed[i].ID)
 			}
 		}
 	}

@@ -89,6 +89,8 @@ const (
 	// lookEvery is how often addresses and routes are compared with what they
 	// should be though nothing happened: others change them too.
 	lookEvery = 15 * time.Second
+	// lookFactor is how many times as long as it takes the pause is at least.
+	lookFactor = 200
 	// With thousands of tunnels a look at all of them takes long, and something
 	// happens to one of them all the time. A look that took longer than quick is
 	// followed by a pause of paceFactor times as long, at most maxPace: it never
@@ -228,7 +230,11 @@ func (g *Gateway) follow(ctx context.Context) {
 		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
 			wait, text = retryAfter, err.Error()
 		}
-		rest(ctx, pace(time.Since(began)))
+		took := time.Since(began)
+		if text == "" {
+			wait = max(wait, lookFactor*took)
+		}
+		rest(ctx, pace(took))
 		if text != "" && text != said { // said once, not every second
 			g.log.Error("routes or tunnels are not as wanted; trying until they are", "err", text)
 		}

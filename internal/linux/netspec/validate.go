@@ -37,6 +37,7 @@ type validator struct {
 	links  map[Peer]Link // every link of the Spec by place
 	ns     Namespace     // where it is
 	object string        // what it looks at: "link eth0"
+	nets   map[netip.Prefix][]connected
 	errs   []error
 }
 
@@ -156,6 +157,14 @@ func (v *validator) veth(l Link) {
 }
 
 func (v *validator) eachRoute(n Namespace) {
+	v.nets = map[netip.Prefix][]connected{}
+	for _, l := range n.Links {
+		for _, a := range l.Addrs {
+			if a.IsValid() && !a.IsSingleIP() {
+				v.nets[a.Masked()] = append(v.nets[a.Masked()], connected{a, l.Name})
+			}
+		}
+	}
 	seen := map[string]bool{}
 	for _, r := range n.Routes {
 		v.object = "route " + r.String()
@@ -186,9 +195,7 @@ func (v *validator) route(r Route) {
 	default:
 		v.fault("type %q is none of blackhole, unreachable, prohibit and the empty word", r.Type)
 	}
-	for _, l := range v.ns.Links {
-		v.connected(r, l)
-	}
+	v.connected(r)
 }
 
 func (v *validator) unicast(r Route) {
@@ -209,9 +216,15 @@ func (v *validator) unicast(r Route) {
 	}
 }
 
+// A connected network is what an address of a link brings with it.
+type connected struct {
+	addr netip.Prefix
+	link string
+}
+
 // connected refuses a route that would take the place of the one that the
-// kernel makes for an address of l: the two would fight.
-func (v *validator) connected(r Route, l Link) {
+// kernel makes for an address of a link: the two would fight.
+func (v *validator) connected(r Route) {
 	metric := 0
 	if r.Dst.Addr().Is6() {
 		metric = ipv6ConnectedMetric
@@ -219,10 +232,8 @@ func (v *validator) connected(r Route, l Link) {
 	if r.Table != MainTable || r.Metric != metric {
 		return
 	}
-	for _, a := range l.Addrs {
-		if !a.IsSingleIP() && a.Masked() == r.Dst {
-			v.fault("is what address %v of link %s makes already: drop the route or give it another metric", a, l.Name)
-		}
+	for _, c := range v.nets[r.Dst] {
+		v.fault("is what address %v of link %s makes already: drop the route or give it another metric", c.addr, c.link)
 	}
 }
 
