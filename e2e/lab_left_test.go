@@ -189,13 +189,17 @@ func TestKilledGatewayIsStartedAgain(t *testing.T) {
 	until(t, "both tunnels at both ends", patience, l.tunnelsUp)
 	killed := find(t, "gateway-worker")
 	killed.signal(t, syscall.SIGKILL)
-	took := until(t, "another gateway with both tunnels", patience, func() error {
+	begin := time.Now()
+	until(t, "another gateway that carries traffic", patience, func() error {
 		for _, p := range processes(t) {
 			if p.is("gateway-worker") && p.pid != killed.pid {
-				return errors.Join(l.tunnelsUp(), l.reach())
+				return l.reach()
 			}
 		}
 		return errors.New("there is no other gateway-worker")
 	})
-	t.Logf("tunnels up and traffic %v after the gateway was killed", took.Round(10*time.Millisecond))
+	t.Logf("traffic %v after the gateway was killed", time.Since(begin).Round(10*time.Millisecond))
+	// The tunnel with IKEv1, of which nothing is kept, is made anew.
+	until(t, "both tunnels", patience, l.tunnelsUp)
+	t.Logf("both tunnels up after %v", time.Since(begin).Round(10*time.Millisecond))
 }
