@@ -74,6 +74,9 @@ func (m *Machine) verify(t *turn, s *sa, list []wire.Payload) (ike.Identity, err
 	if err != nil {
 		return ike.Identity{}, err
 	}
+	if !id.Speaker() {
+		return ike.Identity{}, fmt.Errorf("peer %v says that it is only protocol %d, port %d: in phase 1 its identity must have none (0 and 0) or those of IKE (17 and 500)", id.Identity, id.Protocol, id.Port)
+	}
 	// A peer behind a NAT that calls itself by its private address is refused
 	// like any other: AWS, too, expects the registered outside address there
 	// (vpn §3.3), and with one pre-shared key for a machine an exception would

@@ -75,7 +75,7 @@ func (m *Machine) receiveChoice(t *turn, d ike.Datagram, msg *wire.Message) {
 		return
 	}
 	s := m.sas[at]
-	sap, ok := wire.Find[*wire.SA](msg.Chain.Payloads)
+	sap, ok := wire.Only[*wire.SA](msg.Chain.Payloads)
 	if !ok {
 		return
 	}

@@ -43,7 +43,9 @@ func (m *Machine) respondOffer(t *turn, d ike.Datagram, msg *wire.Message) {
 			return
 		}
 	}
-	sap, ok := wire.Find[*wire.SA](msg.Chain.Payloads)
+	// Several SA payloads are not allowed in phase 1, and which one would HASH_I
+	// cover (RFC 2409 section 5)?
+	sap, ok := wire.Only[*wire.SA](msg.Chain.Payloads)
 	if !ok || len(wire.Body(sap)) > maxOffer {
 		m.refuse(t, d, h, wire.PayloadMalformed)
 		return

@@ -270,10 +270,10 @@ func (m *Machine) receiveAnswer(t *turn, d ike.Datagram, msg *wire.Message, s *s
 // makeAnswered makes the CHILD SA that message 2 agrees to. If there is none, n
 // and reason say why.
 func (m *Machine) makeAnswered(t *turn, s *sa, q *quick, list []wire.Payload) (c *child, n wire.NotifyType, reason string) {
-	sap, okSA := wire.Find[*wire.SA](list)
+	sap, okSA := wire.Only[*wire.SA](list)
 	nonce, okNonce := wire.Find[*wire.Nonce](list)
 	if !okSA || !okNonce {
-		return nil, wire.PayloadMalformed, "peer's answer in quick mode lacks an SA or a nonce"
+		return nil, wire.PayloadMalformed, "peer's answer in quick mode has not exactly one SA, or no nonce"
 	}
 	chosen, err := proposal.AcceptESP(m.cfg.ESP, q.offer, sap)
 	if err != nil {

@@ -67,10 +67,10 @@ func (m *Machine) makeRequested(t *turn, s *sa, q *quick, list []wire.Payload) (
 	refuse := func(n wire.NotifyType, reason string) (*child, []wire.Payload, refusal) {
 		return nil, nil, refusal{notify: n, reason: reason}
 	}
-	sap, okSA := wire.Find[*wire.SA](list)
+	sap, okSA := wire.Only[*wire.SA](list)
 	nonce, okNonce := wire.Find[*wire.Nonce](list)
 	if !okSA || !okNonce {
-		return refuse(wire.PayloadMalformed, "peer's quick mode lacks an SA or a nonce")
+		return refuse(wire.PayloadMalformed, "peer's quick mode has not exactly one SA, or no nonce")
 	}
 	if s.answering() > maxAnswered || len(m.children) >= maxChildren {
 		return refuse(wire.NoProposalChosen, "peer wants more CHILD SAs than a tunnel can need")

@@ -130,6 +130,12 @@ func Find[P Payload](list []Payload) (P, bool) {
 	return none, false
 }
 
+// Only is the payload of type P in list, if there is exactly one.
+func Only[P Payload](list []Payload) (P, bool) {
+	p, ok := Find[P](list)
+	return p, ok && len(FindAll[P](list)) == 1
+}
+
 // FindAll is every payload of type P, in order.
 func FindAll[P Payload](list []Payload) []P {
 	var out []P

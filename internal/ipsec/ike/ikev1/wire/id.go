@@ -30,6 +30,21 @@ type ID struct {
 // would be allowed, too, and say nothing (section 4.6.2).
 func NewID(id ike.Identity) *ID { return &ID{Identity: id} }
 
+// Speaker reports whether the protocol and port of p are such as the identity of
+// phase 1 may have: none, or those of IKE. RFC 2407 section 4.6.2 wants anything
+// else refused. It is older than port 4500, and than the peers which float
+// there and leave the port out.
+func (p *ID) Speaker() bool {
+	const udp = 17
+	switch p.Port {
+	case 0:
+		return p.Protocol == 0 || p.Protocol == udp
+	case 500, 4500:
+		return p.Protocol == udp
+	}
+	return false
+}
+
 // NewSelectorID is s as an identity of phase 2: an address range's shortest
 // form. It fails for a range of ports, which IKEv1 cannot say.
 func NewSelectorID(s ike.Selector) (*ID, error) {

@@ -1,0 +1,86 @@
+package ikev1
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/ikev1/wire"
+	"seikan/internal/ipsec/ike/policy"
+)
+
+// speak has a say that its identity is for a protocol and a port, in main mode
+// until b has answered or not, and reports whether b believes it.
+func speak(t *testing.T, protocol uint8, port uint16) (believed bool, words string) {
+	t.Helper()
+	d := newDuo(t, func(a, b *policy.Config) { a.Liveness.Action, b.Liveness.Action = policy.None, policy.None })
+	d.Step(0, ike.Initiate{})
+	for range 4 {
+		d.DeliverNext()
+	}
+	s := d.a.sas[0]
+	if s.state != proving {
+		t.Fatalf("got %v, want main mode before message 5 is delivered", s.state)
+	}
+	id := wire.NewID(d.a.cfg.LocalID)
+	id.Protocol, id.Port = protocol, port
+	turn := &turn{now: d.Now, out: &ike.Outputs{}}
+	list := []wire.Payload{id, &wire.Hash{Data: s.keys.Identity(true, s.shake.offer, wire.Body(id))}}
+	data, _ := d.a.seal(turn, s, headerOf{wire.MainMode, 0}, s.keys.IV(), list)
+	d.Queue = nil
+	d.toB(data)
+	return d.b.current != nil, fmt.Sprint(d.Ends[1].Notices)
+}
+
+func TestIdentityOfPhase1IsForIKEOnly(t *testing.T) {
+	for _, c := range []struct {
+		protocol uint8
+		port     uint16
+		want     bool
+	}{
+		{0, 0, true}, {17, 500, true}, {17, 4500, true}, {17, 0, true},
+		{17, 501, false}, {6, 500, false}, {0, 500, false}, {6, 0, false},
+	} {
+		got, words := speak(t, c.protocol, c.port)
+		if got != c.want {
+			t.Errorf("protocol %d, port %d: got believed %v, want %v (RFC 2407 section 4.6.2)", c.protocol, c.port, got, c.want)
+		}
+		if !c.want && !strings.Contains(words, "in phase 1 its identity must have none") {
+			t.Errorf("protocol %d, port %d: got words %q, want what to change", c.protocol, c.port, words)
+		}
+	}
+}
+
+func TestSeveralSAPayloadsAreRefused(t *testing.T) {
+	d := newDuo(t, nil)
+	d.Step(0, ike.Initiate{})
+	first, err := wire.Parse(d.Sent[0].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sa := first.Chain.Payloads[0]
+	first.Chain.Payloads = append([]wire.Payload{sa}, first.Chain.Payloads...)
+	d.Queue = nil
+	d.toB(first.Append(nil))
+	if got := len(d.b.sas); got != 0 {
+		t.Errorf("main mode with two SA payloads: got %d SAs, want none (RFC 2409 section 5)", got)
+	}
+
+	d = upDuo(t, nil)
+	before, s, turn := d.b.State(), d.a.current, &turn{now: d.Now, out: &ike.Outputs{}}
+	q := &quick{ni: make([]byte, nonceLen), groups: 1}
+	q.offer.SPI, q.offer.Group = 0x1234, 19
+	list, err := d.a.offerQuick(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := d.a.newID(turn, s, wire.QuickMode)
+	list = append([]wire.Payload{list[0]}, list...)
+	data, _ := d.a.seal(turn, s, headerOf{wire.QuickMode, id}, s.keys.MessageIV(s.iv, id), s.hashed(id, nil, list))
+	d.toB(data)
+	if got := len(d.b.children); got != 1 {
+		t.Errorf("quick mode with two SA payloads: got %d CHILD SAs, want the one before", got)
+	}
+	d.checkUnmoved(t, before, "two SA payloads")
+}
