@@ -68,8 +68,8 @@ func (m *Machine) probePeer(t *turn) {
 		return
 	}
 	if s.dpd.next == 0 {
-		// "The sequence number [...] is initialized to a random value", here
-		// with room to count (RFC 3706 section 6.1 has the high bit clear).
+		// The first number is drawn at random, with the highest bit clear so that
+		// there is room to count (RFC 3706 section 6).
 		s.dpd.first = max(1, binary.BigEndian.Uint32(m.random(t, 4))>>1)
 		s.dpd.next, s.dpd.asked = s.dpd.first, s.dpd.first
 	}

@@ -101,11 +101,8 @@ func (m *Machine) receiveFragment(t *turn, s *sa, d ike.Datagram, msg *wire.Mess
 
 // awaited is where the fragments of a message with header h belong; ok is false
 // if it is not one that we wait for. again says that it is the request answered
-// last: its first fragment, and no other, makes us repeat the response.
-//
-// "[...] MUST only trigger a retransmission of the response message (fragmented
-// or not) if the Fragment Number field in the received fragment is set to 1".
-// https://www.rfc-editor.org/rfc/rfc7383#section-2.6.1
+// last: its first fragment, and no other, makes us repeat the response (RFC 7383
+// section 2.6.1).
 func (m *Machine) awaited(s *sa, h ike.Header, response bool) (into *fragment.Buffer, again, ok bool) {
 	fragments := &s.ext.fragments
 	if response {

@@ -201,8 +201,7 @@ func (m *Machine) mobikeRequest(t *turn, s *sa, r received) (answer []wire.Paylo
 	if !s.ext.mobike.on {
 		return nil
 	}
-	// COOKIE2 "is copied from the request to the response".
-	// https://www.rfc-editor.org/rfc/rfc4555#section-4.2.5
+	// COOKIE2 goes back as it came (RFC 4555 section 4.2.5).
 	if n, ok := wire.FindNotify(r.list, wire.Cookie2); ok {
 		answer = append(answer, &wire.Notify{Type: wire.Cookie2, Data: n.Data})
 	}
@@ -289,8 +288,7 @@ func (k *routeCheck) request(m *Machine, t *turn, _ *sa) ([]wire.Payload, bool) 
 
 func (k *routeCheck) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
 	n, ok := wire.FindNotify(list, wire.Cookie2)
-	// "If the cookies do not match, the IKE_SA MUST be closed."
-	// https://www.rfc-editor.org/rfc/rfc4555#section-3.7
+	// Another cookie than ours ends the IKE SA (RFC 4555 section 3.7).
 	if !ok || !bytes.Equal(n.Data, k.cookie) {
 		m.broken(t, s, fmt.Sprintf("peer does not show that it is at %v: its answer lacks our COOKIE2", k.to))
 		return

@@ -78,8 +78,7 @@ func SealFragments(h ike.Header, list []Payload, s sealer, room int) ([][]byte, 
 			return nil, err
 		}
 		out = append(out, b)
-		// "[...] for all subsequent Fragment messages [...] this field MUST be
-		// set to zero." https://www.rfc-editor.org/rfc/rfc7383#section-2.5
+		// Fragments but the first name no payload (RFC 7383 section 2.5).
 		first = KindNone
 	}
 	return out, nil
