@@ -273,7 +273,7 @@ func (m *Machine) makeAnswered(t *turn, s *sa, q *quick, list []wire.Payload) (c
 	sap, okSA := wire.Only[*wire.SA](list)
 	nonce, okNonce := wire.Find[*wire.Nonce](list)
 	if !okSA || !okNonce {
-		return nil, wire.PayloadMalformed, "peer's answer in quick mode has not exactly one SA, or no nonce"
+		return nil, wire.PayloadMalformed, "peer's answer in quick mode lacks an SA or a nonce, or has several SAs"
 	}
 	chosen, err := proposal.AcceptESP(m.cfg.ESP, q.offer, sap)
 	if err != nil {

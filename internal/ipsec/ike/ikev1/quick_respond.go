@@ -70,7 +70,7 @@ func (m *Machine) makeRequested(t *turn, s *sa, q *quick, list []wire.Payload) (
 	sap, okSA := wire.Only[*wire.SA](list)
 	nonce, okNonce := wire.Find[*wire.Nonce](list)
 	if !okSA || !okNonce {
-		return refuse(wire.PayloadMalformed, "peer's quick mode has not exactly one SA, or no nonce")
+		return refuse(wire.PayloadMalformed, "peer's quick mode lacks an SA or a nonce, or has several SAs")
 	}
 	if s.answering() > maxAnswered || len(m.children) >= maxChildren {
 		return refuse(wire.NoProposalChosen, "peer wants more CHILD SAs than a tunnel can need")
