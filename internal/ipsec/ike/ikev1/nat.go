@@ -23,7 +23,17 @@ type path struct {
 	natLocal, natRemote bool
 	supported           bool      // the peer announced RFC 3947
 	sent                time.Time // when we last sent
+	agreed              encapMode // what the peer chose for ESP against what we see
 }
+
+// An encapMode is whether ESP goes in UDP.
+type encapMode uint8
+
+const (
+	asSeen encapMode = iota // if there is a NAT
+	inUDP
+	notInUDP
+)
 
 // natHash is the data of a NAT-D payload: hash(CKY-I | CKY-R | IP | port) with
 // the negotiated hash (RFC 3947 section 3.2).
@@ -64,7 +74,28 @@ func (s *sa) detect(list []wire.Payload, d ike.Datagram, force bool) {
 }
 
 // encap reports whether ESP goes in UDP.
-func (p *path) encap() bool { return p.natLocal || p.natRemote }
+func (p *path) encap() bool {
+	if p.agreed != asSeen {
+		return p.agreed == inUDP
+	}
+	return p.natLocal || p.natRemote
+}
+
+// yield lets the peer have ESP in UDP, or not, against what we see of a NAT,
+// and reports whether it may. Main mode proves nothing of what it says of
+// addresses: whoever changed that once under way must not have the ends
+// disagree for the life of the SA. The peer's quick mode is proven.
+func (p *path) yield() bool {
+	switch {
+	case p.encap():
+		p.agreed = notInUDP
+	case p.local.Port() == portNAT:
+		p.agreed = inUDP
+	default:
+		return false
+	}
+	return true
+}
 
 // float moves an initiator to port 4500 (RFC 3947 section 4).
 func (p *path) float() {

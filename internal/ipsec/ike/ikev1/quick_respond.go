@@ -60,6 +60,21 @@ type refusal struct {
 	reason string
 }
 
+// chooseESP takes what of the peer's offer is ours: in UDP if we see a NAT, or
+// else as the peer wants it.
+func (m *Machine) chooseESP(t *turn, s *sa, offered *wire.SA) (proposal.Phase2, bool) {
+	encap := s.path.encap()
+	chosen, ok := proposal.ChooseESP(m.cfg.ESP, encap, offered)
+	if ok {
+		return chosen, true
+	}
+	if chosen, ok = proposal.ChooseESP(m.cfg.ESP, !encap, offered); !ok || !s.path.yield() {
+		return chosen, false
+	}
+	t.notice(levelWarn, "the ends disagree on whether there is a NAT between them; ESP goes as the peer wants it", "in_udp", !encap)
+	return chosen, true
+}
+
 // makeRequested makes the CHILD SA that message 1 asks for, acceptable at once
 // and used after message 3, and what follows the HASH of message 2. If c is
 // nil, no says why.
@@ -75,10 +90,9 @@ func (m *Machine) makeRequested(t *turn, s *sa, q *quick, list []wire.Payload) (
 	if s.answering() > maxAnswered || len(m.children) >= maxChildren {
 		return refuse(wire.NoProposalChosen, "peer wants more CHILD SAs than a tunnel can need")
 	}
-	encap := s.path.encap()
-	chosen, ok := proposal.ChooseESP(m.cfg.ESP, encap, sap)
+	chosen, ok := m.chooseESP(t, s, sap)
 	if !ok {
-		return refuse(wire.NoProposalChosen, proposal.ExplainESP(m.cfg.ESP, encap, sap))
+		return refuse(wire.NoProposalChosen, proposal.ExplainESP(m.cfg.ESP, s.path.encap(), sap))
 	}
 	ids := wire.FindAll[*wire.ID](list)
 	local, remote, ok := m.traffic(ids)
