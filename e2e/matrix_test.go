@@ -227,10 +227,8 @@ type trial struct {
 	t     *testing.T
 	w     *world.World
 	files [2]*pki.Files // nil: PSK
-	// impair is what libreswan shall do wrong.
-	impair []string
-	ours   *ourgateway.Gateway
-	peer   peer
+	ours  *ourgateway.Gateway
+	peer  peer
 }
 
 // An endpoint is one end's place in the world.
@@ -296,7 +294,7 @@ func (r *trial) startPeer() peer {
 	case peerLibreswan:
 		cfg := libreswan.Config{Namespace: e.namespace, Inside: e.inside, Site: e.site, Local: e.local, Remote: e.remote, LocalID: e.localID, RemoteID: e.remoteID,
 			Version: r.version, AuthBy: map[string]string{authPSK: "psk", authRSA: "rsasig", authECDSA: "ecdsa"}[r.auth],
-			PSK: psk, IKE: s.libreIKE(), ESP: s.libreESP(), Impair: r.impair, DPDDelay: dpdInterval}
+			PSK: psk, IKE: s.libreIKE(), ESP: s.libreESP(), DPDDelay: dpdInterval}
 		if e.files != nil {
 			cfg.Certificates = *e.files
 		}

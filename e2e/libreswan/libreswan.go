@@ -37,8 +37,7 @@ type Config struct {
 	AuthBy            string // psk, rsasig or ecdsa
 	PSK               string
 	Certificates      pki.Files
-	IKE, ESP          string   // proposals in libreswan's words
-	Impair            []string // what pluto shall do wrong, in libreswan's words
+	IKE, ESP          string // proposals in libreswan's words
 	// DPDDelay is after how much silence the peer is asked.
 	DPDDelay time.Duration
 }
@@ -100,9 +99,6 @@ func Start(t testing.TB, w *world.World, cfg Config) *Pluto {
 	args := []string{"sh", "-c", `mount --bind "$0" /usr/libexec && exec /usr/libexec/ipsec/pluto "$@"`, libexec,
 		"--config", filepath.Join(p.dir, "ipsec.conf"), "--nofork", "--stderrlog", "--rundir", p.dir, "--nssdir", p.dir,
 		"--secretsfile", filepath.Join(p.dir, "secrets"), "--ipsecdir", p.dir, "--dumpdir", p.dir, "--use-xfrm", "--no-dnssec", "--nhelpers", "1"}
-	for _, wrong := range cfg.Impair {
-		args = append(args, "--impair", wrong)
-	}
 	p.process = w.Command(cfg.Namespace, args...)
 	p.process.Env = append(os.Environ(), p.pump.Env()...)
 	p.process.Stdout, p.process.Stderr = &p.out, &p.out
@@ -186,7 +182,7 @@ func (p *Pluto) end() {
 	}
 	if p.t.Failed() {
 		lines := strings.Split(p.Log(), "\n")
-		p.t.Logf("libreswan in %s, end of its log:\n%s", p.cfg.Namespace, strings.Join(lines[max(0, len(lines)-60):], "\n"))
+		p.t.Logf("libreswan in %s, end of its log:\n%s", p.cfg.Namespace, strings.Join(lines[max(0, len(lines)-600):], "\n"))
 	}
 }
 
@@ -221,6 +217,9 @@ func (p *Pluto) must(args ...string) string {
 
 // Initiate brings the tunnel up.
 func (p *Pluto) Initiate() { p.t.Helper(); p.must("--name", "t1", "--initiate") }
+
+// Begin lets libreswan try without waiting for what comes of it.
+func (p *Pluto) Begin() { p.t.Helper(); p.must("--asynchronous", "--name", "t1", "--initiate") }
 
 // RekeyIKE makes libreswan replace the IKE SA. IKEv1 has no command for it: the
 // timer that would do it is made to fire.
