@@ -120,6 +120,20 @@ func (m *Machine) orphaned(t *turn, q *quick) {
 	}
 }
 
+// abandonQuicks ends the quick modes that we began on s, which has ended:
+// nobody will answer there, and they would keep others from being begun.
+func (m *Machine) abandonQuicks(t *turn, s *sa) {
+	for _, q := range slices.Clone(s.quicks) {
+		if q.state != quickAsked {
+			continue
+		}
+		m.endQuick(s, q)
+		if q.old != nil { // without one, whoever takes over asks anew
+			m.quickFailed(t, q, "the ISAKMP SA ended during quick mode")
+		}
+	}
+}
+
 // quickFailed arranges for another try after our quick mode q came to nothing.
 func (m *Machine) quickFailed(t *turn, q *quick, reason string) {
 	if c := q.old; c != nil && c.state == childUp && slices.Contains(m.children, c) {

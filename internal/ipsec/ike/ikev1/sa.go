@@ -165,6 +165,7 @@ func (m *Machine) sendDelete(t *turn, s *sa) {
 func (m *Machine) lost(t *turn, s *sa, reason string) {
 	was := s == m.current
 	m.fade(t, s)
+	m.abandonQuicks(t, s)
 	if !was {
 		return
 	}
