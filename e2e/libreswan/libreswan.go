@@ -182,7 +182,7 @@ func (p *Pluto) end() {
 	}
 	if p.t.Failed() {
 		lines := strings.Split(p.Log(), "\n")
-		p.t.Logf("libreswan in %s, end of its log:\n%s", p.cfg.Namespace, strings.Join(lines[max(0, len(lines)-600):], "\n"))
+		p.t.Logf("libreswan in %s, end of its log:\n%s", p.cfg.Namespace, strings.Join(lines[max(0, len(lines)-60):], "\n"))
 	}
 }
 
