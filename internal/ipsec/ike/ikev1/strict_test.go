@@ -84,3 +84,64 @@ func TestSeveralSAPayloadsAreRefused(t *testing.T) {
 	}
 	d.checkUnmoved(t, before, "two SA payloads")
 }
+
+// first has b hear the first message of a's main mode after change, and gives
+// how many SAs it makes of it.
+func first(t *testing.T, change func(msg *wire.Message)) int {
+	t.Helper()
+	d := newDuo(t, nil)
+	d.Step(0, ike.Initiate{})
+	msg, err := wire.Parse(d.Sent[0].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(msg)
+	d.Queue = nil
+	d.toB(msg.Append(nil))
+	return len(d.b.sas)
+}
+
+func TestFirstMessageOfMainMode(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		want   int
+		change func(msg *wire.Message)
+	}{
+		{"as it is", 1, func(*wire.Message) {}},
+		{"message id 5 (RFC 2408 section 3.1)", 0, func(msg *wire.Message) { msg.Header.MessageID = 5 }},
+		{"initiator's cookie 0", 0, func(msg *wire.Message) { msg.Header.SPIi = 0 }},
+		{"an SPI in the proposal, which says nothing (RFC 2408 section 3.5)", 1, func(msg *wire.Message) {
+			msg.Chain.Payloads[0].(*wire.SA).Proposals[0].SPI = []byte("whatever")
+		}},
+		{"without an SA payload", 0, func(msg *wire.Message) { msg.Chain.Payloads = msg.Chain.Payloads[1:] }},
+		{"reserved flags", 1, func(msg *wire.Message) { msg.Header.Flags |= 0xf0 }},
+	} {
+		if got := first(t, c.change); got != c.want {
+			t.Errorf("%s: got %d SAs, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestHashComesFirstInQuickMode(t *testing.T) {
+	for _, swap := range []bool{false, true} {
+		d := upDuo(t, nil)
+		s, turn := d.a.current, &turn{now: d.Now, out: &ike.Outputs{}}
+		q := &quick{ni: make([]byte, nonceLen), groups: 1}
+		q.offer.SPI, q.offer.Group = 0x1234, 19
+		list, err := d.a.offerQuick(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := d.a.newID(turn, s, wire.QuickMode)
+		list = s.hashed(id, nil, list)
+		if swap { // the HASH covers what follows it
+			hash := s.hashed(id, nil, list[2:])[0]
+			list = append([]wire.Payload{list[1], hash}, list[2:]...)
+		}
+		data, _ := d.a.seal(turn, s, headerOf{wire.QuickMode, id}, s.keys.MessageIV(s.iv, id), list)
+		d.toB(data)
+		if got, want := len(d.b.children) == 2, !swap; got != want {
+			t.Errorf("HASH after SA %v: got taken %v, want %v (RFC 2409 section 5.5)", swap, got, want)
+		}
+	}
+}
