@@ -46,18 +46,6 @@ func tell(n *Net, lose func(nth int) bool) {
 	n.Wait(8 * time.Second)
 }
 
-// waitOne lets time pass until the next timer, and fires it.
-func (n *Net) waitOne() {
-	i, at := n.nextDeadline()
-	if i < 0 {
-		return
-	}
-	if at.After(n.Now) {
-		n.Now = at
-	}
-	n.Step(i, ike.TimerFired{})
-}
-
 // checkUp fails unless both ends are established on one CHILD SA each, with
 // nothing left over.
 func checkUp(t interface{ Errorf(string, ...any) }, n *Net) {
@@ -184,42 +172,10 @@ func TestBadWireNeverLeavesTheEndsApart(t *testing.T) {
 				n.waitOne()
 			}
 		}
-		n.settle(rt)
+		n.settle()
 		checkUp(rt, n)
 		if rt.Failed() {
 			rt.Logf("\n%s", n.Log.String())
 		}
 	})
-}
-
-// settle lets the ends find together on a good wire, up to a moment at which
-// nothing is being replaced.
-func (n *Net) settle(t *rapid.T) {
-	n.Wait(120 * time.Second)
-	for range 60 {
-		if len(n.Ends[0].Inbound) == 1 && len(n.Ends[1].Inbound) == 1 {
-			return
-		}
-		n.Wait(time.Second)
-	}
-	t.Logf("after a minute: %d and %d inbound SAs", len(n.Ends[0].Inbound), len(n.Ends[1].Inbound))
-}
-
-// muddle loses, repeats and reorders what is on the wire, and delivers some.
-func (n *Net) muddle(r *rand.Rand, loss float64) {
-	r.Shuffle(len(n.Queue), func(i, j int) { n.Queue[i], n.Queue[j] = n.Queue[j], n.Queue[i] })
-	for range r.IntN(4) {
-		if len(n.Queue) == 0 || n.Err() != nil {
-			return
-		}
-		p := n.Queue[0]
-		n.Queue = n.Queue[1:]
-		if r.Float64() < loss {
-			continue
-		}
-		if r.Float64() < 0.2 {
-			n.Queue = append(n.Queue, p)
-		}
-		n.Deliver(p)
-	}
 }

@@ -43,7 +43,16 @@ type Net struct {
 	// Revive makes a machine for end i that goes on with what was exported last.
 	Revive func(i int, state secret.Secret) (Machine, error)
 	// Crash says, if it is set, whether end i is killed in this step, and when.
-	Crash   func(i int) Moment
+	Crash func(i int) Moment
+	// Held are datagrams that a script keeps back.
+	Held []Packet
+	// Watch makes it an error when at any moment, after a Step, ESP would not
+	// pass both ways.
+	Watch bool
+	// Nonces are the ends' sources of randomness, if a script may steer them.
+	Nonces [2]*Nonces
+	// Extra runs commands that the script's runner does not know.
+	Extra   func(n *Net, words []string) error
 	start   time.Time
 	shown   time.Duration
 	numbers map[[2]uint32]int
@@ -150,6 +159,7 @@ func (n *Net) Step(i int, ev ike.Event) {
 	if killed == AfterSend {
 		n.Restart(i)
 	}
+	n.watched()
 }
 
 // keep does what the owner does before it sends anything.

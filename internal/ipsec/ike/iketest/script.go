@@ -105,10 +105,17 @@ func (s Script) Play(make Maker) (Script, error) {
 // command runs one command:
 //
 //	a initiate | rekey-child | rekey-ike | close | alive    an event for an end
+//	up                  a initiates and all is delivered, without a word
+//	settled             run, wait until what was replaced is forgotten, print what is left
 //	run                 deliver until the wire is empty
+//	run twice|forward   the same, each datagram twice, or after all that its sender sent before
 //	deliver [N]         deliver the Nth packet on the wire (0 is the oldest)
 //	drop [N]            lose it; dup [N] delivers it and keeps it
 //	list                print what is on the wire
+//	toa e|w             deliver to a what is next of b's attempt, or of its own
+//	hold [N]            keep the Nth packet back; release puts all of these on the wire
+//	watch | unwatch     from now on ESP must pass both ways after every step
+//	nonce a HEX...      the first octets of the next nonces that a draws
 //	replay a N          deliver once more the Nth datagram that a ever sent
 //	forge a N           the same with its last octet changed
 //	inject b HEX        deliver octets to b as if from its peer
@@ -130,15 +137,17 @@ func (n *Net) command(words []string) error {
 	}
 	switch words[0] {
 	case "a", "b":
-		return n.event(int(words[0][0]-'a'), arg(1))
+		return n.event(words)
 	case "run":
-		n.Run()
+		return n.runHow(arg(1))
 	case "deliver", "drop", "dup":
 		return n.handle(words[0], arg(1))
 	case "list":
 		for i, p := range n.Queue {
 			n.printf("%d: %s> %s", i, n.Ends[p.From].Name, n.Ends[1-p.From].Machine.Describe(p.Data))
 		}
+	case "up", "settled", "toa", "hold", "release", "watch", "unwatch", "nonce":
+		return n.race(words)
 	case "replay", "forge":
 		return n.replay(words[0] == "forge", arg(1), arg(2))
 	case "inject":
@@ -182,7 +191,7 @@ func (n *Net) command(words []string) error {
 			n.printf("%s", e.stateWords())
 		}
 	default:
-		return fmt.Errorf("unknown command %q", words[0])
+		return n.extra(words)
 	}
 	return nil
 }
@@ -210,16 +219,19 @@ func (e *End) stateWords() string {
 }
 
 // event feeds the end an event by name.
-func (n *Net) event(i int, name string) error {
+func (n *Net) event(words []string) error {
+	if len(words) < 2 {
+		return fmt.Errorf("%s: which event?", words[0])
+	}
 	events := map[string]ike.Event{
 		"initiate": ike.Initiate{}, "rekey-child": ike.RekeyChild{}, "rekey-ike": ike.RekeyIKE{},
 		"close": ike.Close{}, "alive": ike.PeerAlive{At: n.Now},
 	}
-	ev, ok := events[name]
+	ev, ok := events[words[1]]
 	if !ok {
-		return fmt.Errorf("unknown event %q", name)
+		return n.extra(words)
 	}
-	n.Step(i, ev)
+	n.Step(int(words[0][0]-'a'), ev)
 	return nil
 }
 

@@ -91,7 +91,10 @@ func makePair(words []string) (*Net, error) {
 		}
 	}
 	var machines [2]Machine
+	var steered [2]*Nonces
 	for i, c := range configs {
+		steered[i] = &Nonces{Rand: c.Tuning.Rand}
+		c.Tuning.Rand = steered[i]
 		m, err := c.machine()
 		if err != nil {
 			return nil, err
@@ -99,7 +102,7 @@ func makePair(words []string) (*Net, error) {
 		machines[i] = m
 	}
 	n := NewNet(start, machines[0], machines[1])
-	n.NAT = nat
+	n.NAT, n.Nonces = nat, steered
 	n.Remake = func(i int) (Machine, error) {
 		c := configs[i]
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 99})

@@ -96,7 +96,7 @@ func TestV1BadWireNeverLeavesTheEndsApart(t *testing.T) {
 				n.waitOne()
 			}
 		}
-		n.settle(rt)
+		n.settle()
 		checkUp(rt, n)
 		if rt.Failed() {
 			rt.Logf("\n%s", n.Log.String())

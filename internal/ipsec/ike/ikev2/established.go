@@ -15,6 +15,10 @@ const crossing = 10 * time.Second
 // there is none. The SA that s replaces goes now, never before the peer has
 // proved who it is.
 func (m *Machine) established(t *turn, s *sa, c *child, initialContact bool) {
+	began := s.shake.began
+	if !s.initiator {
+		m.strangers.taken = initDigest(s.shake.request)
+	}
 	s.shake.wipe()
 	s.state, s.established, s.until, s.shake = up, t.now, time.Time{}, nil
 	m.forgetRivals(s)
@@ -22,12 +26,16 @@ func (m *Machine) established(t *turn, s *sa, c *child, initialContact bool) {
 	t.notice(levelInfo, "IKE SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),
 		"nat_local", s.path.natLocal, "nat_remote", s.path.natRemote)
 	if old := m.current; old != nil {
-		if crossed(old, s) && !preferred(s, old) {
+		// What both ends began at once had begun before either was up: a peer
+		// that begins later, and knows of no other SA, has been started anew.
+		anew := initialContact && (!crossed(old, s) || began.After(old.established))
+		if !anew && crossed(old, s) && !preferred(s, old) {
 			m.retire(t, s)
 			return
 		}
-		m.replaceCurrent(t, old, s, initialContact)
+		m.replaceCurrent(t, old, s, anew)
 	}
+	m.forgetUnanswered(s)
 	m.current = s
 	m.live.hear(t.now)
 	m.start = starter{}
@@ -47,23 +55,35 @@ func crossed(a, b *sa) bool {
 // alike, and the SPI of the initiator is all that they have in common.
 func preferred(a, b *sa) bool { return a.spiI > b.spiI }
 
-// replaceCurrent takes old out of use in favour of s.
-func (m *Machine) replaceCurrent(t *turn, old, s *sa, initialContact bool) {
+// replaceCurrent takes old out of use in favour of s. anew says that the peer
+// has forgotten old.
+func (m *Machine) replaceCurrent(t *turn, old, s *sa, anew bool) {
 	// "[INITIAL_CONTACT] asserts that this IKE SA is the only IKE SA currently
 	// active between the authenticated identities": the peer has forgotten
 	// the old one, so nothing is left to delete there.
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.4
-	if initialContact && !crossed(old, s) {
+	if anew {
 		t.notice(levelInfo, "peer has started anew; its old IKE SA goes")
-		for _, c := range slices.Clone(m.children) {
-			if c.ike == old {
-				m.removeChild(t, c)
-			}
-		}
-		m.forget(old)
+		m.forgetOthers(t, s)
 		return
 	}
 	m.retire(t, old)
+}
+
+// forgetOthers drops every IKE SA that is or was up but s: old ones, and their
+// successors if the peer was replacing one.
+func (m *Machine) forgetOthers(t *turn, s *sa) {
+	for _, other := range slices.Clone(m.sas) {
+		if other == s || other.state == larval || other.state == keyed {
+			continue
+		}
+		for _, c := range slices.Clone(m.children) {
+			if c.ike == other {
+				m.removeChild(t, c)
+			}
+		}
+		m.forget(other)
+	}
 }
 
 // retire takes s out of use. Its children linger for packets that are under
@@ -90,4 +110,16 @@ func (m *Machine) promote(t *turn, s *sa) {
 		}
 	}
 	m.lacksChild(t, "the IKE SA has no CHILD SA")
+	// The peer may well think that there is one, and never ask.
+	m.start.childAt = t.now.Add(firstPause)
+}
+
+// forgetUnanswered drops attempts of ours that have no answer yet, now that s
+// is up: nothing that the peer could take for an SA has come of them.
+func (m *Machine) forgetUnanswered(s *sa) {
+	for _, other := range slices.Clone(m.sas) {
+		if other != s && other.initiator && other.state == larval {
+			m.forget(other)
+		}
+	}
 }

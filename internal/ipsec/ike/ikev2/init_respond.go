@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -65,7 +66,13 @@ func (m *Machine) reflected(h ike.Header) bool {
 	return slices.ContainsFunc(m.sas, func(s *sa) bool { return s.initiator && s.spiI == h.SPIi })
 }
 
-// repeatInit answers a retransmitted request as before.
+// initDigest stands for an IKE_SA_INIT request.
+func initDigest(request []byte) [sha256.Size]byte { return sha256.Sum256(request) }
+
+// repeatInit answers a retransmitted request as before. One that has led to an
+// SA which is up is ignored, however late it comes: its sender could take the
+// answer for one more to its request, and go on with that as well (RFC 7296
+// section 2.1).
 func (m *Machine) repeatInit(t *turn, d ike.Datagram, msg *wire.Message) bool {
 	for _, s := range m.sas {
 		if !s.initiator && s.shake != nil && s.spiI == msg.Header.SPIi && bytes.Equal(s.shake.request, msg.Octets) {
@@ -73,7 +80,7 @@ func (m *Machine) repeatInit(t *turn, d ike.Datagram, msg *wire.Message) bool {
 			return true
 		}
 	}
-	return false
+	return m.strangers.taken == initDigest(msg.Octets)
 }
 
 // demandCookie asks the sender to prove its address, when that is called for,

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"time"
@@ -22,6 +23,8 @@ type strangers struct {
 	noticed time.Time // when the last notice was about a message without a seal
 	proved  time.Time // when about one whose sender failed to authenticate
 	refused time.Time // when the last answer went to what makes no sense
+
+	taken [sha256.Size]byte // digest of the IKE_SA_INIT request of the SA that came up last
 
 	halfOpen int // attempts that Shared.Cookies counts for this machine
 }
