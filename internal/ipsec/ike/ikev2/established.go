@@ -35,7 +35,6 @@ func (m *Machine) established(t *turn, s *sa, c *child, initialContact bool) {
 		}
 		m.replaceCurrent(t, old, s, anew)
 	}
-	m.forgetUnanswered(s)
 	m.current = s
 	m.live.hear(t.now)
 	m.start = starter{}
@@ -112,14 +111,4 @@ func (m *Machine) promote(t *turn, s *sa) {
 	m.lacksChild(t, "the IKE SA has no CHILD SA")
 	// The peer may well think that there is one, and never ask.
 	m.start.childAt = t.now.Add(firstPause)
-}
-
-// forgetUnanswered drops attempts of ours that have no answer yet, now that s
-// is up: nothing that the peer could take for an SA has come of them.
-func (m *Machine) forgetUnanswered(s *sa) {
-	for _, other := range slices.Clone(m.sas) {
-		if other != s && other.initiator && other.state == larval {
-			m.forget(other)
-		}
-	}
 }

@@ -129,6 +129,10 @@ func (m *Machine) retransmit(t *turn, s *sa) {
 	if t.now.Before(f.again) {
 		return
 	}
+	if s.state == larval && m.current != nil {
+		m.forget(s) // the peer's own attempt has led to an SA meanwhile
+		return
+	}
 	// "A retransmission from the initiator MUST be bitwise identical to the
 	// original request."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.1
