@@ -19,8 +19,10 @@ const (
 	// it until then.
 	lingerFor = 5 * time.Second
 	spareFor  = time.Minute
-	// partFor is how long it takes packets after our DELETE.
-	partFor = 2 * time.Second
+	// partFor is how long it takes packets after our DELETE, which nobody
+	// acknowledges: if it was lost, and message 3 before it, the peer still
+	// sends on this one, until one of the repetitions of message 3 gets through.
+	partFor = 10 * time.Second
 	// reviveFor is when a CHILD SA that was come back to is rekeyed, if that was
 	// due before.
 	reviveFor = 10 * time.Second
@@ -114,6 +116,10 @@ func (m *Machine) ready(t *turn, c *child, ours bool) {
 		if other == c || other.state != childUp {
 			continue
 		}
+		if other.SA.Initiator == c.SA.Initiator && other.span.began > c.span.began {
+			m.linger(t, c, ours) // the same end has begun anew since; only messages crossed
+			return
+		}
 		crossed := other.SA.Initiator != c.SA.Initiator && other.span.crosses(c.span)
 		if crossed && bytes.Compare(other.lowest, c.lowest) > 0 {
 			t.notice(levelDebug, "both ends made a CHILD SA; one is redundant", "spi_in", spiWord(c.SA.SPIIn))
@@ -139,6 +145,19 @@ func (m *Machine) ready(t *turn, c *child, ours bool) {
 		return
 	}
 	m.use(t, c)
+}
+
+// awaited is called when the peer shows that it does not have c yet: it goes on
+// with what c replaces, which must not be deleted for as long.
+func (m *Machine) awaited(t *turn, c *child) {
+	if !c.useAt.IsZero() {
+		c.useAt = t.now.Add(useAfter)
+	}
+	for _, other := range m.children {
+		if c.used && other != c && !other.told && !other.until.IsZero() {
+			other.until = latest(other.until, t.now.Add(lingerFor))
+		}
+	}
 }
 
 // use lets outgoing packets take c, and the others linger.

@@ -254,8 +254,8 @@ func (m *Machine) repeatQuick(t *turn, d ike.Datagram, s *sa, q *quick) {
 	}
 	m.counts.retransmits++
 	m.post(t, s, d.Local, d.Remote, q.echo.answer)
-	if c := q.made; c != nil && !c.useAt.IsZero() {
-		c.useAt = t.now.Add(useAfter) // the peer does not have it yet
+	if q.made != nil {
+		m.awaited(t, q.made)
 	}
 }
 
