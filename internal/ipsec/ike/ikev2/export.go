@@ -81,7 +81,7 @@ func (m *Machine) code(c *codec, ivs map[*sa]uint64) {
 	}
 	g := graph{children: m.children, ivs: ivs}
 	for _, s := range m.sas {
-		if s.state >= up {
+		if s.state >= up && !s.failed() {
 			g.sas = append(g.sas, s)
 		}
 	}

@@ -193,9 +193,22 @@ func (m *Machine) halfOpened(t *turn, d ike.Datagram, s *sa, answer wire.Message
 	t.send(d.Local, d.Remote, s.shake.answer)
 }
 
-// dropOldestFading makes room for one more IKE SA, when a peer that has the key
-// starts over and over and each start leaves an SA that fades.
+// dropOldestFailed makes room for one more IKE SA at the expense of an attempt
+// that came to nothing: somebody who cannot prove who he is may make many, and
+// they must not be in the way of the peer.
+func (m *Machine) dropOldestFailed() {
+	if len(m.sas) < maxSAs {
+		return
+	}
+	if at := slices.IndexFunc(m.sas, (*sa).failed); at >= 0 {
+		m.forget(m.sas[at])
+	}
+}
+
+// dropOldestFading makes room for one more IKE SA, also when a peer that has
+// the key starts over and over and each start leaves an SA that fades.
 func (m *Machine) dropOldestFading() {
+	m.dropOldestFailed()
 	if len(m.sas) < maxSAs {
 		return
 	}

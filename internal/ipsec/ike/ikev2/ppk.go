@@ -112,6 +112,9 @@ func (m *Machine) ppkAnswered(s *sa, list []wire.Payload) error {
 // returns it with the AUTH that is to be verified. The error says in words what
 // to change.
 func (m *Machine) ppkRequested(s *sa, list []wire.Payload) ([]wire.Payload, error) {
+	if s.resumes() {
+		return list, nil // the PPK is in the old session's keys, see takeTicket
+	}
 	ours, required := m.cfg.Extensions.PPKID, m.cfg.Extensions.PPKRequired
 	if !s.shake.ppk.agreed {
 		if required {
@@ -153,7 +156,7 @@ func ppkName(n *wire.Notify) string {
 
 // ppkAnswer is what our IKE_AUTH response says about the PPK.
 func (s *sa) ppkAnswer() []wire.Payload {
-	if !s.ext.ppk {
+	if !s.ext.ppk || s.resumes() {
 		return nil
 	}
 	return []wire.Payload{&wire.Notify{Type: wire.PPKIdentity}}
@@ -161,7 +164,7 @@ func (s *sa) ppkAnswer() []wire.Payload {
 
 // orPPK completes why an AUTH is not right: another PPK makes it wrong, too.
 func (m *Machine) orPPK(s *sa, err error) error {
-	if err == nil || !s.ext.ppk {
+	if err == nil || !s.ext.ppk || s.resumes() {
 		return err
 	}
 	return fmt.Errorf("%w; or the post-quantum pre-shared key %q is another at the peer", err, m.cfg.Extensions.PPKID)

@@ -58,3 +58,24 @@ func TestPPKOfAnotherKindIsNotOurs(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionWithARequiredPPKIsTakenUpAgain: its keys have the PPK in them, so
+// that nothing is said of it anew.
+func TestSessionWithARequiredPPKIsTakenUpAgain(t *testing.T) {
+	d := newDuo(t, func(a, b *policy.Config) {
+		withPPK(a, b)
+		withTickets(a, b)
+		a.Extensions.PPKRequired, b.Extensions.PPKRequired = true, true
+	})
+	loseSession(t, d)
+	d.Step(0, ike.Initiate{})
+	d.Run()
+	if err := d.Traffic(); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*Machine{d.a, d.b} {
+		if got := m.State().Extensions; !slices.Contains(got, "PPK") || !slices.Contains(got, "resumed") {
+			t.Errorf("got extensions %v, want PPK and resumed", got)
+		}
+	}
+}

@@ -180,6 +180,11 @@ func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
 	if f == nil || f.task == nil || f.task.exchange() != r.h.Exchange || s.state == gone {
 		return
 	}
+	// A wish for message ids has id 0 each time, and so had others before: an
+	// answer to one of those, which anybody can repeat, proves nothing.
+	if k, ok := f.task.(*syncIDs); ok && !k.answeredBy(r) {
+		return
+	}
 	if _, ok := s.window.settle(r.h.MessageID); !ok {
 		return
 	}

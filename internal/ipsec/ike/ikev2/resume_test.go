@@ -24,7 +24,19 @@ func withTickets(a, b *policy.Config) {
 // change has had its way with the responder's configuration.
 func lost(t *testing.T, change func(b *policy.Config)) *duo {
 	t.Helper()
-	d := upDuo(t, withTickets)
+	d := newDuo(t, withTickets)
+	loseSession(t, d)
+	if change != nil {
+		change(&d.b.cfg)
+	}
+	return d
+}
+
+// loseSession brings d up and has both ends lose the IKE SA.
+func loseSession(t *testing.T, d *duo) {
+	t.Helper()
+	d.Step(0, ike.Initiate{})
+	d.Run()
 	if d.a.session.held == nil {
 		t.Fatal("no ticket")
 	}
@@ -40,10 +52,6 @@ func lost(t *testing.T, change func(b *policy.Config)) *duo {
 		clear(e.Inbound)
 	}
 	d.Queue = nil
-	if change != nil {
-		change(&d.b.cfg)
-	}
-	return d
 }
 
 func TestLostSessionIsTakenUpAgainWithNewKeys(t *testing.T) {

@@ -169,6 +169,10 @@ func (m *Machine) forget(s *sa) {
 	}
 }
 
+// failed reports whether s is an attempt that came to nothing, of which only the
+// last answer is left to be repeated.
+func (s *sa) failed() bool { return s.state == gone && s.established.IsZero() }
+
 // forgetGone drops the SAs that have nothing left to repeat.
 func (m *Machine) forgetGone(t *turn) {
 	for _, s := range slices.Clone(m.sas) {

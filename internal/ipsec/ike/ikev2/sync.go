@@ -168,9 +168,16 @@ func (m *Machine) syncAfter(t *turn, s *sa, f *flight) bool {
 	return true
 }
 
+// answeredBy reports whether r is the answer to k and to no other wish: its
+// nonce says so (RFC 6311 section 5.1).
+func (k *syncIDs) answeredBy(r received) bool {
+	nonce, _, _, ok := findSync(r.list)
+	return ok && r.err == nil && slices.Equal(nonce, k.nonce)
+}
+
 func (k *syncIDs) response(m *Machine, t *turn, s *sa, list []wire.Payload) {
-	nonce, send, recv, ok := findSync(list)
-	if !ok || !slices.Equal(nonce, k.nonce) || recv < k.send || send < k.recv || send-k.recv > maxSyncJump || recv-k.send > maxSyncJump {
+	_, send, recv, ok := findSync(list)
+	if !ok || recv < k.send || send < k.recv || send-k.recv > maxSyncJump || recv-k.send > maxSyncJump {
 		m.broken(t, s, "peer's answer about message ids makes no sense")
 		return
 	}

@@ -3,6 +3,7 @@ package ikev2
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"testing"
 
 	"seikan/internal/ipsec/ike"
@@ -123,5 +124,39 @@ func TestRequestUnderWayIsAskedAnewAfterMessageIDsChanged(t *testing.T) {
 	d.Run()
 	if err := d.Traffic(); err != nil || d.b.State().Rekeys != 1 {
 		t.Errorf("got %d rekeys, %v, want the rekey done", d.b.State().Rekeys, err)
+	}
+}
+
+// TestReplayedAnswerDoesNotEndTheWishForMessageIDs: the answer has id 0, and so
+// had the first one on an SA that was rekeyed, or an answer to an earlier wish.
+// Anybody can repeat those.
+func TestReplayedAnswerDoesNotEndTheWishForMessageIDs(t *testing.T) {
+	for name, list := range map[string][]wire.Payload{
+		"a sign of life": nil,
+		"another nonce":  {&wire.Notify{Type: wire.MessageIDSync, Data: syncData([]byte{9, 9, 9, 9}, 500, 500)}},
+		"too short":      {&wire.Notify{Type: wire.MessageIDSync, Data: []byte{1}}},
+	} {
+		d := upDuo(t, nil)
+		peer := d.b.current
+		old, err := wire.Seal(peer.header(wire.Informational, 0, true), list, peer.seal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := d.a.current
+		d.a.sync(&turn{now: d.Now, out: &ike.Outputs{}}, s, &syncIDs{until: d.Now.Add(syncWithin)})
+		f := s.window.out
+		from := netip.MustParseAddrPort("192.0.2.66:4500")
+		d.Step(0, ike.Datagram{Local: d.a.cfg.Local, Remote: from, Data: old})
+		if d.a.current != s || s.window.out != f || len(d.Queue) > 0 {
+			t.Fatalf("%s: got phase %v, %d messages, want it ignored", name, d.a.State().Phase, len(d.Queue))
+		}
+		d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: f.data[0]})
+		d.Run()
+		if d.a.current != s || s.window.out != nil || s.window.next < syncSkip {
+			t.Errorf("%s: got next id %d, want what was agreed", name, s.window.next)
+		}
+		if err := d.Traffic(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
