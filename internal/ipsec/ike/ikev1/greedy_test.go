@@ -43,8 +43,8 @@ func TestPeerWithTheKeyCannotMakeUsKeepMuch(t *testing.T) {
 	if got := len(d.b.children); got > maxChildren {
 		t.Errorf("got %d CHILD SAs, want at most %d", got, maxChildren)
 	}
-	if got := len(s.ids.quick); got > maxQuickIDs {
-		t.Errorf("got %d message ids remembered, want at most %d", got, maxQuickIDs)
+	if got := len(s.ids.lasting); got > maxLastingIDs {
+		t.Errorf("got %d message ids remembered, want at most %d", got, maxLastingIDs)
 	}
 	for range 3000 {
 		d.say(t, &wire.Notify{Protocol: wire.ProtoISAKMP, Type: wire.ResponderLifetime})

@@ -49,7 +49,7 @@ func TestForgedSealedMessagesChangeNothing(t *testing.T) {
 	if len(d.Sent) != sent || d.b.live.seen != seen {
 		t.Errorf("got %d answers, last life %v, want none, %v", len(d.Sent)-sent, d.b.live.seen, seen)
 	}
-	if got := len(d.b.current.ids.quick) + len(d.b.current.quicks); got > 2 {
+	if got := len(d.b.current.ids.lasting) + len(d.b.current.quicks); got > 2 {
 		t.Errorf("got %d things kept of forged quick modes, want none beside the real one", got)
 	}
 }

@@ -22,7 +22,8 @@ func (m *Machine) informational(t *turn, s *sa, p wire.Payload) []byte {
 	if s.keys == nil {
 		return nil
 	}
-	id := m.newID(t, s, wire.Informational)
+	n, ok := p.(*wire.Notify)
+	id := m.newID(t, s, ok && n.Type.IsError() && !s.ids.full())
 	data, _ := m.seal(t, s, headerOf{wire.Informational, id}, s.keys.MessageIV(s.iv, id), s.hashed(id, nil, []wire.Payload{p}))
 	return data
 }
@@ -48,7 +49,9 @@ func (m *Machine) receiveInformational(t *turn, d ike.Datagram, msg *wire.Messag
 		}
 		return
 	}
-	s.ids.add(wire.Informational, h.MessageID)
+	if !s.ids.note(h.MessageID, list) {
+		return
+	}
 	if s.state == proving {
 		m.refusedProof(t, s, list)
 		return

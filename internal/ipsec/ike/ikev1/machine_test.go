@@ -76,7 +76,7 @@ func (d *duo) toB(data []byte) {
 func (d *duo) say(t testing.TB, list ...wire.Payload) {
 	t.Helper()
 	s, turn := d.a.current, &turn{now: d.Now, out: &ike.Outputs{}}
-	id := d.a.newID(turn, s, wire.Informational)
+	id := d.a.newID(turn, s, false)
 	data, _ := d.a.seal(turn, s, headerOf{wire.Informational, id}, s.keys.MessageIV(s.iv, id), s.hashed(id, nil, list))
 	if turn.err != nil {
 		t.Fatal(turn.err)

@@ -1,6 +1,7 @@
 package ikev1
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -71,8 +72,8 @@ func (m *Machine) doubt(t *turn, s *sa, reason string) {
 // receiveChoice takes message 2: what the responder chose.
 func (m *Machine) receiveChoice(t *turn, d ike.Datagram, msg *wire.Message) {
 	at := slices.IndexFunc(m.sas, func(s *sa) bool { return s.state == offered && s.initiator && s.spiI == msg.Header.SPIi })
-	if at < 0 || msg.Encrypted() {
-		return
+	if at < 0 || msg.Encrypted() || msg.Header.SPIr == msg.Header.SPIi {
+		return // with our own cookie our own proof could be sent back to us
 	}
 	s := m.sas[at]
 	sap, ok := wire.Only[*wire.SA](msg.Chain.Payloads)
@@ -104,8 +105,8 @@ func (m *Machine) exchange(s *sa, nonce []byte) []wire.Payload {
 // receiveExchange takes message 4, makes keys and proves who we are.
 func (m *Machine) receiveExchange(t *turn, d ike.Datagram, msg *wire.Message, s *sa) {
 	ke, nonce, ok := exchanged(msg)
-	if !ok {
-		return
+	if !ok || bytes.Equal(ke.Public, s.shake.x.Public()) {
+		return // our own value, sent back to us
 	}
 	shared, err := s.shake.x.Shared(ke.Public)
 	if err != nil {

@@ -10,19 +10,8 @@ import (
 	"seikan/internal/ipsec/ike/suite"
 )
 
-// Bounds of what the peer's unfinished attempts make us hold; the oldest makes
-// room. Main mode begins without any proof, not even of the sender's address,
-// and its state cannot be left with the peer as a cookie, since HASH_I covers
-// the first message and no later one repeats it. So whoever can send with the
-// peer's address at a high rate keeps an honest attempt from coming through;
-// an SA that is up does not notice. Message 3 shows that its sender has seen
-// our cookie: those that got there are counted apart, for they cost a
-// Diffie-Hellman exchange.
-const (
-	maxOffered = 32
-	maxProving = 4
-	maxOffer   = 16 << 10 // octets of an SA payload
-)
+// maxOffer bounds an SA payload, in octets, since hashes need it again later.
+const maxOffer = 16 << 10
 
 // respondOffer answers message 1: algorithms.
 func (m *Machine) respondOffer(t *turn, d ike.Datagram, msg *wire.Message) {
@@ -69,19 +58,6 @@ func (m *Machine) respondOffer(t *turn, d ike.Datagram, msg *wire.Message) {
 	m.answer(t, s, d, msg, append([]wire.Payload{chosen.Answer}, m.vendors()...))
 }
 
-// makeRoom forgets the peer's oldest attempt in state st if there are most.
-func (m *Machine) makeRoom(t *turn, st state, most int) {
-	var found []*sa
-	for _, s := range m.sas {
-		if !s.initiator && s.state == st {
-			found = append(found, s)
-		}
-	}
-	if len(found) >= most {
-		m.forget(t, found[0])
-	}
-}
-
 // answer sends list in the clear as our answer to msg, and remembers it.
 func (m *Machine) answer(t *turn, s *sa, d ike.Datagram, msg *wire.Message, list []wire.Payload) {
 	out := wire.Message{Header: s.header(wire.MainMode, 0), Chain: wire.Chain{Payloads: list}}
@@ -93,7 +69,7 @@ func (m *Machine) answer(t *turn, s *sa, d ike.Datagram, msg *wire.Message, list
 // respondExchange answers message 3: public values and nonces.
 func (m *Machine) respondExchange(t *turn, d ike.Datagram, msg *wire.Message, s *sa) {
 	ke, nonce, ok := exchanged(msg)
-	if !ok {
+	if !ok || !m.roomFor(d.Remote.Addr()) {
 		return
 	}
 	x, err := suite.NewExchange(s.suite.Group, m.cfg.Tuning.Rand)
@@ -108,7 +84,7 @@ func (m *Machine) respondExchange(t *turn, d ike.Datagram, msg *wire.Message, s 
 		return
 	}
 	defer shared.Wipe()
-	m.makeRoom(t, proving, maxProving)
+	m.makeRoom(t, proving, m.mostProving())
 	s.shake.x, s.shake.ni, s.shake.nr = x, nonce.Data, m.random(t, nonceLen)
 	if err := m.derive(s, shared, ke.Public, x.Public()); err != nil {
 		t.bug(err)

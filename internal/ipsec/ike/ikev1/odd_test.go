@@ -16,7 +16,7 @@ import (
 func (d *duo) request(t testing.TB, list []wire.Payload) string {
 	t.Helper()
 	s, turn := d.a.current, &turn{now: d.Now, out: &ike.Outputs{}}
-	id := d.a.newID(turn, s, wire.QuickMode)
+	id := d.a.newID(turn, s, true)
 	data, _ := d.a.seal(turn, s, headerOf{wire.QuickMode, id}, s.keys.MessageIV(s.iv, id), s.hashed(id, nil, list))
 	d.toB(data)
 	d.Queue = nil

@@ -75,11 +75,11 @@ func (d *duo) bounds() error {
 		for _, s := range m.sas {
 			states[s.state]++
 			quicks = max(quicks, len(s.quicks))
-			if len(s.ids.quick) > maxQuickIDs || len(s.ids.recent) > recentIDs {
-				return fmt.Errorf("%d and %d message ids remembered", len(s.ids.quick), len(s.ids.recent))
+			if len(s.ids.lasting) > maxLastingIDs || len(s.ids.recent) > recentIDs {
+				return fmt.Errorf("%d and %d message ids remembered", len(s.ids.lasting), len(s.ids.recent))
 			}
 		}
-		if states[offered] > 2 || states[keying] > maxOffered+2 || states[proving] > maxProving+2 || states[up]+states[fading] > maxSAs+2 ||
+		if states[offered] > 2 || states[keying] > maxOffered+2 || states[proving] > m.mostProving()+2 || states[up]+states[fading] > maxSAs+2 ||
 			len(m.children) > maxChildren || quicks > maxAnswered+maxDone+maxChildren {
 			return fmt.Errorf("ISAKMP SAs %v, %d CHILD SAs, %d quick modes", states, len(m.children), quicks)
 		}

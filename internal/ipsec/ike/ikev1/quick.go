@@ -192,7 +192,7 @@ func (m *Machine) beginQuick(t *turn, q *quick) {
 		m.lacksChild(t, err.Error())
 		return
 	}
-	q.id = m.newID(t, s, wire.QuickMode)
+	q.id = m.newID(t, s, true)
 	data, next := m.seal(t, s, headerOf{wire.QuickMode, q.id}, s.keys.MessageIV(s.iv, q.id), s.hashed(q.id, nil, list))
 	if data == nil {
 		return

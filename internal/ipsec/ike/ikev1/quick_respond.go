@@ -28,7 +28,7 @@ func (m *Machine) respondQuick(t *turn, d ike.Datagram, msg *wire.Message, s *sa
 		m.rekeyIKE(t)
 		return
 	}
-	s.ids.add(wire.QuickMode, id)
+	s.ids.keep(id)
 	m.fresh(t, s, d)
 	q := &quick{state: quickAnswered, id: id, iv: next, began: t.now, order: m.tick()}
 	s.quicks = append(s.quicks, q)

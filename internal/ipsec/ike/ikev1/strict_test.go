@@ -75,7 +75,7 @@ func TestSeveralSAPayloadsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := d.a.newID(turn, s, wire.QuickMode)
+	id := d.a.newID(turn, s, true)
 	list = append([]wire.Payload{list[0]}, list...)
 	data, _ := d.a.seal(turn, s, headerOf{wire.QuickMode, id}, s.keys.MessageIV(s.iv, id), s.hashed(id, nil, list))
 	d.toB(data)
@@ -132,7 +132,7 @@ func TestHashComesFirstInQuickMode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := d.a.newID(turn, s, wire.QuickMode)
+		id := d.a.newID(turn, s, true)
 		list = s.hashed(id, nil, list)
 		if swap { // the HASH covers what follows it
 			hash := s.hashed(id, nil, list[2:])[0]

@@ -1,6 +1,10 @@
 package ikev2
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"seikan/internal/ipsec/ike"
+)
 
 // maxHalfOpen bounds the peer's attempts that have not come to IKE_AUTH. Where
 // the peer's address is configured the oldest makes room: with a cookie each
@@ -39,23 +43,11 @@ func (m *Machine) countHalfOpen() {
 // anybody reports whether the peer may come from any address.
 func (m *Machine) anybody() bool { return !m.cfg.Remote.Addr().IsValid() }
 
-// source is what counts as one origin of attempts: an IPv4 address, or an IPv6
-// /64, of which every host has all addresses.
-func source(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits) // fails for no address only, which is a source, too
-	return p
-}
-
 // bySource counts the attempts in list by source.
 func bySource(list []*sa) map[netip.Prefix]int {
 	count := map[netip.Prefix]int{}
 	for _, s := range list {
-		count[source(s.path.remote.Addr())]++
+		count[ike.Source(s.path.remote.Addr())]++
 	}
 	return count
 }
@@ -63,7 +55,7 @@ func bySource(list []*sa) map[netip.Prefix]int {
 // roomFor reports whether one more attempt may come from a, before anything is
 // computed for it.
 func (m *Machine) roomFor(a netip.Addr) bool {
-	return !m.anybody() || bySource(m.halfOpenSAs())[source(a)] < maxHalfOpen
+	return !m.anybody() || bySource(m.halfOpenSAs())[ike.Source(a)] < maxHalfOpen
 }
 
 // makeRoom drops an attempt if there is no room for one more.
@@ -79,7 +71,7 @@ func (m *Machine) makeRoom() {
 	count := bySource(list)
 	heaviest := list[0]
 	for _, s := range list {
-		if count[source(s.path.remote.Addr())] > count[source(heaviest.path.remote.Addr())] {
+		if count[ike.Source(s.path.remote.Addr())] > count[ike.Source(heaviest.path.remote.Addr())] {
 			heaviest = s
 		}
 	}

@@ -69,7 +69,7 @@ func TestOneSourceCannotTakeTheRoomOfOthers(t *testing.T) {
 	if got := d.b.halfOpen(); got != maxHalfOpenAnybody {
 		t.Errorf("many sources: got %d half open, want %d", got, maxHalfOpenAnybody)
 	}
-	if got := bySource(d.b.halfOpenSAs())[source(greedy.Addr())]; got > 1 {
+	if got := bySource(d.b.halfOpenSAs())[ike.Source(greedy.Addr())]; got > 1 {
 		t.Errorf("got %d attempts left of the source with the most, want its share to have gone to others", got)
 	}
 }
@@ -77,12 +77,12 @@ func TestOneSourceCannotTakeTheRoomOfOthers(t *testing.T) {
 func TestSourceIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
 	same := [][2]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::ffff:2"}}
 	for _, c := range same {
-		if a, b := source(netip.MustParseAddr(c[0])), source(netip.MustParseAddr(c[1])); a != b {
+		if a, b := ike.Source(netip.MustParseAddr(c[0])), ike.Source(netip.MustParseAddr(c[1])); a != b {
 			t.Errorf("%s and %s: got %v and %v, want one source", c[0], c[1], a, b)
 		}
 	}
 	for _, c := range [][2]string{{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8:0:1::1"}} {
-		if a, b := source(netip.MustParseAddr(c[0])), source(netip.MustParseAddr(c[1])); a == b {
+		if a, b := ike.Source(netip.MustParseAddr(c[0])), ike.Source(netip.MustParseAddr(c[1])); a == b {
 			t.Errorf("%s and %s: got %v for both, want two sources", c[0], c[1], a)
 		}
 	}
