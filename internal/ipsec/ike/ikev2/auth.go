@@ -137,6 +137,11 @@ func (m *Machine) respondAuth(t *turn, s *sa, r received) {
 		m.ended(t, s, err.Error())
 		return
 	}
+	if !m.cfg.Extensions.NoMOBIKE && !natUnchanged(r) {
+		m.refuse(t, s, r, &wire.Notify{Type: wire.UnexpectedNAT})
+		m.ended(t, s, fmt.Sprintf("peer %v allows no NAT (NO_NATS_ALLOWED), and there is one between us: let the peer allow it", r.from.Remote))
+		return
+	}
 	list := append(append([]wire.Payload{own}, proof...), s.ppkAnswer()...)
 	in := suite.KeyInput{Ni: s.shake.ni, Nr: s.shake.nr}
 	c, answer, reason := m.childRequested(t, s, in, r.list, childTerms{})

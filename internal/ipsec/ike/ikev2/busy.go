@@ -26,3 +26,18 @@ func (b *busyness) tooLong(now time.Time) bool {
 	b.last = now
 	return now.Sub(b.since) >= busyFor
 }
+
+// beginAnew replaces s, with what hangs on it, by another IKE SA from the
+// beginning, if we are the end that begins, and reports whether it does. A peer
+// need not be able to do more than IKE_SA_INIT and IKE_AUTH (RFC 7296 section
+// 4).
+func (m *Machine) beginAnew(t *turn, s *sa, reason string) bool {
+	if s != m.current || (!m.start.insist && !(m.cfg.Initiator && m.cfg.Restart)) {
+		return false
+	}
+	t.notice(levelWarn, "IKE SA is made anew", "reason", reason)
+	m.fade(s, t.now)
+	s.tasks = append(s.tasks, &deleteIKE{})
+	m.down(t, reason, again)
+	return true
+}

@@ -263,6 +263,10 @@ func (k *createChild) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 		m.removeChild(t, k.old)
 		m.setPhase(t, ike.Authed, "peer no longer knows the CHILD SA")
 		s.tasks = append(s.tasks, &createChild{})
+	case wire.NoAdditionalSAs:
+		if k.old == nil || k.theirs != nil || !m.beginAnew(t, s, "peer makes no more CHILD SAs on this IKE SA (NO_ADDITIONAL_SAS)") {
+			k.failed(m, t, m.childRefused(n.Type, true), retryRefused)
+		}
 	default:
 		k.failed(m, t, m.childRefused(n.Type, true), retryRefused)
 	}

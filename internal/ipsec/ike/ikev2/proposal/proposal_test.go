@@ -1,6 +1,7 @@
 package proposal
 
 import (
+	"slices"
 	"testing"
 
 	"seikan/internal/ipsec/ike/ikev2/wire"
@@ -100,6 +101,30 @@ func TestStrangeTransformsAreNotChosen(t *testing.T) {
 	offered[0].Transforms = append(offered[0].Transforms, wire.Transform{Type: 13, ID: 1})
 	if _, _, ok := ChooseIKE(s, offered); ok {
 		t.Error("a proposal with an unknown transform type was chosen")
+	}
+}
+
+func TestProposalsThatLackATypeAreNotChosen(t *testing.T) {
+	ike := []suite.IKE{{Encr: suite.AESCBC, KeyBits: 128, PRF: suite.PRFSHA256, Integ: suite.IntegSHA256, Group: 31}}
+	esp := []suite.ESP{{Encr: suite.AESCBC, KeyBits: 128, Integ: suite.IntegSHA256, Group: 31}}
+	without := func(p wire.Proposal, lacks wire.TransformType) []wire.Proposal {
+		p.Transforms = slices.DeleteFunc(slices.Clone(p.Transforms), func(t wire.Transform) bool { return t.Type == lacks })
+		return []wire.Proposal{p}
+	}
+	for _, lacks := range []wire.TransformType{wire.TypeEncr, wire.TypePRF, wire.TypeInteg, wire.TypeDH} {
+		if _, _, ok := ChooseIKE(ike, without(IKE(ike, nil)[0], lacks)); ok {
+			t.Errorf("IKE without type %d: got chosen, want refused (RFC 7296 section 3.3.6)", lacks)
+		}
+		if lacks == wire.TypePRF {
+			continue
+		}
+		if _, _, ok := ChooseESP(esp, without(ESP(esp, 7, true)[0], lacks), true); ok {
+			t.Errorf("ESP without type %d: got chosen, want refused", lacks)
+		}
+	}
+	// Peers of RFC 4306's days leave this type out; what they mean is plain.
+	if got, _, ok := ChooseESP(esp, without(ESP(esp, 7, true)[0], wire.TypeESN), true); !ok || got.ESN {
+		t.Errorf("ESP without a word about ESN: got %v, %v, want %v", got, ok, esp[0])
 	}
 }
 
