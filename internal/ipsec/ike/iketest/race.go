@@ -335,3 +335,13 @@ func (n *Net) toB() {
 		i = 0
 	}
 }
+
+// Carry does what out says for end i, which did more than an event.
+func (n *Net) Carry(i int, out *ike.Outputs) {
+	for _, d := range out.Datagrams {
+		n.send(i, d)
+	}
+	for _, a := range out.Actions {
+		n.act(n.Ends[i], a)
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 // storms is how many storms each script of a race sees; docs/races.md says
 // after how many it was last known to hold.
-var storms = flag.Int("storms", 25, "bad wires for each script")
+var storms = flag.Int("storms", 15, "bad wires for each script")
 
 // inStorm are the scripts whose ends are both up when all is over.
 var inStorm = regexp.MustCompile(`^(race|cross|collide|followup|rekey|both_initiate|impair_(dup|replay))`)

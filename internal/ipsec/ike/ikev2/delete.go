@@ -90,6 +90,7 @@ func (m *Machine) lostChild(t *turn, c *child) {
 	if k := m.crossingRekey(c); c.next == nil && k != nil {
 		c.next = k.theirs // the peer's rekey has won
 	}
+	m.keepAgain(t, c)
 	m.linger(t, c)
 	// Our own delete, if it still waits, has nothing left to do.
 	c.ike.tasks = slices.DeleteFunc(c.ike.tasks, func(k task) bool {
@@ -101,6 +102,18 @@ func (m *Machine) lostChild(t *turn, c *child) {
 	}
 	t.notice(levelInfo, "peer deleted the CHILD SA", "spi_in", spiWord(c.SA.SPIIn))
 	m.lacksChild(t, "peer deleted the CHILD SA")
+}
+
+// keepAgain puts the CHILD SA that c was made to replace back in its place: the
+// peer has deleted the successor of its own rekey instead, as it does when it
+// cannot use our answer, and will want to rekey once more.
+func (m *Machine) keepAgain(t *turn, c *child) {
+	for _, old := range m.children {
+		if old.next == c && old.state == childReplaced && old.used {
+			old.state, old.next = childUp, nil
+			old.soft = t.now.Add(retryRefused + m.jitter(t, retryRefused))
+		}
+	}
 }
 
 // crossingRekey is our rekey of c under way that the peer's has crossed.

@@ -54,7 +54,7 @@ func (m *Machine) respondCreate(t *turn, s *sa, r received) {
 // says why it may not.
 func (m *Machine) rekeyed(n *wire.Notify) (*child, *wire.Notify) {
 	at := slices.IndexFunc(m.children, func(c *child) bool {
-		return c.state != childLingering && len(n.SPI) == 4 && c.SA.SPIOut == binary.BigEndian.Uint32(n.SPI)
+		return c.state != childLingering && n.Protocol == wire.ProtoESP && len(n.SPI) == 4 && c.SA.SPIOut == binary.BigEndian.Uint32(n.SPI)
 	})
 	if at < 0 {
 		return nil, &wire.Notify{Protocol: n.Protocol, SPI: n.SPI, Type: wire.ChildSANotFound}
