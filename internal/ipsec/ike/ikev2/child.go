@@ -19,7 +19,8 @@ import (
 const lingerFor = 5 * time.Second
 
 // maxChildren bounds the CHILD SAs, lingering ones included: more cannot come
-// about by rekeying, however often exchanges cross.
+// about by rekeying, however often exchanges cross. Who rekeys faster than
+// lingerFor allows shortens the lingering.
 const maxChildren = 32
 
 // A childState is the life of one CHILD SA.
@@ -57,8 +58,28 @@ func (m *Machine) used() *child {
 	return nil
 }
 
+// room makes room for one more CHILD SA, at the expense of the one that has
+// lingered longest; false when all of them are still needed.
+func (m *Machine) room(t *turn) bool {
+	if len(m.children) < maxChildren {
+		return true
+	}
+	var oldest *child
+	for _, c := range m.children {
+		if c.state == childLingering && (oldest == nil || c.until.Before(oldest.until)) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	m.removeChild(t, oldest)
+	return true
+}
+
 // addChild makes a CHILD SA acceptable.
 func (m *Machine) addChild(t *turn, s *sa, c *ike.ChildSA) *child {
+	m.room(t) // what we ask for ourselves is ours to bound
 	c.Encap, c.Local, c.Remote, c.Created = s.path.encap(), s.path.local, s.path.remote, t.now
 	life := &child{SA: c, ike: s, soft: t.now.Add(m.cfg.Lifetime.Child - m.lead(t)), hard: t.now.Add(m.cfg.Lifetime.Child)}
 	m.children = append(m.children, life)
@@ -239,7 +260,7 @@ func (m *Machine) planRequested(t *turn, in suite.KeyInput, list []wire.Payload,
 	if !ok {
 		return nil, nil, "peer asks for no CHILD SA"
 	}
-	if len(m.children) >= maxChildren {
+	if !m.room(t) {
 		return no(wire.NoAdditionalSAs, "peer wants more CHILD SAs than a tunnel can need")
 	}
 	chosen, prop, ok := proposal.ChooseESP(m.cfg.ESP, sap.Proposals, terms.pfs)

@@ -266,7 +266,7 @@ func (m *Machine) respondRekeyIKE(t *turn, s *sa, r received, sap *wire.SA, nonc
 	})
 	again := s.underway(func(k task) bool { r, ok := k.(*rekeyIKE); return ok && r.lowest != nil })
 	m.dropOldestFailed()
-	if s != m.current || busy || again || len(m.sas) >= maxSAs {
+	if s != m.current || busy || again || !m.roomSA() {
 		m.refuse(t, s, r, &wire.Notify{Type: wire.TemporaryFailure})
 		return
 	}

@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"testing"
+	"time"
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
@@ -34,5 +35,38 @@ func TestRekeyOfTheIKESAKeepsThePRF(t *testing.T) {
 	sap, ok := wire.Find[*wire.SA](answer)
 	if !ok || proposal.Words(sap.Proposals) != "AES128-GCM-16/PRF-SHA2-512/DH31" {
 		t.Errorf("got %v, want the only PRF that was offered", answer)
+	}
+}
+
+// TestRekeysInQuickSuccessionAreAllDone renews both SAs far more often than
+// their predecessors can be kept.
+func TestRekeysInQuickSuccessionAreAllDone(t *testing.T) {
+	d := upDuo(t, nil)
+	for i := range 4 * maxChildren {
+		spi := d.a.current.spiI
+		d.Step(i%2, ike.RekeyIKE{})
+		d.Run()
+		if d.a.current.spiI == spi {
+			t.Fatalf("rekey %d: the IKE SA is not replaced", i)
+		}
+		before := d.a.used().SA.SPIIn
+		d.Step(i%2, ike.RekeyChild{})
+		d.Run()
+		d.Wait(10 * time.Millisecond)
+		if d.a.used() == nil || d.a.used().SA.SPIIn == before {
+			t.Fatalf("rekey %d: the CHILD SA is not replaced", i)
+		}
+		for _, m := range []*Machine{d.a, d.b} {
+			if len(m.sas) > maxSAs || len(m.children) > maxChildren {
+				t.Fatalf("rekey %d: got %d IKE and %d CHILD SAs kept, want at most %d and %d", i, len(m.sas), len(m.children), maxSAs, maxChildren)
+			}
+		}
+		if err := d.Traffic(); err != nil {
+			t.Fatalf("rekey %d: %v", i, err)
+		}
+	}
+	d.Wait(2 * lingerFor)
+	if a, b := len(d.a.children), len(d.b.children); a != 1 || b != 1 {
+		t.Errorf("at rest: got %d and %d CHILD SAs, want one each", a, b)
 	}
 }

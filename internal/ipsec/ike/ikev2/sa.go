@@ -173,6 +173,26 @@ func (m *Machine) forget(s *sa) {
 // last answer is left to be repeated.
 func (s *sa) failed() bool { return s.state == gone && s.established.IsZero() }
 
+// roomSA makes room for the successor of an IKE SA, at the expense of the one
+// that has been gone longest: it would only have repeated its last response.
+// False when none is gone.
+func (m *Machine) roomSA() bool {
+	if len(m.sas) < maxSAs {
+		return true
+	}
+	var oldest *sa
+	for _, s := range m.sas {
+		if s.state == gone && (oldest == nil || s.until.Before(oldest.until)) {
+			oldest = s
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	m.forget(oldest)
+	return true
+}
+
 // forgetGone drops the SAs that have nothing left to repeat.
 func (m *Machine) forgetGone(t *turn) {
 	for _, s := range slices.Clone(m.sas) {

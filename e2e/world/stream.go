@@ -1,0 +1,175 @@
+//go:build e2e
+
+package world
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Delivery is what became of the datagrams of a Stream.
+type Delivery struct {
+	Direction  string
+	Sent       int
+	Lost       int // never came
+	Duplicated int // came again
+	Late       int // came after one that was sent later
+}
+
+// String is for a report.
+func (d Delivery) String() string {
+	return fmt.Sprintf("%s: %d sent, %d lost, %d duplicated, %d late", d.Direction, d.Sent, d.Lost, d.Duplicated, d.Late)
+}
+
+// A Stream sends small datagrams at a constant rate, each with its number, and
+// takes note of which come.
+type Stream struct {
+	direction string
+	out       net.Conn
+	in        *net.UDPConn
+	rate      int
+	stop      chan struct{}
+	done      sync.WaitGroup
+	sent      int
+	sendErr   error
+
+	// The receiver owns these until done.
+	seen       []bool
+	last       int
+	duplicated int
+	late       int
+}
+
+const (
+	// streamSize is the payload of each datagram in octets.
+	streamSize = 200
+	// straggle is how long after the last datagram one may still come.
+	straggle = 2 * time.Second
+)
+
+// StartStream begins to send rate datagrams a second from the client to the
+// server, or down to it.
+func (w *World) StartStream(up bool, rate int) (*Stream, error) {
+	s := &Stream{direction: "client → server", rate: rate, stop: make(chan struct{}), last: -1}
+	from, to, address := "client", "server", Server
+	if !up {
+		s.direction, from, to, address = "server → client", "server", "client", Client
+	}
+	err := w.In(to, func() (err error) {
+		s.in, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(address)})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = w.In(from, func() (err error) {
+		s.out, err = net.Dial("udp4", s.in.LocalAddr().String())
+		return err
+	})
+	if err == nil {
+		err = deepen(s.in)
+	}
+	if err != nil {
+		s.in.Close()
+		return nil, err
+	}
+	s.done.Go(s.send)
+	s.done.Go(s.receive)
+	return s, nil
+}
+
+// deepen gives conn a buffer for seconds of the stream: a receiver that is not
+// scheduled for a while must not look like a loss.
+func deepen(conn *net.UDPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var setErr error
+	err = raw.Control(func(fd uintptr) {
+		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+	})
+	return errors.Join(err, setErr)
+}
+
+// send keeps to the rate over the whole time; what a late tick missed is made
+// up for at once, up to 20 ms.
+func (s *Stream) send() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	pkt := make([]byte, streamSize)
+	began := time.Now()
+	for due := 0; ; {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		if now := int(time.Since(began).Seconds() * float64(s.rate)); now > due+s.rate/50 {
+			due = now - s.rate/50 // this machine stood still; no burst that nobody asked for
+		} else if now <= due {
+			continue
+		}
+		for now := int(time.Since(began).Seconds() * float64(s.rate)); due < now; due++ {
+			binary.BigEndian.PutUint64(pkt, uint64(s.sent))
+			if _, err := s.out.Write(pkt); err != nil {
+				s.sendErr = err
+				return
+			}
+			s.sent++
+		}
+	}
+}
+
+// receive takes note until the socket's deadline, which Stop sets.
+func (s *Stream) receive() {
+	pkt := make([]byte, streamSize+1)
+	for {
+		n, err := s.in.Read(pkt)
+		if err != nil {
+			return
+		}
+		if n != streamSize {
+			continue
+		}
+		i := int(binary.BigEndian.Uint64(pkt))
+		for i >= len(s.seen) {
+			s.seen = append(s.seen, make([]bool, 4096)...)
+		}
+		switch {
+		case s.seen[i]:
+			s.duplicated++
+		case i < s.last:
+			s.late++
+		}
+		s.seen[i] = true
+		s.last = max(s.last, i)
+	}
+}
+
+// Stop ends the stream and says what became of it. The error is that of the
+// sender.
+func (s *Stream) Stop() (Delivery, error) {
+	close(s.stop)
+	s.in.SetReadDeadline(time.Now().Add(straggle))
+	s.done.Wait()
+	defer s.in.Close()
+	defer s.out.Close()
+	d := Delivery{Direction: s.direction, Sent: s.sent, Duplicated: s.duplicated, Late: s.late}
+	for i := range s.sent {
+		if i >= len(s.seen) || !s.seen[i] {
+			d.Lost++
+		}
+	}
+	if s.sendErr != nil && !errors.Is(s.sendErr, os.ErrClosed) {
+		return d, fmt.Errorf("%s: %w", s.direction, s.sendErr)
+	}
+	return d, nil
+}

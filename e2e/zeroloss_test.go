@@ -1,0 +1,222 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"seikan/e2e/ourgateway"
+	"seikan/e2e/world"
+)
+
+// streamRate is how many packets a second cross the tunnel each way while keys
+// are renewed.
+const streamRate = 2000
+
+// streams are one stream each way.
+type streams []*world.Stream
+
+func startStreams(t *testing.T, w *world.World) streams {
+	t.Helper()
+	var both streams
+	for _, up := range []bool{true, false} {
+		s, err := w.StartStream(up, streamRate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, s)
+	}
+	return both
+}
+
+// stop is what became of both, in words and as how many packets were sent and
+// lost.
+func (s streams) stop(t *testing.T) (all []world.Delivery) {
+	t.Helper()
+	for _, one := range s {
+		d, err := one.Stop()
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+func lost(all []world.Delivery) (n int) {
+	for _, d := range all {
+		n += d.Lost
+	}
+	return n
+}
+
+// TestStreamSeesLoss proves the gate of the tests below: a short cut is seen.
+func TestStreamSeesLoss(t *testing.T) {
+	w := world.New(t)
+	s := suites[0]
+	ourResponder(t, w, s)
+	customer := ourCustomer(t, w, s)
+	w.Until("our tunnel", 10*time.Second, func() error { return up(customer) })
+	w.Until("first ping", 5*time.Second, w.Reach)
+	both := startStreams(t, w)
+	w.Cut()
+	w.Mend()
+	for _, d := range both.stop(t) {
+		if d.Lost == 0 || d.Lost >= d.Sent || d.Duplicated != 0 {
+			t.Errorf("got %v, want some lost and none twice", d)
+		}
+	}
+}
+
+const (
+	childRekeys = 1000
+	ikeRekeys   = 100
+)
+
+// TestRekeysLoseNothing renews keys as fast as one renewal follows the other,
+// from both ends in turn, every eleventh time those of IKE, under a stream each
+// way.
+func TestRekeysLoseNothing(t *testing.T) {
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			w := world.New(t)
+			ends := []*ourgateway.Gateway{ourResponder(t, w, s), ourCustomer(t, w, s)}
+			w.Until("our tunnel", 10*time.Second, func() error { return up(ends[1]) })
+			w.Until("first ping", 5*time.Second, w.Reach)
+
+			both := startStreams(t, w)
+			began := time.Now()
+			child, ike := 0, 0
+			for i := 0; child < childRekeys || ike < ikeRekeys; i++ {
+				end := ends[i%2]
+				if i%11 == 10 {
+					replaced(t, end, end.RekeyIKE)
+					ike++
+				} else {
+					replaced(t, end, end.RekeyChild)
+					child++
+				}
+				if t.Failed() {
+					break
+				}
+			}
+			took := time.Since(began)
+			if st, err := ends[0].Status(); err != nil || st.IKE.Rekeys < childRekeys+ikeRekeys {
+				t.Errorf("got %d renewals at the responder, %v, want %d", st.IKE.Rekeys, err, childRekeys+ikeRekeys)
+			}
+			r := newReport(t, w, "Seikan → Seikan", s.name)
+			for _, d := range both.stop(t) {
+				r.line("under 2,000 packets a second", "%v", d)
+				if d.Lost != 0 || d.Duplicated != 0 || d.Late != 0 {
+					t.Errorf("got %v, want none", d)
+				}
+				if want := took.Seconds() * streamRate * 0.9; float64(d.Sent) < want {
+					t.Errorf("got only %d packets sent in %v", d.Sent, took)
+				}
+			}
+			r.line("keys renewed", "CHILD %d times, IKE %d times, in %v", child, ike, took.Round(time.Second))
+		})
+	}
+}
+
+// replaced asks for new keys and waits until they are in use. While the peer
+// finishes a renewal of its own the request may be put off.
+func replaced(t *testing.T, end *ourgateway.Gateway, ask func()) {
+	t.Helper()
+	before, err := end.Current()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	ask()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; <-tick.C {
+		now, err := end.Current()
+		if err != nil || time.Since(began) > 20*time.Second {
+			t.Errorf("new keys: %v; %s, before %s", err, now, before)
+			return
+		}
+		if now != before {
+			return
+		}
+	}
+}
+
+const (
+	// patientRekeys are done, apart from each other, beside strongSwan.
+	patientRekeys = 6
+	apart      = 10 * time.Second
+)
+
+// TestRekeysWithStrongSwanLoseNoMoreThanItsOwn runs our gateway with strongSwan
+// and strongSwan with itself side by side.
+func TestRekeysWithStrongSwanLoseNoMoreThanItsOwn(t *testing.T) {
+	s := suites[0]
+	results := make(chan result, 2)
+	t.Run("pairs", func(t *testing.T) {
+		t.Run("ours", func(t *testing.T) {
+			t.Parallel()
+			w := world.New(t)
+			swan := swanResponder(t, w, s)
+			swan.Route()
+			ours := ourCustomer(t, w, s)
+			w.Until("our tunnel", 10*time.Second, func() error { return up(ours) })
+			results <- patient(t, w, "ours", []rekeyer{ours, swan})
+		})
+		t.Run("strongSwan's", func(t *testing.T) {
+			t.Parallel()
+			w := world.New(t)
+			resp, cgw := swanResponder(t, w, s), swanCustomer(t, w, s)
+			cgw.Initiate()
+			resp.Route()
+			cgw.Route()
+			results <- patient(t, w, "strongSwan's", []rekeyer{cgw, resp})
+		})
+	})
+	close(results)
+	got := map[string]int{}
+	for r := range results {
+		got[r.pair] = r.lost
+	}
+	if len(got) != 2 || got["ours"] > got["strongSwan's"] {
+		t.Errorf("lost with both pairs: got %v, want ours at most strongSwan's", got)
+	}
+}
+
+// A result is how many packets a pair lost.
+type result struct {
+	pair string
+	lost int
+}
+
+// A rekeyer is an end of either kind.
+type rekeyer interface {
+	RekeyChild()
+	RekeyIKE()
+}
+
+// patient renews keys at both ends in turn, those of CHILD and of IKE.
+func patient(t *testing.T, w *world.World, pair string, ends []rekeyer) result {
+	t.Helper()
+	w.Until("first ping", 5*time.Second, w.Reach)
+	both := startStreams(t, w)
+	tick := time.NewTicker(apart)
+	defer tick.Stop()
+	for i := range patientRekeys {
+		<-tick.C
+		if end := ends[i%2]; i%4 < 2 {
+			end.RekeyChild()
+		} else {
+			end.RekeyIKE()
+		}
+	}
+	<-tick.C
+	all := both.stop(t)
+	r := newReport(t, w, "keys renewed every 10 s, "+pair+" with strongSwan", suites[0].name)
+	for _, d := range all {
+		r.line("under 2,000 packets a second", "%v", d)
+	}
+	return result{pair, lost(all)}
+}
