@@ -259,9 +259,10 @@ type Tunnel struct {
 		Rekeys     uint64   `json:"rekeys"`
 	} `json:"ike"`
 	Child *struct {
-		SPIIn string `json:"spi_in"`
-		Suite string `json:"suite"`
-		Encap bool   `json:"encap"`
+		SPIIn  string `json:"spi_in"`
+		SPIOut string `json:"spi_out"`
+		Suite  string `json:"suite"`
+		Encap  bool   `json:"encap"`
 	} `json:"child"`
 	Traffic struct {
 		PacketsIn  uint64            `json:"packets_in"`

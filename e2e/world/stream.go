@@ -100,7 +100,7 @@ func deepen(conn *net.UDPConn) error {
 }
 
 // send keeps to the rate over the whole time; what a late tick missed is made
-// up for at once, up to 20 ms.
+// up for at once, up to 100 ms.
 func (s *Stream) send() {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -112,8 +112,8 @@ func (s *Stream) send() {
 			return
 		case <-tick.C:
 		}
-		if now := int(time.Since(began).Seconds() * float64(s.rate)); now > due+s.rate/50 {
-			due = now - s.rate/50 // this machine stood still; no burst that nobody asked for
+		if now := int(time.Since(began).Seconds() * float64(s.rate)); now > due+s.rate/10 {
+			due = now - s.rate/10 // this machine stood still; no burst that nobody asked for
 		} else if now <= due {
 			continue
 		}
