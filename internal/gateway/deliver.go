@@ -39,17 +39,18 @@ func newDirectory(tunnels map[string]*running) *directory {
 	return d
 }
 
-// find is the tunnel of the peer's address, else the one whose IKE SA the
-// message is of, else the one of our address that takes any peer; nil when
-// there is none. Who it is from is for the tunnel to find out.
+// find is the tunnel whose IKE SA the message is of, if that may move: its peer
+// may have come to an address that is another's, as behind one NAT. Else it is
+// that of the peer's address, else the one of our address that takes any peer;
+// nil when there is none. Who it is from is for the tunnel to find out.
 func (d *directory) find(m ike.Datagram) *running {
-	if r := d.peers[peer{m.Local.Addr(), m.Remote.Addr()}]; r != nil {
-		return r
-	}
 	if len(m.Data) >= 16 {
 		if r := d.moving[spis{binary.BigEndian.Uint64(m.Data), binary.BigEndian.Uint64(m.Data[8:])}]; r != nil {
 			return r
 		}
+	}
+	if r := d.peers[peer{m.Local.Addr(), m.Remote.Addr()}]; r != nil {
+		return r
 	}
 	return d.peers[peer{local: m.Local.Addr()}]
 }

@@ -26,7 +26,8 @@ func TestMessagesFindTheirTunnel(t *testing.T) {
 		want          *running
 	}{
 		{"a known peer", here, known, of(5, 6), fixed},
-		{"a known peer, whatever the SPIs", here, known, of(1, 2), fixed},
+		{"a known peer that says nothing", here, known, nil, fixed},
+		{"a peer that moved to where another one is", here, known, of(1, 2), moving},
 		{"somebody", here, stranger, of(5, 6), any},
 		{"somebody who says nothing", here, stranger, nil, any},
 		{"a peer that moved", here, stranger, of(1, 2), moving},

@@ -3,7 +3,9 @@ package cert
 import (
 	"bytes"
 	"crypto/sha1" // only as the name of a key, RFC 7296 section 3.7
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -19,6 +21,7 @@ type Trust struct {
 	ocsp    [][]byte
 	lenient bool
 	weak    bool
+	digest  [sha256.Size]byte
 }
 
 // Options are what NewTrust takes besides certificates. The zero value knows
@@ -77,7 +80,9 @@ func NewTrust(caPEM []byte, o Options) (*Trust, error) {
 			t.anchors = append(t.anchors, c)
 		}
 	}
-	return t, t.readRevocations(o)
+	err := t.readRevocations(o)
+	t.digest = t.sum()
+	return t, err
 }
 
 // usableCA reports why c cannot be a CA.
@@ -128,6 +133,30 @@ func (t *Trust) Subjects() [][]byte {
 		out = append(out, c.RawSubject)
 	}
 	return out
+}
+
+// Digest stands for all that decides whom t accepts: certificates, revocations
+// and options.
+func (t *Trust) Digest() [sha256.Size]byte { return t.digest }
+
+// sum makes the digest, once: lists may be long.
+func (t *Trust) sum() [sha256.Size]byte {
+	h := sha256.New()
+	part := func(b []byte) {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
+		h.Write(b)
+	}
+	fmt.Fprintf(h, "%d %d %d %t %t ", len(t.cas), len(t.crls), len(t.ocsp), t.lenient, t.weak)
+	for _, c := range t.cas {
+		part(c.Raw)
+	}
+	for _, r := range t.crls {
+		part(r.list.Raw)
+	}
+	for _, der := range t.ocsp {
+		part(der)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // String is the names of the CAs that are believed.

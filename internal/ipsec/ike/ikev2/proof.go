@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/cert"
@@ -17,6 +18,9 @@ import (
 type peer struct {
 	ike.Identity
 	auth string // how both have, for status
+	// until is when its certificate expires: a session that is taken up again
+	// must not outlive what it was begun with. Zero with a pre-shared key.
+	until time.Time
 }
 
 // authOctets is what the AUTH of the initiator or the responder of s covers,
@@ -92,7 +96,7 @@ func (m *Machine) verify(t *turn, s *sa, id *wire.ID, list []wire.Payload) error
 	if !secret.New(auth.Data).Equal(secret.New(want)) {
 		return fmt.Errorf("peer %v has another pre-shared key than we: set PreSharedKey to the same text at both ends", id.Identity)
 	}
-	s.peer = peer{id.Identity, "PSK"}
+	s.peer = peer{Identity: id.Identity, auth: "PSK"}
 	return nil
 }
 
@@ -115,7 +119,7 @@ func (m *Machine) verifySignature(t *turn, s *sa, id *wire.ID, list []wire.Paylo
 	if s.initiator { // and so we have signed before
 		name = bothWays(s.peer.auth, name)
 	}
-	s.peer = peer{id.Identity, name}
+	s.peer = peer{Identity: id.Identity, auth: name, until: owner.NotAfter()}
 	return nil
 }
 

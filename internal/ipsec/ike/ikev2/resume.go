@@ -46,7 +46,8 @@ func (m *Machine) scope() []byte {
 	add(m.cfg.Extensions.PPK.Reveal())
 	add([]byte(m.cfg.Extensions.PPKID))
 	if m.cfg.Auth.Signs() {
-		add(m.cfg.Auth.Trust.KeyHashes())
+		trust := m.cfg.Auth.Trust.Digest() // a list of revocations may be a newer one
+		add(trust[:])
 	}
 	return b
 }
@@ -64,7 +65,7 @@ func (m *Machine) giveTicket(t *turn, s *sa, list []wire.Payload) []wire.Payload
 	if _, asked := wire.FindNotify(list, wire.TicketRequest); !asked {
 		return nil
 	}
-	life := m.ticketLife()
+	life := m.ticketLife(t, s)
 	if m.session.tickets != nil {
 		k := ticket{issued: t.now, expires: t.now.Add(life), peer: s.peer, suite: s.suite, d: s.keys.D, ppk: s.ext.ppk}
 		sealed, err := m.session.tickets.seal(t.now, m.scope(), k)
@@ -77,9 +78,15 @@ func (m *Machine) giveTicket(t *turn, s *sa, list []wire.Payload) []wire.Payload
 	return []wire.Payload{&wire.Notify{Type: wire.TicketNack}}
 }
 
-// ticketLife is how long a ticket of ours is good for: as long as the IKE SA
-// could have been (RFC 5723 section 5).
-func (m *Machine) ticketLife() time.Duration { return min(m.cfg.Lifetime.IKE, ticketKeyLife) }
+// ticketLife is how long a ticket for s is good: as long as the IKE SA could
+// have been (RFC 5723 section 6.2), and the peer's certificate.
+func (m *Machine) ticketLife(t *turn, s *sa) time.Duration {
+	life := min(m.cfg.Lifetime.IKE, ticketKeyLife)
+	if until := s.peer.until; !until.IsZero() {
+		life = max(0, min(life, until.Sub(t.now)))
+	}
+	return life
+}
 
 // keepTicket keeps the ticket in the peer's IKE_AUTH response on s, if there is
 // one. What we do not get, we do not have: an older one is of another session.
@@ -89,7 +96,7 @@ func (m *Machine) keepTicket(t *turn, s *sa, list []wire.Payload) {
 	if !ok || m.session.tickets == nil || len(n.Data) <= 4 || len(n.Data) > 4+maxTicket {
 		return
 	}
-	life := min(time.Duration(binary.BigEndian.Uint32(n.Data))*time.Second, m.ticketLife())
+	life := min(time.Duration(binary.BigEndian.Uint32(n.Data))*time.Second, m.ticketLife(t, s))
 	m.session.held = &ticket{
 		issued: t.now, expires: t.now.Add(life), peer: s.peer, suite: s.suite, d: secret.New(s.keys.D.Reveal()), ppk: s.ext.ppk,
 	}
@@ -257,7 +264,9 @@ func (m *Machine) takeTicket(t *turn, sealed []byte) (ticket, bool) {
 }
 
 // resumedAuth is the AUTH of the initiator or the responder of a resumed s:
-// prf(SK_p, its IKE_SESSION_RESUME message) (RFC 5723 section 5.1).
+// prf(SK_p, its IKE_SESSION_RESUME message) (RFC 5723 section 4.3.3), as
+// libreswan reads it, too. The nonces and identities, which AUTH covers
+// elsewhere, are in SK_p and in the sealed ticket.
 func (s *sa) resumedAuth(initiator bool) *wire.Auth {
 	message, skp := s.shake.request, s.keys.Pi
 	if !initiator {

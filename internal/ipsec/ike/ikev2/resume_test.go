@@ -2,12 +2,14 @@ package ikev2
 
 import (
 	"bytes"
+	"crypto/x509"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/iketest"
 	"seikan/internal/ipsec/ike/ikev2/proposal"
 	"seikan/internal/ipsec/ike/ikev2/wire"
 	"seikan/internal/ipsec/ike/policy"
@@ -216,5 +218,63 @@ func TestResumedSessionKeepsItsAdditionalKeyExchanges(t *testing.T) {
 	s := &sa{suite: held.suite, shake: &handshake{resume: held}}
 	if got := s.more(); got != 0 {
 		t.Errorf("got %v to do in IKE_INTERMEDIATE, want nothing: the old keys have it", got)
+	}
+}
+
+// TestTicketIsNoWayAroundRevocation: what is known of certificates may have
+// changed since it was given out.
+func TestTicketIsNoWayAroundRevocation(t *testing.T) {
+	d := newDuo(t, func(a, b *policy.Config) { certified(t, "ecdsa256")(a, b); withTickets(a, b) })
+	loseSession(t, d)
+	octets := d.a.session.octets
+	if _, ok := d.b.takeTicket(&turn{now: d.Now}, octets); !ok {
+		t.Fatal("the ticket is not taken at all")
+	}
+	ca, err := iketest.NewAuthority("test", begin.Add(time.Minute)) // the same key, a newer list
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.b.cfg.Auth.Trust, err = ca.Trust(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := d.b.takeTicket(&turn{now: d.Now}, octets); ok {
+		t.Error("a ticket is taken though the revocations are others")
+	}
+}
+
+// TestTicketDoesNotOutliveTheCertificate, not even one that was renewed many
+// times.
+func TestTicketDoesNotOutliveTheCertificate(t *testing.T) {
+	soon := begin.Add(10 * time.Minute)
+	ca, err := iketest.NewAuthority("test", begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDuo(t, func(a, b *policy.Config) {
+		certified(t, "ecdsa256")(a, b)
+		withTickets(a, b)
+		for i, c := range []*policy.Config{a, b} {
+			if c.Auth.Credential, err = ca.Credential(string(rune('a'+i)), "ecdsa256", func(c *x509.Certificate) { c.NotAfter = soon }); err != nil {
+				t.Fatal(err)
+			}
+			if c.Auth.Trust, err = ca.Trust(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for round := range 3 {
+		loseSession(t, d)
+		if got := d.a.session.held.expires; got.After(soon) {
+			t.Errorf("round %d: the initiator holds its ticket until %v, its peer's certificate ends at %v", round, got, soon)
+		}
+		if _, ok := d.b.takeTicket(&turn{now: soon.Add(-time.Second)}, d.a.session.octets); !ok {
+			t.Errorf("round %d: the ticket is not taken while the certificate is good", round)
+		}
+		if _, ok := d.b.takeTicket(&turn{now: soon}, d.a.session.octets); ok {
+			t.Errorf("round %d: the ticket is taken after the certificate's end", round)
+		}
+	}
+	if !slices.Contains(d.b.State().Extensions, "resumed") && d.b.current != nil {
+		t.Error("the session was not resumed")
 	}
 }

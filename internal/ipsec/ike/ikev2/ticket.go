@@ -67,6 +67,7 @@ func (k *ticket) code(c *codec) {
 	number(c, &k.peer.Type)
 	c.text(&k.peer.Data)
 	c.text(&k.peer.auth)
+	c.when(&k.peer.until)
 	codeIKESuite(c, &k.suite)
 	c.hidden(&k.d)
 	c.flag(&k.ppk)

@@ -16,7 +16,7 @@ import (
 func testTicket() ticket {
 	return ticket{
 		issued: begin, expires: begin.Add(time.Hour),
-		peer:  peer{ike.Identity{Type: ike.IDFQDN, Data: "peer.example"}, "PSK"},
+		peer:  peer{Identity: ike.Identity{Type: ike.IDFQDN, Data: "peer.example"}, auth: "PSK", until: begin.Add(2 * time.Hour)},
 		suite: suite.IKE{Encr: suite.AESGCM16, KeyBits: 256, PRF: suite.PRFSHA256, Group: 19, AddKE: suite.MoreKE{suite.MLKEM768}},
 		d:     secret.New(bytes.Repeat([]byte{7}, 32)), ppk: true,
 	}
@@ -40,7 +40,10 @@ func TestTicketHoldsWhatWasSealed(t *testing.T) {
 	if !ok || !got.issued.Equal(want.issued) || !got.expires.Equal(want.expires) {
 		t.Fatalf("got %+v, %v, want %+v", got, ok, want)
 	}
-	got.issued, got.expires = want.issued, want.expires
+	if !got.peer.until.Equal(want.peer.until) {
+		t.Errorf("got a peer until %v, want %v", got.peer.until, want.peer.until)
+	}
+	got.issued, got.expires, got.peer.until = want.issued, want.expires, want.peer.until
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
