@@ -4,7 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"slices"
 	"strings"
 
@@ -35,8 +35,10 @@ func owns(c *x509.Certificate, id ike.Identity) error {
 			return nil
 		}
 	case ike.IDIPv4, ike.IDIPv6:
+		// Octet by octet: ::ffff:192.0.2.1 is not 192.0.2.1, against which the
+		// constraints of its issuer would not have been held.
 		for _, ip := range c.IPAddresses {
-			if a, ok := netip.AddrFromSlice(ip); ok && ike.IdentityOf(a) == id {
+			if string(ip) == id.Data && (len(ip) == net.IPv4len) == (id.Type == ike.IDIPv4) {
 				return nil
 			}
 		}

@@ -19,7 +19,8 @@ import (
 
 // Limits on what a peer may send.
 const (
-	maxChain     = 8        // certificates
+	maxChain     = 6        // certificates
+	maxNamesakes = 2        // of one subject, as where two roots have signed one CA
 	maxChainSize = 32 << 10 // octets of DER
 	minRSABits   = 2048
 	minWeakBits  = 1024 // with Options.WeakKeys
@@ -41,8 +42,8 @@ func (p *Peer) String() string { return subject(p.leaf) }
 func (p *Peer) NotAfter() time.Time { return p.leaf.NotAfter }
 
 // Verify checks a chain in DER as the peer sent it, its own certificate first,
-// and that this belongs to id, the identity that the peer claims. At most 8
-// certificates of 32 KiB together are looked at. The error says in words what
+// and that this belongs to id, the identity that the peer claims. At most 6
+// certificates of 32 KiB together are looked at, and 2 of one subject. The error says in words what
 // is wrong and what to change.
 func (t *Trust) Verify(now time.Time, chain [][]byte, id ike.Identity) (*Peer, error) {
 	if now.IsZero() {
@@ -91,9 +92,28 @@ func (t *Trust) parse(chain [][]byte) ([]*x509.Certificate, error) {
 		if err := t.keySize(c); err != nil {
 			return nil, fmt.Errorf("peer's certificate %q: %w", subject(c), err)
 		}
-		out = append(out, c)
+		if !slices.ContainsFunc(out, c.Equal) {
+			out = append(out, c)
+		}
 	}
-	return out, nil
+	return out, fewNamesakes(out)
+}
+
+// fewNamesakes reports certificates of one subject beyond maxNamesakes. Each
+// could be the issuer of whatever names that subject, and anybody can make some
+// that have all signed each other: without this check a chain that leads nowhere
+// costs a hundred signatures.
+func fewNamesakes(certs []*x509.Certificate) error {
+	count := map[string]int{}
+	for _, c := range certs {
+		count[string(c.RawSubject)]++
+	}
+	for _, c := range certs {
+		if n := count[string(c.RawSubject)]; n > maxNamesakes {
+			return fmt.Errorf("peer sent %d certificates of the name %q, we take %d: let it send its own and the intermediate ones only", n, subject(c), maxNamesakes)
+		}
+	}
+	return nil
 }
 
 // keySize reports a key that is too weak, or so large that it serves only to
@@ -126,26 +146,42 @@ func usableLeaf(c *x509.Certificate) error {
 	if c.KeyUsage != 0 && c.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
 		return errors.New("its key usage does not allow digital signatures: issue it with digitalSignature")
 	}
+	if !forIKE(c) {
+		return errors.New("its extended key usage is not for IKE: issue it without one, or with ipsecIKE, serverAuth or clientAuth")
+	}
+	return nil
+}
+
+// forIKE reports whether the extended key usages of c, if it has any, are among
+// those under which peers certify IKE.
+func forIKE(c *x509.Certificate) bool {
 	if len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0 {
-		return nil
+		return true
 	}
 	for _, u := range c.ExtKeyUsage {
 		switch u {
 		case x509.ExtKeyUsageAny, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth,
 			x509.ExtKeyUsageIPSECEndSystem, x509.ExtKeyUsageIPSECTunnel, x509.ExtKeyUsageIPSECUser:
-			return nil
+			return true
 		}
 	}
-	for _, u := range c.UnknownExtKeyUsage {
-		if slices.ContainsFunc(ikeUsages, u.Equal) {
-			return nil
-		}
-	}
-	return errors.New("its extended key usage is not for IKE: issue it without one, or with ipsecIKE, serverAuth or clientAuth")
+	return slices.ContainsFunc(c.UnknownExtKeyUsage, func(u asn1.ObjectIdentifier) bool { return slices.ContainsFunc(ikeUsages, u.Equal) })
 }
 
-// link finds a chain from certs[0] to an anchor of t of which nothing is
-// revoked.
+// betweenForIKE reports an intermediate CA of a verified chain that may certify
+// other uses only. The library asks for one usage out of a few, which are not
+// ours; and of a root the owner of the configuration has decided.
+func betweenForIKE(chain []*x509.Certificate) error {
+	for _, c := range chain[1:max(1, len(chain)-1)] {
+		if !forIKE(c) {
+			return fmt.Errorf("certificate %q has an extended key usage that is not for IKE, so neither is what it has issued: issue it without one, or with ipsecIKE, serverAuth or clientAuth", subject(c))
+		}
+	}
+	return nil
+}
+
+// link finds a chain from certs[0] to an anchor of t that may be used for IKE and
+// of which nothing is revoked.
 func (t *Trust) link(now time.Time, certs []*x509.Certificate) error {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, c := range t.anchors {
@@ -162,7 +198,10 @@ func (t *Trust) link(now time.Time, certs []*x509.Certificate) error {
 		return t.explain(now, certs, err)
 	}
 	for _, chain := range chains {
-		if err = t.revoked(now, chain); err == nil {
+		if err = betweenForIKE(chain); err == nil {
+			err = t.revoked(now, chain)
+		}
+		if err == nil {
 			return nil
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +68,12 @@ func TestChains(t *testing.T) {
 	noSign := issue(t, &h.root, "no signer", "p256", func(c *x509.Certificate) { isCA(c); c.KeyUsage = x509.KeyUsageCRLSign })
 	namesake := issue(t, nil, "root", "p256", isCA)
 	weakCA := issue(t, &h.root, "weak sub", "rsa1024", isCA)
+	forUse := func(u x509.ExtKeyUsage) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { isCA(c); withUsage([]x509.ExtKeyUsage{u})(c) }
+	}
+	codeCA := issue(t, &h.root, "code CA", "p256", forUse(x509.ExtKeyUsageCodeSigning))
+	tlsCA := issue(t, &h.root, "TLS CA", "p256", forUse(x509.ExtKeyUsageServerAuth))
+	codeRoot := issue(t, nil, "code root", "p256", forUse(x509.ExtKeyUsageCodeSigning))
 	rsaRoot := issue(t, nil, "rsa root", "rsa", isCA)
 	sha1 := issue(t, &rsaRoot, "x", "p256", func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA })
 	for _, c := range []chainCase{
@@ -93,6 +101,9 @@ func TestChains(t *testing.T) {
 		{"for anything", tr, []issued{leaf(withUsage([]x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning, x509.ExtKeyUsageAny})), h.sub}, ""},
 		{"for IKE", tr, []issued{leaf(withUsage(nil, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 17})), h.sub}, ""},
 		{"for code only", tr, []issued{leaf(withUsage([]x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning})), h.sub}, "extended key usage is not for IKE"},
+		{"for code only, says its CA", tr, []issued{issue(t, &codeCA, "x", "p256", nil), codeCA}, `CN=code CA" has an extended key usage that is not for IKE`},
+		{"for TLS, says its CA", tr, []issued{issue(t, &tlsCA, "x", "p256", nil), tlsCA}, ""},
+		{"for code only, says a root that we were given", trust(t, Options{}, codeRoot), []issued{issue(t, &codeRoot, "x", "p256", nil)}, ""},
 		{"weak key", tr, []issued{issue(t, &h.sub, "x", "rsa1024", nil), h.sub}, "has 1024 bits, we take 2048 to 8192"},
 		{"weak key, allowed", trust(t, Options{WeakKeys: true}, h.root), []issued{issue(t, &h.sub, "x", "rsa1024", nil), h.sub}, ""},
 		{"weak intermediate", tr, []issued{issue(t, &weakCA, "x", "p256", nil), weakCA}, "has 1024 bits"},
@@ -133,6 +144,33 @@ func TestIdentityMustBeInTheCertificate(t *testing.T) {
 		}
 		if err := credential(t, leaf).Owns(id); ok != (err == nil) {
 			t.Errorf("%s, of our own: got %v, want accepted %v", text, err, ok)
+		}
+	}
+}
+
+// An address in IPv6's notation of IPv4 is not held against a CA's constraints
+// on IPv4 addresses.
+func TestConstraintsOnAddressesCannotBeWrittenAround(t *testing.T) {
+	h := newHouse(t)
+	_, shut, err := net.ParseCIDR("192.0.2.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := issue(t, &h.root, "elsewhere", "p256", func(c *x509.Certificate) {
+		isCA(c)
+		c.ExcludedIPRanges, c.PermittedDNSDomainsCritical = []*net.IPNet{shut}, true
+	})
+	for _, address := range [][]byte{{192, 0, 2, 1}, net.ParseIP("192.0.2.1").To16()} {
+		names, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 7, Bytes: address}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf := issue(t, &sub, "x", "p256", func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}}
+		})
+		id := ike.IdentityOf(netip.MustParseAddr("192.0.2.1"))
+		if _, err := trust(t, Options{}, h.root).Verify(today, inDER(leaf, sub), id); err == nil {
+			t.Errorf("address %x: got no error, want one", address)
 		}
 	}
 }
