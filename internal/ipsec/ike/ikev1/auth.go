@@ -69,7 +69,7 @@ func (m *Machine) verify(t *turn, s *sa, list []wire.Payload) (ike.Identity, err
 	if m.method == proposal.PSK {
 		err = m.verifyPSK(hash, id, list)
 	} else {
-		err = m.verifySignature(t, hash, id, list)
+		err = m.verifySignature(t, s, hash, id, list)
 	}
 	if err != nil {
 		return ike.Identity{}, err
@@ -102,11 +102,20 @@ func (m *Machine) verifyPSK(want []byte, id *wire.ID, list []wire.Payload) error
 	return nil
 }
 
-func (m *Machine) verifySignature(t *turn, hash []byte, id *wire.ID, list []wire.Payload) error {
+// maxProofs is how many proofs by certificate are checked in one attempt: one
+// that is wrong may be a forged copy of the right one, and checking costs
+// several signatures.
+const maxProofs = 3
+
+func (m *Machine) verifySignature(t *turn, s *sa, hash []byte, id *wire.ID, list []wire.Payload) error {
 	sig, ok := wire.Find[*wire.Sig](list)
 	if !ok {
 		return unprovenf("peer %v sends no signature", id.Identity)
 	}
+	if s.shake.proofs == maxProofs {
+		return unprovenf("peer %v has sent %d proofs that were none; this one is not looked at", id.Identity, maxProofs)
+	}
+	s.shake.proofs++
 	var chain [][]byte
 	for _, c := range wire.FindAll[*wire.Cert](list) {
 		if c.Encoding == wire.CertX509Signature {
@@ -116,6 +125,10 @@ func (m *Machine) verifySignature(t *turn, hash []byte, id *wire.ID, list []wire
 	peer, err := m.cfg.Auth.Trust.Verify(t.now, chain, id.Identity)
 	if err != nil {
 		return unprovenf("%v", err)
+	}
+	// RFC 4754 section 4 ties the method to the kind of key.
+	if of := proposal.Method(peer.MethodIKEv1()); of != 0 && of != m.method {
+		return unprovenf("peer %v has a key for %v, but %v were agreed upon: let both ends have certificates for the same kind of key, or use IKEv2", id.Identity, of, m.method)
 	}
 	if err := peer.VerifyIKEv1(hash, sig.Data); err != nil {
 		return unprovenf("peer %v: %v", id.Identity, err)

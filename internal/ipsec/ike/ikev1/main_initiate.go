@@ -20,6 +20,7 @@ type handshake struct {
 	x          *suite.Exchange
 	ni, nr     []byte
 	refusal    string // what a message that proves nothing said against us
+	proofs     int    // by certificate that were checked
 	challenged bool   // the responder was told that its message 5 makes no sense
 }
 

@@ -141,3 +141,49 @@ func TestOneStrangerDoesNotCrowdOutOthersFromElsewhere(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever has done the key exchange can send as many proofs as it likes, and
+// each may come with certificates that take long to check.
+func TestProofsByCertificateAreCheckedAFewTimesOnly(t *testing.T) {
+	for _, tt := range []struct {
+		bad  int
+		want state
+	}{{maxProofs - 1, up}, {maxProofs, proving}} {
+		d := anybodyDuo(t, "ecdsa256", "ecdsa256")
+		d.Step(0, ike.Initiate{})
+		for range 4 {
+			d.DeliverNext()
+		}
+		good := d.Queue
+		s, turn := d.a.sas[0], &turn{now: d.Now, out: &ike.Outputs{}}
+		for range tt.bad {
+			list, err := d.a.prove(s, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list[len(list)-1].(*wire.Sig).Data[9] ^= 1
+			data, _ := d.a.seal(turn, s, headerOf{wire.MainMode, 0}, s.keys.IV(), list)
+			d.toB(data)
+		}
+		d.Queue = good
+		d.DeliverNext()
+		if got := d.b.sas[0].state; got != tt.want {
+			t.Errorf("after %d bad proofs a good one: got %v, want %v", tt.bad, got, tt.want)
+		}
+	}
+}
+
+func TestPeerProvesItselfByTheMethodAgreedUpon(t *testing.T) {
+	d := anybodyDuo(t, "ecdsa256", "ecdsa256")
+	other := anybodyDuo(t, "rsa", "rsa")
+	other.a.method = d.a.method // it has another key than it says
+	other.Ends[1].Machine, other.b = d.b, d.b
+	other.Step(0, ike.Initiate{})
+	other.Run()
+	if got := d.b.current; got != nil {
+		t.Errorf("got an SA with %v by a key for RSA, want none: %v was agreed upon", got.peer, d.b.method)
+	}
+	if got, want := lastReason(other, 1), "has a key for RSA signatures, but ECDSA P-256 signatures were agreed upon"; !strings.Contains(got, want) {
+		t.Errorf("got %q, want …%s…", got, want)
+	}
+}
