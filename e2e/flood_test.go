@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -113,34 +112,8 @@ func initOf(t *testing.T) []byte {
 // flood sends request to the responder until stop, each time with another SPI
 // from another address, and counts.
 func flood(request []byte, sent *atomic.Int64, stop <-chan struct{}) error {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_RAW, syscall.IPPROTO_RAW)
-	if err != nil {
-		return err
-	}
-	defer syscall.Close(fd)
-	to := &syscall.SockaddrInet4{Addr: netip.MustParseAddr(world.Responder).As4()}
-	// IPv4 without options, whose length and checksum the kernel fills in, and
-	// UDP from and to port 500 without a checksum.
-	packet := append([]byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, syscall.IPPROTO_UDP, 0, 0, 0, 0, 0, 0}, to.Addr[:]...)
-	packet = append(packet, 500>>8, 500&0xff, 500>>8, 500&0xff)
-	packet = binary.BigEndian.AppendUint16(packet, uint16(8+len(request)))
-	packet = append(append(packet, 0, 0), request...)
-	const burst = floodRate / 200
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return nil
-		case <-tick.C:
-		}
-		for range burst {
-			binary.BigEndian.PutUint32(packet[12:], 11<<24|rand.Uint32()>>8)
-			binary.BigEndian.PutUint64(packet[28:], rand.Uint64()|1)
-			if err := syscall.Sendto(fd, packet, 0, to); err != nil {
-				return err
-			}
-			sent.Add(1)
-		}
-	}
+	return spray(request, func(packet []byte) {
+		binary.BigEndian.PutUint32(packet[12:], 11<<24|rand.Uint32()>>8)
+		binary.BigEndian.PutUint64(packet[28:], rand.Uint64()|1)
+	}, sent, stop)
 }

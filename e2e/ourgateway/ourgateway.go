@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -244,6 +245,26 @@ func (g *Gateway) PeakMemory() (int64, error) {
 	return kilobytes << 10, err
 }
 
+// CPU is the time that the process has computed, in 10 ms.
+func (g *Gateway) CPU() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.process.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// Fields 14 and 15 of proc_pid_stat(5), counted from behind the name.
+	_, after, _ := strings.Cut(string(b), ") ")
+	words := strings.Fields(after)
+	var total time.Duration
+	for _, i := range []int{11, 12} {
+		ticks, err := strconv.Atoi(words[i])
+		if err != nil {
+			return 0, err
+		}
+		total += time.Duration(ticks) * 10 * time.Millisecond
+	}
+	return total, nil
+}
+
 // A Tunnel is what the status says of the tunnel, as far as tests ask.
 type Tunnel struct {
 	Up     bool   `json:"up"`
@@ -257,6 +278,7 @@ type Tunnel struct {
 		NATRemote  bool     `json:"nat_remote"`
 		Suite      string   `json:"suite"`
 		Rekeys     uint64   `json:"rekeys"`
+		Dropped    uint64   `json:"dropped"`
 	} `json:"ike"`
 	Child *struct {
 		SPIIn  string `json:"spi_in"`
