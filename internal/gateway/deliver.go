@@ -56,9 +56,13 @@ func (d *directory) find(m ike.Datagram) *running {
 }
 
 // deliver hands an IKE message to the tunnel that it is for. The data plane
-// calls it for every message, so it only looks up and enqueues.
+// calls it for every message, so it only looks up and enqueues; what is for nobody
+// costs a look.
 func (g *Gateway) deliver(_ *udp.Outside, d ike.Datagram) {
-	if r := g.mail.Load().find(d); r != nil {
-		r.tunnel.Deliver(d)
+	r := g.mail.Load().find(d)
+	if r == nil {
+		g.strangers.Add(1)
+		return
 	}
+	r.tunnel.Deliver(d)
 }

@@ -41,3 +41,15 @@ func TestMessagesFindTheirTunnel(t *testing.T) {
 		}
 	}
 }
+
+func TestMessagesForNobodyAreCountedAndCostNothing(t *testing.T) {
+	g := &Gateway{}
+	g.mail.Store(&directory{peers: map[peer]*running{}, moving: map[spis]*running{}})
+	d := ike.Datagram{Local: netip.MustParseAddrPort("192.0.2.1:500"), Remote: netip.MustParseAddrPort("198.51.100.9:500"), Data: make([]byte, 400)}
+	if got := testing.AllocsPerRun(100, func() { g.deliver(nil, d) }); got != 0 {
+		t.Errorf("got %v allocations for each, want none", got)
+	}
+	if got := g.Status().Strangers; got != 101 {
+		t.Errorf("counted: got %d, want 101", got)
+	}
+}

@@ -18,6 +18,9 @@ type Status struct {
 	Name    string         `json:"name"`
 	Tunnels []TunnelStatus `json:"tunnels"`
 	Routes  []RouteStatus  `json:"routes"`
+	// Strangers counts the IKE messages that were for no tunnel: from addresses
+	// that are no peer's.
+	Strangers uint64 `json:"strangers"`
 }
 
 // A RouteStatus says which tunnel carries a prefix; Tunnel is empty while none
@@ -58,7 +61,7 @@ type IKEStatus struct {
 	Established time.Time      `json:"established,omitzero"`
 	Retransmits uint64         `json:"retransmits"`
 	Rekeys      uint64         `json:"rekeys"`
-	Dropped     uint64         `json:"dropped"` // messages lost to a full inbox
+	Dropped     uint64         `json:"dropped"` // messages lost because too many waited
 }
 
 // A ChildStatus is the CHILD SA of a tunnel.

@@ -34,8 +34,9 @@ type Config struct {
 	// What fails for good ends Run, or is told to TunnelConfig.Gone.
 	Log *slog.Logger
 	// OnIKE is called with each datagram that is not ESP, from the goroutine
-	// that reads the socket: it must not block. The datagram, without marker,
-	// is its to keep. Nil drops them.
+	// that reads the socket: it must not block. The octets, without marker, are
+	// good until it returns: who drops a datagram shall not pay for a copy. Nil
+	// drops them.
 	OnIKE func(*udp.Outside, ike.Datagram)
 }
 

@@ -210,14 +210,14 @@ func (r *receiver) datagram(m *udp.Message, b []byte) {
 	}
 }
 
-// ike hands a copy of b to the owner.
+// ike shows b to the owner.
 func (r *receiver) ike(m *udp.Message, b []byte) {
 	r.o.ikeIn.Add(1)
 	local := r.local
 	if m.Local.IsValid() {
 		local = netip.AddrPortFrom(m.Local, local.Port())
 	}
-	r.o.engine.onIKE(r.o.sock, ike.Datagram{Local: local, Remote: m.From, Data: append([]byte(nil), b...)})
+	r.o.engine.onIKE(r.o.sock, ike.Datagram{Local: local, Remote: m.From, Data: b})
 }
 
 // esp opens b, which came under the type of service tos, and adds what is

@@ -55,6 +55,7 @@ func newEnd(t testing.TB, addr string, change func(*TunnelConfig)) *end {
 		if o != out {
 			t.Errorf("IKE of %v, want %v", o, out)
 		}
+		d.Data = bytes.Clone(d.Data)
 		select {
 		case e.ike <- d:
 		default: // a flood; the test reads what it needs

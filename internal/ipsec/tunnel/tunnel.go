@@ -19,11 +19,6 @@ import (
 	"seikan/internal/ipsec/ike"
 )
 
-// inboxSize is how many IKE datagrams wait for the machine. When it is full
-// the newest is dropped and counted: IKE retransmits, and a flood must not
-// hold memory.
-const inboxSize = 64
-
 const (
 	// renewAt is the ESP sequence number at which new keys are asked for, of
 	// an SA without ESN: three quarters of the 2^32 that it may use (RFC 4303
@@ -69,9 +64,8 @@ type Config struct {
 // A Tunnel is one running tunnel.
 type Tunnel struct {
 	cfg     Config
-	inbox   chan ike.Datagram
+	inbox   inbox
 	control chan ike.Event
-	dropped atomic.Uint64
 	state   atomic.Pointer[ike.Snapshot]
 
 	// Owned by Run.
@@ -87,21 +81,15 @@ type Tunnel struct {
 
 // New returns a tunnel that does nothing until Run.
 func New(cfg Config) *Tunnel {
-	t := &Tunnel{cfg: cfg, inbox: make(chan ike.Datagram, inboxSize), control: make(chan ike.Event, 8)}
+	t := &Tunnel{cfg: cfg, inbox: newInbox(), control: make(chan ike.Event, 8)}
 	state := cfg.Machine.State()
 	t.state.Store(&state)
 	return t
 }
 
-// Deliver hands the tunnel an IKE message from the wire. It never blocks; when
-// the inbox is full the message is dropped and counted.
-func (t *Tunnel) Deliver(d ike.Datagram) {
-	select {
-	case t.inbox <- d:
-	default:
-		t.dropped.Add(1)
-	}
-}
+// Deliver hands the tunnel a copy of an IKE message from the wire. It never
+// blocks; when too many of its kind wait the message is dropped and counted.
+func (t *Tunnel) Deliver(d ike.Datagram) { t.inbox.put(d, t.state.Load()) }
 
 // Ask feeds the machine an event of the operator: Initiate, RekeyIKE,
 // RekeyChild. It waits until the machine takes it or ctx ends.
@@ -118,7 +106,7 @@ func (t *Tunnel) Ask(ctx context.Context, ev ike.Event) error {
 func (t *Tunnel) State() ike.Snapshot { return *t.state.Load() }
 
 // Dropped counts the IKE messages lost to a full inbox.
-func (t *Tunnel) Dropped() uint64 { return t.dropped.Load() }
+func (t *Tunnel) Dropped() uint64 { return t.inbox.dropped.Load() }
 
 // Run drives the machine until ctx ends, then deletes the SAs at the peer,
 // without waiting for its answer, and in the data plane. An error is a bug in
@@ -154,7 +142,11 @@ func (t *Tunnel) drive(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case d := <-t.inbox:
+		case d := <-t.inbox.known:
+			ev = d
+		case d := <-t.inbox.begun:
+			ev = d
+		case d := <-t.inbox.first:
 			ev = d
 		case ev = <-t.control:
 		case <-timer.C:

@@ -23,6 +23,7 @@ type script struct {
 	steps    atomic.Int32 // for who looks while the tunnel runs
 	deadline time.Time
 	phase    ike.Phase
+	state    ike.Snapshot // but for the phase
 	answer   func(ev ike.Event, out *ike.Outputs) error
 }
 
@@ -39,7 +40,11 @@ func (s *script) Step(_ time.Time, ev ike.Event, out *ike.Outputs) error {
 }
 
 func (s *script) Deadline() time.Time { return s.deadline }
-func (s *script) State() ike.Snapshot { return ike.Snapshot{Phase: s.phase} }
+func (s *script) State() ike.Snapshot {
+	state := s.state
+	state.Phase = s.phase
+	return state
+}
 
 // A recorder is a data plane that writes down what it is asked.
 type recorder struct {
@@ -142,6 +147,28 @@ func TestFullInboxDropsTheNewestAndCounts(t *testing.T) {
 	}
 	if got := tun.Dropped(); got != 3 {
 		t.Errorf("dropped: got %d, want 3", got)
+	}
+}
+
+func TestFloodOfFirstMessagesDrivesOutNothingElse(t *testing.T) {
+	of := func(spiI, spiR uint64) []byte { return ike.Header{SPIi: spiI, SPIr: spiR}.Append(nil, ike.HeaderLen) }
+	tun := New(Config{Machine: &script{journal: new([]string), state: ike.Snapshot{SPIi: 1, SPIr: 2}}})
+	for i := range uint64(3 * inboxSize) {
+		tun.Deliver(ike.Datagram{Data: of(i, 0)})
+		tun.Deliver(ike.Datagram{Data: []byte{byte(i)}})
+		tun.Deliver(ike.Datagram{Data: of(1, i+3)})
+	}
+	before, data := tun.Dropped(), of(1, 2)
+	tun.Deliver(ike.Datagram{Data: data})
+	data[0] = 9 // whoever read it from the socket reads on
+	if got := tun.Dropped(); got != before || len(tun.inbox.known) != 1 || (<-tun.inbox.known).Data[0] != 0 {
+		t.Errorf("a message of the SA that is up: got %d dropped, want it to wait as it was", got-before)
+	}
+	if got := testing.AllocsPerRun(100, func() { tun.Deliver(ike.Datagram{Data: []byte{1}}) }); got > 0 {
+		t.Errorf("got %v allocations for each message that is dropped, want none", got)
+	}
+	if got, want := len(tun.inbox.first)+len(tun.inbox.begun), 2*inboxSize; got != want {
+		t.Errorf("of the flood: got %d kept, want %d", got, want)
 	}
 }
 
