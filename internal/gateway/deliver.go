@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
@@ -25,6 +26,12 @@ type directory struct {
 	// moving are the IKE SAs whose peers may come from another address with
 	// MOBIKE (RFC 4555).
 	moving map[spis]*running
+}
+
+// A mail is the directory of a gateway and how many messages it had none for.
+type mail struct {
+	atomic.Pointer[directory]
+	strangers atomic.Uint64
 }
 
 // newDirectory is that of these tunnels. The caller holds g.mu.
@@ -61,7 +68,7 @@ func (d *directory) find(m ike.Datagram) *running {
 func (g *Gateway) deliver(_ *udp.Outside, d ike.Datagram) {
 	r := g.mail.Load().find(d)
 	if r == nil {
-		g.strangers.Add(1)
+		g.mail.strangers.Add(1)
 		return
 	}
 	r.tunnel.Deliver(d)

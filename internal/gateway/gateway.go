@@ -50,16 +50,15 @@ type Options struct {
 
 // A Gateway is one running VPN gateway.
 type Gateway struct {
-	log       *slog.Logger
-	host      *netapply.Host
-	engine    *dataplane.Engine
-	tuns      tun.Set
-	opts      Options
-	shared    *ikev2.Shared
-	changed   chan struct{} // holds one token when the status changed
-	kick      chan struct{} // holds one token when routes must be looked at again
-	mail      atomic.Pointer[directory]
-	strangers atomic.Uint64 // IKE messages that were for no tunnel
+	log     *slog.Logger
+	host    *netapply.Host
+	engine  *dataplane.Engine
+	tuns    tun.Set
+	opts    Options
+	shared  *ikev2.Shared
+	changed chan struct{} // holds one token when the status changed
+	kick    chan struct{} // holds one token when routes must be looked at again
+	mail    mail
 	// pathsChanged says that our addresses towards the peers may be others.
 	pathsChanged atomic.Bool
 
@@ -287,7 +286,7 @@ func (g *Gateway) stopAll() error {
 func (g *Gateway) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := Status{Name: g.have.Name, Strangers: g.strangers.Load()}
+	s := Status{Name: g.have.Name, Strangers: g.mail.strangers.Load()}
 	seen := map[netip.Prefix]bool{}
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
