@@ -211,7 +211,10 @@ func (t *Tunnel) carryOut() {
 	}
 	state := t.cfg.Machine.State()
 	state.Reason = t.words(state.Reason)
-	t.state.Store(&state)
+	before := t.state.Swap(&state)
+	// New keys of the IKE SA are no action, but the owner finds the tunnel of a
+	// peer that moved by these SPIs.
+	changed = changed || state.SPIi != before.SPIi || state.SPIr != before.SPIr
 	if changed {
 		t.cfg.Changed()
 	}

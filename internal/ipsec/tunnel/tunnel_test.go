@@ -242,3 +242,22 @@ func TestTunnelEndsWhenItsSAIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestOwnerHearsOfNewKeysOfTheIKESA(t *testing.T) {
+	m := &script{}
+	m.answer = func(ev ike.Event, _ *ike.Outputs) error {
+		if d, ok := ev.(ike.Datagram); ok {
+			m.state.SPIi = uint64(d.Data[0])
+		}
+		return nil
+	}
+	got := run(t, m, &recorder{}, false, func(tun *Tunnel) {
+		for _, spi := range []byte{1, 1, 2} {
+			tun.Deliver(ike.Datagram{Data: []byte{spi}})
+		}
+	})
+	want := []string{"step ike.Datagram", "changed", "step ike.Datagram", "step ike.Datagram", "changed", "step ike.Close"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
