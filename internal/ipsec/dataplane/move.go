@@ -62,7 +62,7 @@ func (e *Engine) moveLocked(t *Tunnel, to *udp.Outside, pathMTU int) (last *outs
 	t.cfg.Outside, t.cfg.PathMTU = to, pathMTU
 	if out != nil {
 		moved := *out
-		moved.via, moved.from = to, to.Addr()
+		moved.via, moved.from, moved.mtu = to, to.Addr(), t.mtuOf(out.kind, out.suite)
 		t.out.Store(&moved)
 	}
 	return e.leaveLocked(old), nil

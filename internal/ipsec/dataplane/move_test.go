@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -79,5 +80,31 @@ func TestTunnelThatCannotMoveStaysAsItWas(t *testing.T) {
 	}
 	if err := a.engine.MoveTunnel(b.tunnel, a.out, 1500); err == nil {
 		t.Error("a tunnel of another engine: moved")
+	}
+}
+
+// TestTunnelThatMovedFitsItsNewPath moves one end to a path with a smaller MTU.
+func TestTunnelThatMovedFitsItsNewPath(t *testing.T) {
+	a, b := newEnd(t, "127.0.0.1", nil), newEnd(t, "127.0.0.2", func(c *TunnelConfig) { c.NoClamp = true })
+	a.run(t)
+	b.run(t)
+	connect(t, a, b, gcm, true)
+	out, err := udp.Listen(netip.MustParseAddr("127.0.0.7"), udp.Ports{}, udp.Options{RawESP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	before := a.tunnel.MTU()
+	if err := a.engine.MoveTunnel(a.tunnel, out, 1400); err != nil {
+		t.Fatal(err)
+	}
+	mtu := a.tunnel.MTU()
+	if mtu != before-100 {
+		t.Errorf("MTU: got %d, before %d; want 100 less", mtu, before)
+	}
+	b.tunnel.MovePeer(netip.AddrPortFrom(b.out.Addr(), b.out.Ports().NAT), netip.AddrPortFrom(out.Addr(), out.Ports().NAT))
+	b.send(t, syn(right4, left4, 1460))
+	if got, want := int(binary.BigEndian.Uint16(a.receive(t)[42:])), mtu-40; got != want {
+		t.Errorf("segment size that the peer is offered: got %d, want %d", got, want)
 	}
 }

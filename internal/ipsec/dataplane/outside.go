@@ -255,8 +255,9 @@ func (r *receiver) esp(b []byte, tos uint8) {
 		rx.count.congested++
 		return
 	}
-	if !sa.tunnel.cfg.NoClamp {
-		packet.ClampMSS(inner, esp.MSS(sa.mtu, inner[0]>>4 == 6))
+	// What answers it must fit the SA that is sent with, wherever that leaves by now.
+	if mtu := sa.tunnel.MTU(); mtu > 0 && !sa.tunnel.cfg.NoClamp {
+		packet.ClampMSS(inner, esp.MSS(mtu, inner[0]>>4 == 6))
 	}
 	rx.bufs = append(rx.bufs, buf[:tun.Headroom+len(inner)])
 	rx.count.packets++

@@ -12,6 +12,7 @@ import (
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/esp"
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // TunnelConfig is what a tunnel needs. Only ID, Dev and Outside must be set.
@@ -101,6 +102,7 @@ type outboundSA struct {
 	kind      udp.Kind // the socket of via to send on
 	from      netip.Addr
 	to        netip.AddrPort
+	suite     suite.ESP
 	mtu       int // of inner packets, in octets
 	selectors selectors
 }
@@ -109,7 +111,6 @@ type outboundSA struct {
 type inboundSA struct {
 	tunnel    *Tunnel
 	open      *esp.Inbound
-	mtu       int
 	selectors selectors
 }
 
@@ -171,7 +172,6 @@ func (t *Tunnel) InstallInbound(sa *ike.ChildSA) error {
 	t.outside.spis.setLocked(sa.SPIIn, &inboundSA{
 		tunnel:    t,
 		open:      in,
-		mtu:       t.mtuOf(sa),
 		selectors: newSelectors(sa.RemoteTS, sa.LocalTS),
 	})
 	return nil
@@ -218,7 +218,7 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	t.out.Store(&outboundSA{
 		spiIn: sa.SPIIn, seal: p.seal, kind: kind,
 		via: t.cfg.Outside, from: sa.Local.Addr(), to: sa.Remote,
-		mtu:       t.mtuOf(sa),
+		suite: sa.Suite, mtu: t.mtuOf(kind, sa.Suite),
 		selectors: newSelectors(sa.LocalTS, sa.RemoteTS),
 	})
 	return nil
@@ -324,7 +324,7 @@ func (t *Tunnel) MTU() int {
 	return 0
 }
 
-// mtuOf is the inner MTU with sa.
-func (t *Tunnel) mtuOf(sa *ike.ChildSA) int {
-	return esp.MTU(esp.Path{MTU: t.cfg.PathMTU, NAT: sa.Encap}, sa.Suite)
+// mtuOf is the inner MTU of packets sealed with s that leave by kind.
+func (t *Tunnel) mtuOf(kind udp.Kind, s suite.ESP) int {
+	return esp.MTU(esp.Path{MTU: t.cfg.PathMTU, NAT: kind == udp.NAT}, s)
 }
