@@ -60,6 +60,7 @@ func Serve(ctx context.Context, path string, g *gateway.Gateway) error {
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
+	defer listener.Close() // the file is gone when we return, whoever began to close it
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
 	var clients sync.WaitGroup
