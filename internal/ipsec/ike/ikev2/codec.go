@@ -37,11 +37,27 @@ func (c *codec) fail(format string, args ...any) {
 	}
 }
 
+// put writes b. Where the buffer must grow nothing is left behind in the old
+// one: there are keys in it.
+func (c *codec) put(b []byte) {
+	if len(c.b)+len(b) > cap(c.b) {
+		old := c.b
+		c.b = append(make([]byte, 0, 2*(len(old)+len(b)+minCodec)), old...)
+		clear(old)
+	}
+	c.b = append(c.b, b...)
+}
+
+// minCodec is half of what a codec begins with, in octets.
+const minCodec = 1024
+
 // word codes eight octets.
 func (c *codec) word(v *uint64) {
 	switch {
 	case !c.reading:
-		c.b = binary.BigEndian.AppendUint64(c.b, *v)
+		var w [8]byte
+		binary.BigEndian.PutUint64(w[:], *v)
+		c.put(w[:])
 	case len(c.b) < 8:
 		c.fail("cut short")
 		*v, c.b = 0, nil
@@ -99,7 +115,7 @@ func (c *codec) octets(v *[]byte) {
 	}
 	switch n = c.count(n, maxKeptOctets); {
 	case !c.reading && n > 0:
-		c.b = append(c.b, *v...)
+		c.put(*v)
 	case !c.reading:
 	case n == 0:
 		*v = nil

@@ -84,6 +84,9 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	switch {
 	case s.state == larval && s.resumes():
 		m.connectAnew(t, s, "no answer to IKE_SESSION_RESUME")
+	case s.state == keyed && s.resumes():
+		m.session.forget()
+		m.connectAnew(t, s, "no answer to IKE_AUTH with its keys")
 	case s.state == larval && s.shake.refusal != "":
 		m.attemptFailed(t, s, s.shake.refusal)
 	case s.state == larval:

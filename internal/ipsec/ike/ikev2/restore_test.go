@@ -345,3 +345,19 @@ func TestStrangersDoNotMakeUsEncodeState(t *testing.T) {
 		t.Error("an authentic request did not change the state")
 	}
 }
+
+func TestBufferThatGrowsLeavesNoKeysBehind(t *testing.T) {
+	key := secret.New(bytes.Repeat([]byte{7}, 64))
+	c := &codec{}
+	c.hidden(&key)
+	before := c.b
+	for range 100 {
+		c.hidden(&key)
+	}
+	if &before[0] == &c.b[0] {
+		t.Fatal("the buffer did not grow")
+	}
+	if bytes.Contains(before, []byte{7}) {
+		t.Error("the old buffer still holds the key")
+	}
+}

@@ -136,16 +136,15 @@ func (m *Machine) sendResume(t *turn, s *sa) {
 	s.shake.request = msg.Append(nil)
 	s.window.next = 0
 	m.launch(t, s, [][]byte{s.shake.request}, nil)
-	// A peer that knows nothing of resumption says nothing: the full exchange
-	// must not wait for long.
-	s.window.out.giveUp = earliest(s.window.out.giveUp, t.now.Add(refusedFor))
 }
 
 // connectAnew gives up the resumption s in favour of a full exchange.
 func (m *Machine) connectAnew(t *turn, s *sa, reason string) {
 	t.notice(levelInfo, "session cannot be taken up again; a full exchange follows", "remote", s.path.remote, "reason", reason)
 	m.forget(s)
-	m.connectFull(t)
+	if m.current == nil { // else the peer was faster
+		m.connectFull(t)
+	}
 }
 
 // receiveResume takes an IKE_SESSION_RESUME response. Nothing in it is

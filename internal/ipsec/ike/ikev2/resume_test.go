@@ -278,3 +278,19 @@ func TestTicketDoesNotOutliveTheCertificate(t *testing.T) {
 		t.Error("the session was not resumed")
 	}
 }
+
+// TestForgedAnswerToAResumptionDelaysTheTunnelBySecondsAtMost: the keys that
+// come of it fit nobody's, and the right answer comes too late.
+func TestForgedAnswerToAResumptionDelaysTheTunnelBySecondsAtMost(t *testing.T) {
+	d := lost(t, nil)
+	d.Step(0, ike.Initiate{})
+	s := d.a.sas[0]
+	h := ike.Header{SPIi: s.spiI, SPIr: 1, Version: wire.Version, Exchange: wire.IKESessionResume, Flags: ike.FlagResponse}
+	forged := wire.Message{Header: h, Payloads: []wire.Payload{&wire.Nonce{Data: make([]byte, 32)}}}
+	d.Step(0, ike.Datagram{Local: d.a.cfg.Local, Remote: d.b.cfg.Local, Data: forged.Append(nil)})
+	d.Run()
+	d.Wait(refusedFor + time.Second)
+	if err := d.Traffic(); err != nil || d.a.State().Phase != ike.Established {
+		t.Errorf("got %v (%s), %v, want the tunnel up by a full exchange", d.a.State().Phase, d.a.State().Reason, err)
+	}
+}

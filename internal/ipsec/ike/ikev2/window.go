@@ -88,6 +88,11 @@ func (m *Machine) launch(t *turn, s *sa, data [][]byte, k task) {
 	if _, probing := k.(*probe); probing {
 		f.pause, f.giveUp = m.probePause(), t.now.Add(m.cfg.Liveness.Timeout)
 	}
+	if s.resumes() {
+		// A peer that knows nothing of resumption says nothing, and an answer may
+		// be forged: the full exchange must not wait for long.
+		f.giveUp = earliest(f.giveUp, t.now.Add(refusedFor))
+	}
 	f.again = t.now.Add(f.pause)
 	s.window.out = f
 	s.window.next++
