@@ -236,6 +236,20 @@ func TestInitialContactWorksOnceAndOnANewSAOnly(t *testing.T) {
 	d.Wait(contactFor + time.Second)
 	d.say(t, &wire.Notify{Protocol: wire.ProtoISAKMP, SPI: wire.Cookies(d.a.current.header(0, 0)), Type: wire.InitialContact})
 	d.checkUnmoved(t, before, "late INITIAL-CONTACT")
+
+	d = upDuo(t, nil)
+	contact := &wire.Notify{Protocol: wire.ProtoISAKMP, SPI: wire.Cookies(d.a.current.header(0, 0)), Type: wire.InitialContact}
+	d.say(t, contact)
+	if got := len(d.b.children); got != 0 {
+		t.Fatalf("got %d CHILD SAs after INITIAL-CONTACT on a new SA, want none", got)
+	}
+	d.Step(0, ike.RekeyChild{})
+	d.Run()
+	d.Wait(time.Second)
+	d.say(t, contact)
+	if d.b.used() == nil {
+		t.Error("a second INITIAL-CONTACT works, want it ignored")
+	}
 }
 
 func TestTransactionsAreRefusedInWords(t *testing.T) {

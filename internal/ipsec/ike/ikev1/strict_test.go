@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev1/wire"
@@ -144,4 +145,39 @@ func TestHashComesFirstInQuickMode(t *testing.T) {
 			t.Errorf("HASH after SA %v: got taken %v, want %v (RFC 2409 section 5.5)", swap, got, want)
 		}
 	}
+}
+
+func TestInformationalMessageNeedsItsHash(t *testing.T) {
+	d := upDuo(t, nil)
+	before, s, turn := d.b.State(), d.a.current, &turn{now: d.Now, out: &ike.Outputs{}}
+	for name, list := range map[string][]wire.Payload{
+		"wrong HASH": {&wire.Hash{Data: make([]byte, 32)}, wire.NewDelete(before.Child.SPIOut)},
+		"no HASH":    {wire.NewDelete(before.Child.SPIOut)},
+	} {
+		id := d.a.newID(turn, s, false)
+		data, _ := d.a.seal(turn, s, headerOf{wire.Informational, id}, s.keys.MessageIV(s.iv, id), list)
+		d.toB(data)
+		d.checkUnmoved(t, before, name)
+	}
+	d.say(t, wire.NewDelete(before.Child.SPIOut))
+	if d.b.used() != nil {
+		t.Error("with its HASH: got the CHILD SA still in use, want it deleted")
+	}
+}
+
+func TestQuickModeThatIsLongOverDoesNotBeginAgain(t *testing.T) {
+	d := upDuo(t, func(a, b *policy.Config) { a.Liveness.Action, b.Liveness.Action = policy.None, policy.None })
+	var request []byte
+	for _, p := range d.Sent {
+		if msg, err := wire.Parse(p.Data); err == nil && msg.Header.Exchange == wire.QuickMode && request == nil {
+			request = p.Data
+		}
+	}
+	d.Wait(doneFor + time.Second) // so that its answer is forgotten
+	before, sent := d.b.State(), len(d.Sent)
+	d.toB(request)
+	if len(d.Sent) != sent || len(d.b.children) != 1 {
+		t.Errorf("got %d answers and %d CHILD SAs, want none and the one before", len(d.Sent)-sent, len(d.b.children))
+	}
+	d.checkUnmoved(t, before, "recorded quick mode")
 }

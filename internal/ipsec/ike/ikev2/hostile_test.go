@@ -151,6 +151,8 @@ func stepped(t *testing.T, m *Machine, now time.Time, in ike.Datagram) []ike.Act
 
 func TestReplayedMessagesAreNoSignOfLife(t *testing.T) {
 	d := lived(t, nil)
+	d.Step(1, ike.RekeyChild{}) // so that b's last request is among what is repeated
+	d.Run()
 	d.Cut = true // b is dead from now on
 	for range 60 {
 		d.Now = d.Now.Add(time.Second)

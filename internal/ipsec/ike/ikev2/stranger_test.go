@@ -101,6 +101,7 @@ func TestLaterMajorVersionIsRefused(t *testing.T) {
 		t.Errorf("got\n%s\nwant INVALID_MAJOR_VERSION", d.Log.String())
 	}
 	h.Flags |= ike.FlagResponse
+	d.Now = d.Now.Add(2 * refusalPause)
 	d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: h.Append(nil, ike.HeaderLen)})
 	if len(d.Sent) != 1 {
 		t.Error("a response was answered")
