@@ -36,7 +36,7 @@ tunnels:
     pre_shared_key: ReplaceThisKeyOfTunnel2
 
     # All below is optional; these are the defaults.
-    ike_versions: [2, 1]               # 2 is tried first
+    ike_versions: [2, 1]               # 2 is tried first; [2] keeps whoever can drop packets on the way from having 1 used
     startup_action: start              # or add: wait for the other end
     dpd_action: restart                # when the peer is dead: restart, clear (wait) or none (do not ask)
     phase1:

@@ -82,3 +82,27 @@ func TestPeerFromAnywhereNeedsACertificateAndIsWaitedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestNewRevocationsEndASession is about Set with the same options whose files
+// hold something else now.
+func TestNewRevocationsEndASession(t *testing.T) {
+	ca := certtest.New(t, "CA")
+	peer, _ := ca.Issue(certtest.Request{Name: "peer"})
+	before := certified(t, ca, "gateway")
+	before.Certificates.CRL = ca.CRL()
+	if !before.sameSession(before) {
+		t.Error("the same contents: got another session, want the one there is")
+	}
+	for name, change := range map[string]func(*Certificates){
+		"a peer revoked":   func(c *Certificates) { c.CRL = ca.CRL(peer) },
+		"no list any more": func(c *Certificates) { c.CRL = nil },
+		"another CA":       func(c *Certificates) { c.CA = certtest.New(t, "CA").PEM() },
+		"renewed":          func(c *Certificates) { *c = certified(t, ca, "gateway").Certificates },
+	} {
+		after := before
+		change(&after.Certificates)
+		if after.sameSession(before) {
+			t.Errorf("%s: got the same session, want another", name)
+		}
+	}
+}

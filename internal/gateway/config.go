@@ -37,7 +37,8 @@ type Tunnel struct {
 	// Certificates are used instead of PSK; one of the two is given.
 	Certificates Certificates
 	// Versions of IKE that are spoken, 2 and 1 in any order; an initiator tries
-	// 2 first. Empty means DefaultVersions.
+	// 2 first. Empty means DefaultVersions. With both, whoever can drop packets on
+	// the way can have 1 used.
 	Versions []int
 	IKE      []suite.IKE // in order of preference
 	ESP      []suite.ESP // in order of preference

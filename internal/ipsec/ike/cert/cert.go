@@ -91,22 +91,6 @@ func (c *Credential) Chain() [][]byte {
 // String is the subject; the key never prints.
 func (c *Credential) String() string { return c.Identity().String() }
 
-// Equal reports whether both are the same certificates, for configurations.
-func (c *Credential) Equal(d *Credential) bool {
-	if c == nil || d == nil {
-		return c == d
-	}
-	if len(c.chain) != len(d.chain) || c.pss != d.pss {
-		return false
-	}
-	for i := range c.chain {
-		if !bytes.Equal(c.chain[i].Raw, d.chain[i].Raw) {
-			return false
-		}
-	}
-	return true
-}
-
 // selfIssued reports whether c names itself as its issuer, as roots do.
 func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 

@@ -233,11 +233,8 @@ func TestHashesOfIKEv1AreSigned(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreComparedAndPrintWithoutTheKey(t *testing.T) {
-	a, b := credential(t, issue(t, nil, "a", "p256", nil)), credential(t, issue(t, nil, "a", "p256", nil))
-	if !a.Equal(a) || a.Equal(b) || a.Equal(a.WithPSS()) || a.Equal(nil) || !(*Credential)(nil).Equal(nil) {
-		t.Error("want a to be itself only")
-	}
+func TestCredentialsPrintWithoutTheKey(t *testing.T) {
+	a := credential(t, issue(t, nil, "a", "p256", nil))
 	if got, want := a.String(), "C=XX, O=Example, CN=a"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -133,3 +133,43 @@ func TestStrangersDoNotMoveATunnelToTheOtherVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoeverDropsIKEv2ChoosesIKEv1WhereBothAreAllowed is what an operator must
+// know of allowing both versions, and how it is forbidden: IKEv1 then never
+// begins, nor is it answered.
+func TestWhoeverDropsIKEv2ChoosesIKEv1WhereBothAreAllowed(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want ike.Phase
+	}{
+		{"both", "both", ike.Established},
+		{"2", "both", ike.Connecting},
+		{"both", "2", ike.Connecting},
+	} {
+		n, err := makePair([]string{"a.version=" + tt.a, "b.version=" + tt.b, "a.flag=restart"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Step(0, ike.Initiate{})
+		for range 2000 {
+			if len(n.Queue) == 0 {
+				i, at := n.nextDeadline()
+				if i < 0 || at.Sub(start) > 2*time.Minute {
+					break
+				}
+				n.Now = at
+				n.Step(i, ike.TimerFired{})
+				continue
+			}
+			p := n.Queue[0]
+			n.Queue = n.Queue[1:]
+			if h, _, err := ike.ParseHeader(p.Data); err == nil && h.Major() == 1 {
+				n.Deliver(p)
+			}
+		}
+		got := n.Ends[0].Machine.State()
+		if up := got.Phase == ike.Established; up != (tt.want == ike.Established) || up && got.Version != 1 {
+			t.Errorf("%s towards %s: got %v by IKEv%d, want %v", tt.a, tt.b, got.Phase, got.Version, tt.want)
+		}
+	}
+}
