@@ -77,6 +77,7 @@ func newBench(p plan) (*bench, error) {
 		"-n " + initiators + " address add " + gatewayI + "/30 dev out", "-n " + responders + " address add " + responder + "/30 dev out",
 		"-n " + initiators + " link set out up", "-n " + responders + " link set out up",
 		"-n " + initiators + " link set lo up", "-n " + responders + " link set lo up",
+		"-n " + responders + " link set lo group 1", "-n " + responders + " link set out group 1", // the others are TUNs
 		"-n " + responders + " route add 10.1.0.0/16 via " + gatewayI,
 	} {
 		if err := ip(strings.Fields(line)...); err != nil {

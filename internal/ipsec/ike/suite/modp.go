@@ -12,19 +12,15 @@ import (
 // initMODP makes a key in g. All arithmetic on the private exponent takes
 // constant time.
 func (x *Exchange) initMODP(g *modpGroup, random io.Reader) error {
-	p, err := modulus(g.prime)
-	if err != nil {
-		return fmt.Errorf("prime: %w", err)
-	}
-	generator, err := element(g.generator, p)
-	if err != nil {
-		return fmt.Errorf("generator: %w", err)
-	}
 	exponent, err := g.drawExponent(random)
 	if err != nil {
 		return err
 	}
-	x.public = bigmod.NewNat().Exp(generator, exponent, p).Bytes(p)
+	p, public, err := g.power(exponent)
+	if err != nil {
+		return err
+	}
+	x.public = public.Bytes(p)
 	x.shared = func(peer []byte) ([]byte, error) {
 		y, err := g.checkPublic(peer, p)
 		if err != nil {
@@ -33,6 +29,25 @@ func (x *Exchange) initMODP(g *modpGroup, random io.Reader) error {
 		return bigmod.NewNat().Exp(y, exponent, p).Bytes(p), nil
 	}
 	return nil
+}
+
+// power is the generator to the exponent, modulo p.
+func (g *modpGroup) power(exponent []byte) (p *bigmod.Modulus, public *bigmod.Nat, err error) {
+	if once := combs[g]; once != nil {
+		c, err := once()
+		if err != nil {
+			return nil, nil, err
+		}
+		return c.p, c.power(exponent), nil
+	}
+	if p, err = modulus(g.prime); err != nil {
+		return nil, nil, fmt.Errorf("prime: %w", err)
+	}
+	generator, err := element(g.generator, p)
+	if err != nil {
+		return nil, nil, fmt.Errorf("generator: %w", err)
+	}
+	return p, bigmod.NewNat().Exp(generator, exponent, p), nil
 }
 
 // drawExponent draws a private exponent: any of 1 … order-1 where the group
