@@ -71,16 +71,21 @@ func (b *bench) startOurs(s benchSuite, n int) (responding, error) {
 	if err := o.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if _, err := o.ask(); err != nil {
+	first := "profile"
+	if n == b.plan.tunnels {
+		first = ""
+	}
+	if _, err := o.ask(first); err != nil {
 		return nil, errors.Join(fmt.Errorf("our responder: %w", err), o.stop())
 	}
 	return o, nil
 }
 
-// ask has it report.
-func (o *ours) ask() (report, error) {
+// ask has it report. The word profile makes it begin to write one, if it was
+// told where.
+func (o *ours) ask(word string) (report, error) {
 	var r report
-	if _, err := io.WriteString(o.in, "\n"); err != nil {
+	if _, err := io.WriteString(o.in, word+"\n"); err != nil {
 		return r, err
 	}
 	line, err := o.out.ReadBytes('\n')
@@ -130,22 +135,22 @@ func respond(args []string) error {
 	go func() { ended <- g.Run(ctx) }()
 	<-g.Changed() // every tunnel was started
 	started := time.Since(began)
-	if *profile != "" {
-		f, err := os.Create(*profile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer func() { pprof.StopCPUProfile(); fmt.Println(); select {} }()
-	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		select {
 		case err := <-ended:
 			return err
 		default:
+		}
+		if in.Text() == "profile" && *profile != "" {
+			f, err := os.Create(*profile)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+			defer func() { pprof.StopCPUProfile(); fmt.Println(); select {} }()
 		}
 		r := look(g)
 		r.Start = started
@@ -201,7 +206,7 @@ func (b *bench) idle(s benchSuite) error {
 	}
 	defer r.stop()
 	o := r.(*ours)
-	empty, err := o.ask()
+	empty, err := o.ask("")
 	if err != nil {
 		return err
 	}
@@ -211,7 +216,10 @@ func (b *bench) idle(s benchSuite) error {
 		return err
 	}
 	defer lt.kill()
-	time.Sleep(2 * settle)
+	time.Sleep(5 * settle)
+	if _, err := o.ask("profile"); err != nil {
+		return err
+	}
 	before, err := cpuTime(o.pid())
 	if err != nil {
 		return err
@@ -227,7 +235,7 @@ func (b *bench) idle(s benchSuite) error {
 	if err != nil {
 		return err
 	}
-	full, err := o.ask()
+	full, err := o.ask("")
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ const (
 	// takes more than a small share of a processor.
 	quick      = 10 * time.Millisecond
 	paceFactor = 20
-	maxPace    = 2 * time.Second
+	maxPace    = 5 * time.Second
 )
 
 // New checks cfg and returns a gateway that does nothing until Run.
