@@ -2,6 +2,7 @@ package ikev1
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -180,4 +181,23 @@ func TestQuickModeThatIsLongOverDoesNotBeginAgain(t *testing.T) {
 		t.Errorf("got %d answers and %d CHILD SAs, want none and the one before", len(d.Sent)-sent, len(d.b.children))
 	}
 	d.checkUnmoved(t, before, "recorded quick mode")
+}
+
+func TestWithoutANATNobodyIsFollowed(t *testing.T) {
+	d := upDuo(t, nil)
+	d.Wait(11 * time.Second)
+	s, turn := d.a.current, &turn{now: d.Now, out: &ike.Outputs{}}
+	if s.dpd.next == 0 {
+		s.dpd.next = 1
+	}
+	data := d.a.informational(turn, s, s.dpdNotify(wire.RUThere, s.dpd.next+1))
+	s.dpd.next += 2
+	sent := len(d.Sent)
+	d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: netip.MustParseAddrPort("192.0.2.66:9999"), Data: data})
+	if got := d.b.State().Remote; got != d.a.cfg.Local {
+		t.Errorf("got the peer at %v, want %v", got, d.a.cfg.Local)
+	}
+	if len(d.Sent) == sent {
+		t.Error("got no answer: the test says nothing")
+	}
 }

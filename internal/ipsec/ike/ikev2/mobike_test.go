@@ -43,7 +43,7 @@ func TestUpdateMovesIKEAtOnceAndESPAfterTheCheck(t *testing.T) {
 
 func TestWrongAnswerToTheCheckEndsTheSA(t *testing.T) {
 	for name, list := range map[string][]wire.Payload{
-		"none": nil, "other": {notify(wire.Cookie2, 1, 2, 3, 4, 5, 6, 7, 8)},
+		"none": nil, "other": {notify(wire.Cookie2, 1, 2, 3, 4, 5, 6, 7, 8)}, "other of the same length": {notify(wire.Cookie2, make([]byte, cookie2Len)...)},
 	} {
 		d := upDuo(t, nil)
 		d.sayFrom(t, elsewhere, notify(wire.UpdateSAAddresses))
