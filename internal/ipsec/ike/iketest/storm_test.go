@@ -17,7 +17,7 @@ import (
 var storms = flag.Int("storms", 15, "bad wires for each script")
 
 // inStorm are the scripts whose ends are both up when all is over.
-var inStorm = regexp.MustCompile(`^(race|cross|collide|followup|rekey|both_initiate|impair_(dup|replay))`)
+var inStorm = regexp.MustCompile(`^(race|cross|collide|followup|rekey|both_initiate|impair_(dup|replay)|v1_(rekey|collide|impair|lifetimes|both_initiate)|lifetimes|retransmit|mobike_twice|mlkem_loss)`)
 
 // TestRacesOnABadWire plays what the ends do in each script of a race on wires
 // that lose, repeat and reorder at random: whatever was lost on the way, both

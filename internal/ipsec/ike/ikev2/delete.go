@@ -51,6 +51,7 @@ func (m *Machine) respondInformational(t *turn, s *sa, r received) {
 			m.deletedIKE(t, s)
 			return
 		case ok && d.Protocol == wire.ProtoESP:
+			m.deletedEarly(s, d.SPIs)
 			closed = append(closed, m.deletedChildren(t, d.SPIs)...)
 		}
 	}
@@ -64,6 +65,25 @@ func (m *Machine) respondInformational(t *turn, s *sa, r received) {
 		answer = append(answer, &wire.Delete{Protocol: wire.ProtoESP, SPIs: closed})
 	}
 	m.reply(t, s, r, answer...)
+}
+
+// maxEarly bounds what deletedEarly keeps.
+const maxEarly = 4
+
+// deletedEarly keeps the SPIs of a delete that are not known here while a CHILD
+// SA of ours is being made: the peer may have made its side, and deleted it,
+// and the delete come before the answer.
+func (m *Machine) deletedEarly(s *sa, spis []uint32) {
+	k, ok := s.purpose().(*createChild)
+	if !ok {
+		return
+	}
+	for _, spi := range spis {
+		known := slices.ContainsFunc(m.children, func(c *child) bool { return c.SA.SPIOut == spi })
+		if !known && len(k.deleted) < maxEarly {
+			k.deleted = append(k.deleted, spi)
+		}
+	}
 }
 
 // deletedChildren closes the CHILD SAs that the peer deletes by its inbound

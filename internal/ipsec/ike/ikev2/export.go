@@ -8,7 +8,7 @@ import (
 
 // stateVersion is that of the encoding. Whoever changes what is kept counts it
 // up: a state of another version is refused, and the tunnel begins anew.
-const stateVersion = 7
+const stateVersion = 8
 
 // Export is what a new process needs to go on with the machine's SAs: the IKE
 // SAs that are up or end, with their keys, windows, cached responses and
@@ -316,6 +316,13 @@ func (k *createChild) code(c *codec, g graph) {
 	c.octets(&k.own)
 	ref(c, g.children, &k.theirs, goneChild())
 	c.octets(&k.lowest)
+	early := c.count(len(k.deleted), maxEarly)
+	if c.reading && early > 0 {
+		k.deleted = make([]uint32, early)
+	}
+	for i := range k.deleted {
+		number(c, &k.deleted[i])
+	}
 }
 
 func (k *rekeyIKE) code(c *codec, g graph) {

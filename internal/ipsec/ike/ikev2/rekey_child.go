@@ -39,6 +39,8 @@ type createChild struct {
 	// that exchange's nonces.
 	theirs *child
 	lowest []byte
+
+	deleted []uint32 // SPIs that the peer has deleted meanwhile, of what we do not have
 }
 
 func (*createChild) exchange() uint8 { return wire.CreateChildSA }
@@ -164,6 +166,11 @@ func (k *createChild) unusable(m *Machine, t *turn, s *sa, reason string) {
 func (k *createChild) complete(m *Machine, t *turn, s *sa) {
 	if s != m.current {
 		return // as in response
+	}
+	if slices.Contains(k.deleted, k.plan.spiOut) {
+		k.plan.in.Wipe()
+		k.failed(m, t, "peer has deleted the CHILD SA already", retryRefused)
+		return
 	}
 	c := m.makeChild(t, s, k.plan)
 	if c == nil {

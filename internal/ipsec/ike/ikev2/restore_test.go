@@ -54,7 +54,7 @@ var keptFields = map[reflect.Type]map[string]string{
 	},
 	reflect.TypeFor[suite.IKE]():       {"Encr": "kept", "KeyBits": "kept", "PRF": "kept", "Integ": "kept", "Group": "kept", "AddKE": "kept"},
 	reflect.TypeFor[suite.ESP]():       {"Encr": "kept", "KeyBits": "kept", "Integ": "kept", "Group": "kept", "AddKE": "kept", "ESN": "kept"},
-	reflect.TypeFor[createChild]():     {"old": "kept", "offer": "kept", "key": "kept", "ni": "kept", "group": "kept", "tries": "kept", "plan": "kept", "own": "kept", "theirs": "kept", "lowest": "kept"},
+	reflect.TypeFor[createChild]():     {"old": "kept", "offer": "kept", "key": "kept", "ni": "kept", "group": "kept", "tries": "kept", "plan": "kept", "own": "kept", "theirs": "kept", "lowest": "kept", "deleted": "kept"},
 	reflect.TypeFor[offer]():           {"spi": "kept", "x": "made of key", "pfs": "kept"},
 	reflect.TypeFor[rekeyIKE]():        {"spi": "kept", "ni": "kept", "x": "made of key", "key": "kept", "group": "kept", "tries": "kept", "next": "kept", "in": "kept", "own": "kept", "theirs": "kept", "lowest": "kept"},
 	reflect.TypeFor[deleteChild]():     {"spiIn": "kept", "spiOut": "kept"},

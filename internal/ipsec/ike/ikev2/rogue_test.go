@@ -130,7 +130,9 @@ func (r *rogue) do(now time.Time, what string, out *ike.Outputs) error {
 		if c == nil || c.next == nil {
 			return nil
 		}
-		r.closeChild(t, c.next)
+		next := c.next
+		r.closeChild(t, next)
+		r.keepAgain(t, next)
 	case "delete-ike":
 		s.tasks = nil
 		r.fade(s, now)
