@@ -213,8 +213,9 @@ func (t *Tunnel) carryOut() {
 	state.Reason = t.words(state.Reason)
 	before := t.state.Swap(&state)
 	// New keys of the IKE SA are no action, but the owner finds the tunnel of a
-	// peer that moved by these SPIs.
-	changed = changed || state.SPIi != before.SPIi || state.SPIr != before.SPIr
+	// peer that moved by these SPIs. Those of an attempt, which any stranger can
+	// make, must not make it look.
+	changed = changed || !state.Established.IsZero() && (state.SPIi != before.SPIi || state.SPIr != before.SPIr)
 	if changed {
 		t.cfg.Changed()
 	}

@@ -248,15 +248,22 @@ func TestOwnerHearsOfNewKeysOfTheIKESA(t *testing.T) {
 	m.answer = func(ev ike.Event, _ *ike.Outputs) error {
 		if d, ok := ev.(ike.Datagram); ok {
 			m.state.SPIi = uint64(d.Data[0])
+			m.state.Established = time.Unix(int64(d.Data[1]), 0)
+			if d.Data[1] == 0 {
+				m.state.Established = time.Time{}
+			}
 		}
 		return nil
 	}
 	got := run(t, m, &recorder{}, false, func(tun *Tunnel) {
-		for _, spi := range []byte{1, 1, 2} {
-			tun.Deliver(ike.Datagram{Data: []byte{spi}})
+		// Those of an attempt, which anybody can make, are of no interest.
+		for _, spi := range [][]byte{{7, 0}, {8, 0}, {1, 1}, {1, 1}, {2, 2}} {
+			tun.Deliver(ike.Datagram{Data: spi})
 		}
 	})
-	want := []string{"step ike.Datagram", "changed", "step ike.Datagram", "step ike.Datagram", "changed", "step ike.Close"}
+	want := []string{
+		"step ike.Datagram", "step ike.Datagram", "step ike.Datagram", "changed", "step ike.Datagram", "step ike.Datagram", "changed", "step ike.Close",
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
