@@ -46,7 +46,7 @@ func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared, before *ikev2.
 	if err != nil {
 		return nil, err
 	}
-	m := &both{cfg: cfg}
+	m := &both{cfg: cfg, again: t.Initiate && t.AnswerIKEv1}
 	second := func() (ike.Machine, error) {
 		if first := before; first != nil {
 			before = nil
@@ -76,6 +76,9 @@ func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared, before *ikev2.
 type both struct {
 	*dual.Machine
 	cfg policy.Config
+	// again says that IKEv2 begins again when IKEv1, which is only answered, had
+	// the tunnel and lost it.
+	again bool
 }
 
 // Step is that of ike.Machine.
@@ -83,7 +86,33 @@ func (b *both) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 	if moved, ok := ev.(ike.LocalChanged); ok {
 		b.cfg.Local = moved.Local
 	}
-	return b.Machine.Step(now, ev, out)
+	had := b.again && answered(b.State())
+	err := b.Machine.Step(now, ev, out)
+	if err != nil || !had || !b.lost(ev) {
+		return err
+	}
+	return b.Machine.Step(now, ike.Initiate{}, out)
+}
+
+// answered reports whether s is of a peer that had begun with IKEv1.
+func answered(s ike.Snapshot) bool {
+	return s.Version == 1 && (s.Phase == ike.Established || s.Phase == ike.Authed)
+}
+
+// lost reports whether ev ended what there was, and not as an end that is to be
+// followed by nothing: time passes over a peer that is dead, and the action may
+// be to wait then.
+func (b *both) lost(ev ike.Event) bool {
+	switch ev.(type) {
+	case ike.Close:
+		return false
+	case ike.TimerFired:
+		if b.cfg.Liveness.Action == policy.Clear {
+			return false
+		}
+	}
+	phase := b.State().Phase
+	return phase == ike.Failed || phase == ike.Idle
 }
 
 // forIKEv1 is what of cfg IKEv1 can do.
@@ -91,6 +120,9 @@ func (t Tunnel) forIKEv1(cfg policy.Config) policy.Config {
 	cfg.IKE, cfg.ESP = plainIKE(cfg.IKE), plainESP(cfg.ESP)
 	if t.AnswerIKEv1 {
 		cfg.Initiator, cfg.Restart = false, false
+		if cfg.Liveness.Action != policy.None {
+			cfg.Liveness.Action = policy.Clear // IKEv1 is never begun
+		}
 	}
 	return cfg
 }

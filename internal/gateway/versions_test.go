@@ -3,9 +3,11 @@ package gateway
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/cert/certtest"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -83,6 +85,54 @@ func TestIKEv1IsOnlyAnsweredWhereAskedFor(t *testing.T) {
 		got := a.machine.State()
 		if up := got.Phase == ike.Established; up != (tt.want != 0) || up && got.Version != tt.want {
 			t.Errorf("%s: got %v by IKEv%d, %q; want version %d", tt.name, got.Phase, got.Version, a.said, tt.want)
+		}
+	}
+}
+
+// TestIKEv2BeginsAgainWhereIKEv1WasAnswered ends an IKEv1 tunnel of AWS's end
+// with startup action start, by a DELETE or by silence.
+func TestIKEv2BeginsAgainWhereIKEv1WasAnswered(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		action policy.Action
+		silent bool
+		want   bool
+	}{
+		{"deleted", policy.Clear, false, true},
+		{"deleted, action restart", policy.Restart, false, true},
+		{"dead", policy.Clear, true, false},
+		{"dead, action restart", policy.Restart, true, true},
+	} {
+		other, aws := oldPair()
+		aws.Initiate, aws.AnswerIKEv1, aws.Liveness.Action = true, true, tt.action
+		other.Initiate, other.Versions = true, []int{1}
+		a, b := talk(t, other, aws)
+		if got := b.machine.State(); got.Phase != ike.Established || got.Version != 1 {
+			t.Fatalf("%s: got %v by IKEv%d, want IKEv1 up: %q", tt.name, got.Phase, got.Version, b.said)
+		}
+		now := time.Now().Add(time.Minute) // as far as talk went
+		var sent []ike.Datagram
+		if !tt.silent {
+			for _, d := range a.step(t, now, ike.Close{}) {
+				d.Local, d.Remote = d.Remote, d.Local
+				sent = append(sent, b.step(t, now, d)...)
+			}
+		}
+		for end := now.Add(time.Minute); ; {
+			at := b.machine.Deadline()
+			if at.IsZero() || at.After(end) {
+				break
+			}
+			sent = append(sent, b.step(t, at, ike.TimerFired{})...)
+		}
+		begun := map[int]bool{} // by version
+		for _, d := range sent {
+			if h, _, err := ike.ParseHeader(d.Data); err == nil && h.SPIr == 0 {
+				begun[int(h.Major())] = true
+			}
+		}
+		if begun[2] != tt.want || begun[1] {
+			t.Errorf("%s: got attempts in IKEv2 %v, in IKEv1 %v; want %v and none; %q", tt.name, begun[2], begun[1], tt.want, b.said)
 		}
 	}
 }
