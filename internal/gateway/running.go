@@ -59,14 +59,14 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept := g.keptLocked(t)
-	machine, resumed, err := g.machine(t, path.Local, kept)
-	if err != nil {
-		return nil, err
-	}
 	dev, err := g.tuns.Open(t.Interface, firstMTU)
 	if err != nil {
 		return nil, err
+	}
+	kept := g.keptLocked(t) // what is kept counts how often it is taken up, so that is last
+	machine, resumed, err := g.machine(t, path.Local, kept)
+	if err != nil {
+		return nil, errors.Join(err, dev.Close())
 	}
 	if !t.LocalTS.Addr().Is6() {
 		quietIPv6(t.Interface, g.log)
