@@ -13,6 +13,9 @@ const contactFor = 10 * time.Second
 // established puts s into use after main mode. The SA that s replaces goes
 // now, never before the peer has proved who it is.
 func (m *Machine) established(t *turn, s *sa, d ike.Datagram, contact bool) {
+	if !s.initiator {
+		m.recall.proven = recalledOf(s)
+	}
 	s.state, s.established, s.until, s.shake, s.span.done = up, t.now, time.Time{}, nil, m.tick()
 	m.lifetimes(t, s)
 	t.notice(levelInfo, "ISAKMP SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),

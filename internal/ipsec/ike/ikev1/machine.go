@@ -33,6 +33,7 @@ type Machine struct {
 	closed bool
 
 	strangers strangers
+	recall    recall
 }
 
 // counters are for status.

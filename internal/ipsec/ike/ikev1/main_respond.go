@@ -45,17 +45,27 @@ func (m *Machine) respondOffer(t *turn, d ike.Datagram, msg *wire.Message) {
 		m.rejected(t, &m.strangers.noticed, d.Remote, func() string { return proposal.ExplainIKE(m.cfg.IKE, m.method, sap) })
 		return
 	}
-	m.makeRoom(t, keying, maxOffered)
-	s := &sa{
-		state: keying, spiI: h.SPIi, spiR: m.newCookie(t), suite: chosen.Suite,
+	s := m.offeredBy(t, d, h, chosen.Suite, slices.Clone(wire.Body(sap)))
+	m.listen(s, msg.Chain.Payloads)
+	list := append([]wire.Payload{chosen.Answer}, m.vendors()...)
+	if m.crowded() {
+		m.answerCrowded(t, s, d, msg, list)
+		return
+	}
+	s.spiR = m.newCookie(t)
+	m.sas = append(m.sas, s)
+	m.answer(t, s, d, msg, list)
+}
+
+// offeredBy is an attempt of the peer that made an offer of which we chose suite.
+func (m *Machine) offeredBy(t *turn, d ike.Datagram, h ike.Header, chosen suite.IKE, offer []byte) *sa {
+	return &sa{
+		state: keying, spiI: h.SPIi, suite: chosen,
 		path:  path{local: d.Local, remote: d.Remote},
-		shake: &handshake{offer: slices.Clone(wire.Body(sap))},
+		shake: &handshake{offer: offer},
 		span:  span{began: m.tick()},
 		ends:  ends{until: t.now.Add(m.cfg.Tuning.RetransmitTimeout)},
 	}
-	m.listen(s, msg.Chain.Payloads)
-	m.sas = append(m.sas, s)
-	m.answer(t, s, d, msg, append([]wire.Payload{chosen.Answer}, m.vendors()...))
 }
 
 // answer sends list in the clear as our answer to msg, and remembers it.

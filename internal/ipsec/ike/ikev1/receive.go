@@ -137,6 +137,9 @@ func (m *Machine) receiveMain(t *turn, d ike.Datagram, msg *wire.Message) {
 	}
 	s := m.find(h)
 	if s == nil {
+		s = m.recalled(t, d, msg)
+	}
+	if s == nil {
 		m.receiveChoice(t, d, msg)
 		return
 	}

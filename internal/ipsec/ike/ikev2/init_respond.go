@@ -14,10 +14,14 @@ import (
 	"seikan/internal/ipsec/ike/suite"
 )
 
+// maxFirst bounds the first message of a peer, in octets, since it is kept until
+// the peer has proved who it is.
+const maxFirst = 16 << 10
+
 // respondInit answers an IKE_SA_INIT request.
 func (m *Machine) respondInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	h := msg.Header
-	if h.SPIi == 0 || h.SPIr != 0 || h.MessageID != 0 || h.Flags&ike.FlagInitiator == 0 {
+	if len(d.Data) > maxFirst || h.SPIi == 0 || h.SPIr != 0 || h.MessageID != 0 || h.Flags&ike.FlagInitiator == 0 {
 		return
 	}
 	if m.reflected(h) || m.repeatInit(t, d, msg) {

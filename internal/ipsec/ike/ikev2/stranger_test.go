@@ -93,6 +93,20 @@ func TestHalfOpenAttemptsAreBounded(t *testing.T) {
 	}
 }
 
+func TestHugeFirstMessageIsNotKept(t *testing.T) {
+	d := newDuo(t, nil)
+	d.Step(0, ike.Initiate{})
+	msg, err := wire.Parse(d.Sent[0].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg.Payloads = append(msg.Payloads, &wire.VendorID{Data: make([]byte, maxFirst)})
+	d.Step(1, ike.Datagram{Local: d.b.cfg.Local, Remote: d.a.cfg.Local, Data: msg.Append(nil)})
+	if got := len(d.b.sas); got != 0 || len(d.Sent) != 1 {
+		t.Errorf("got %d attempts kept and %d answers, want none", got, len(d.Sent)-1)
+	}
+}
+
 func TestLaterMajorVersionIsRefused(t *testing.T) {
 	d := newDuo(t, nil)
 	h := ike.Header{SPIi: 5, Version: 0x30, Exchange: wire.IKESAInit, Flags: ike.FlagInitiator}

@@ -124,6 +124,12 @@ func (t Transform) append(b []byte, follows bool) []byte {
 	return b
 }
 
+// ParseSA reads the body of an SA payload, as Body gives it.
+func ParseSA(body []byte) (*SA, error) {
+	p := &SA{}
+	return p, p.parse(body)
+}
+
 func (p *SA) parse(b []byte) error {
 	if len(b) < 8 {
 		return fmt.Errorf("SA of %d octets: %w", len(b), ike.ErrShort)
