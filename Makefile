@@ -33,7 +33,7 @@ kat: ## Project Wycheproof's vectors through our cryptography (gets 110 MB from 
 
 e2e: build ## strongSwan, libreswan and OpenIKED against us, in namespaces (needs root)
 	@scripts/need.sh e2e
-	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 25m -parallel 4 -v -run '$(RUN)' ./e2e/...
+	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 40m -parallel 4 -v -run '$(RUN)' ./e2e/...
 
 interop: build ## the matrix of peers, which writes docs/interop.md (needs root)
 	@scripts/need.sh e2e
