@@ -24,9 +24,12 @@ const (
 	// an SA without ESN: three quarters of the 2^32 that it may use (RFC 4303
 	// section 3.3.3). At a million packets a second 18 minutes remain.
 	renewAt = 3 << 30
-	// renewEvery is how often that is looked at, and asked for again until
-	// another SA is in use.
+	// renewEvery is how soon that is looked at on a new SA, and asked for again
+	// until another SA is in use.
 	renewEvery = 30 * time.Second
+	// fastest is more packets a second than a tunnel ever sends: until a look
+	// could find anything at that rate, none is taken.
+	fastest = 4_000_000
 )
 
 // dataPlane is what a tunnel needs of the data plane, for its own TUN.
@@ -69,8 +72,9 @@ type Tunnel struct {
 	state   atomic.Pointer[ike.Snapshot]
 
 	// Owned by Run.
-	out  ike.Outputs
-	seen time.Time // the LastInbound that the machine was last told
+	out   ike.Outputs
+	seen  time.Time   // the LastInbound that the machine was last told
+	renew *time.Timer // when sequence numbers are looked at
 	// finite says that the outbound SA in use has no ESN.
 	finite bool
 	// refused is the first SA that the data plane did not take: the machine
@@ -124,8 +128,8 @@ func (t *Tunnel) Run(ctx context.Context) error {
 func (t *Tunnel) drive(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	renew := time.NewTicker(renewEvery)
-	defer renew.Stop()
+	t.renew = time.NewTimer(renewEvery)
+	defer t.renew.Stop()
 	if t.cfg.Resume {
 		if err := t.step(ike.Resume{}); err != nil {
 			return err
@@ -151,17 +155,28 @@ func (t *Tunnel) drive(ctx context.Context) error {
 		case ev = <-t.control:
 		case <-timer.C:
 			ev = ike.TimerFired{}
-		case <-renew.C:
-			if !t.finite || t.cfg.Sequence() < renewAt {
+		case <-t.renew.C:
+			used := t.cfg.Sequence()
+			t.renew.Reset(nextLook(used))
+			if !t.finite || used < renewAt {
 				continue
 			}
-			t.cfg.Log.Info("sequence numbers run low; asking for new keys", "last", t.cfg.Sequence())
+			t.cfg.Log.Info("sequence numbers run low; asking for new keys", "last", used)
 			ev = ike.RekeyChild{}
 		}
 		if err := t.step(ev); err != nil {
 			return err
 		}
 	}
+}
+
+// nextLook is when sequence numbers, of which used were used, are looked at
+// again.
+func nextLook(used uint64) time.Duration {
+	if used >= renewAt {
+		return renewEvery
+	}
+	return max(renewEvery, time.Duration(renewAt-used)*time.Second/fastest)
 }
 
 // arm sets the timer to the machine's deadline, or far away when it has none.
@@ -244,6 +259,7 @@ func (t *Tunnel) act(a ike.Action) (changed bool) {
 			return false
 		}
 		t.finite = !a.SA.Suite.ESN
+		t.renew.Reset(renewEvery)
 		t.cfg.Log.Info("child SA in use", "spi_in", spi(a.SA.SPIIn), "spi_out", spi(a.SA.SPIOut), "suite", a.SA.Suite.String(), "encap", a.SA.Encap)
 		return true
 	case ike.RemoveChild:

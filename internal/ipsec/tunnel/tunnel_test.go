@@ -268,3 +268,13 @@ func TestOwnerHearsOfNewKeysOfTheIKESA(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestSequenceNumbersAreLookedAtBeforeTheyCanRunLow(t *testing.T) {
+	for used, want := range map[uint64]time.Duration{
+		0: renewAt / fastest * time.Second, renewAt - 1: renewEvery, renewAt: renewEvery, 1 << 40: renewEvery,
+	} {
+		if got := nextLook(used); got.Truncate(time.Second) != want {
+			t.Errorf("%d used: got %v, want %v", used, got, want)
+		}
+	}
+}
