@@ -115,7 +115,7 @@ func (b *bench) describe() error {
 		return fmt.Errorf("strongSwan: %w", err)
 	}
 	fmt.Printf("%s%s\n%d setups a run, median of %d runs, responders in turn; initiator: strongSwan's load-tester with %d attempts under way.\n"+
-		"strongSwan: OpenSSL, short exponents, %d threads, no log, no denial-of-service protection, no ESP at all; ours: TUN, addresses and routes for each tunnel.\n\n",
+		"strongSwan: GMP for groups of numbers and OpenSSL for all else, short exponents, %d threads, no log, no denial-of-service protection, no ESP at all; ours: TUN, addresses and routes for each tunnel.\n\n",
 		version, machine(), b.plan.setups, b.plan.runs, underway, swanThreads)
 	return nil
 }

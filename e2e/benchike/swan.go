@@ -24,8 +24,9 @@ const (
 	swanThreads = 16
 )
 
-// commonConf is strongswan.conf of both of its ends: no log, OpenSSL first,
-// exponents as short as is safe, and hash tables for many SAs.
+// commonConf is strongswan.conf of both of its ends: no log, GMP for MODP, where
+// it is twice as fast as OpenSSL, which does the rest, exponents as short as is
+// safe, and hash tables for many SAs.
 const commonConf = `
 charon {
   load = random nonce gmp openssl hmac kdf load-tester kernel-netlink socket-default vici

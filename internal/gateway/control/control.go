@@ -35,6 +35,8 @@ const (
 	patience   = 5 * time.Second
 	maxClients = 16
 	maxLine    = 1 << 20
+	// maxAnswer is room for the status of some fifty thousand tunnels.
+	maxAnswer = 64 << 20
 )
 
 // A Request is what a client asks.
@@ -171,7 +173,7 @@ func Ask(ctx context.Context, path string, req Request) (Response, error) {
 		return Response{}, err
 	}
 	var resp Response
-	if err := json.NewDecoder(io.LimitReader(conn, maxLine)).Decode(&resp); err != nil {
+	if err := json.NewDecoder(io.LimitReader(conn, maxAnswer)).Decode(&resp); err != nil {
 		return Response{}, fmt.Errorf("reading the gateway's answer: %w", err)
 	}
 	if resp.Error != "" {
