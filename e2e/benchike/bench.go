@@ -77,7 +77,6 @@ func newBench(p plan) (*bench, error) {
 		"-n " + initiators + " address add " + gatewayI + "/30 dev out", "-n " + responders + " address add " + responder + "/30 dev out",
 		"-n " + initiators + " link set out up", "-n " + responders + " link set out up",
 		"-n " + initiators + " link set lo up", "-n " + responders + " link set lo up",
-		"-n " + responders + " link set lo group 1", "-n " + responders + " link set out group 1", // the others are TUNs
 		"-n " + responders + " route add 10.1.0.0/16 via " + gatewayI,
 	} {
 		if err := ip(strings.Fields(line)...); err != nil {
@@ -86,15 +85,13 @@ func newBench(p plan) (*bench, error) {
 		}
 	}
 	// The load-tester would add each address by itself, and wait for it.
-	var batch strings.Builder
+	var lines strings.Builder
 	for addr, i := netip.MustParseAddr(firstPeer), 0; i < max(p.setups, p.tunnels); addr, i = addr.Next(), i+1 {
-		fmt.Fprintf(&batch, "address add %v/32 dev lo\n", addr)
+		fmt.Fprintf(&lines, "address add %v/32 dev lo\n", addr)
 	}
-	cmd := exec.Command("ip", "-n", initiators, "-batch", "-")
-	cmd.Stdin = strings.NewReader(batch.String())
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if err := batch(initiators, lines.String()); err != nil {
 		b.close()
-		return nil, fmt.Errorf("addresses: %w: %s", err, out)
+		return nil, fmt.Errorf("addresses: %w", err)
 	}
 	return b, nil
 }
@@ -108,6 +105,16 @@ func (b *bench) close() {
 func ip(args ...string) error {
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// batch has ip do all lines in a namespace.
+func batch(namespace, lines string) error {
+	cmd := exec.Command("ip", "-n", namespace, "-batch", "-")
+	cmd.Stdin = strings.NewReader(lines)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("ip -batch: %w: %s", err, out)
 	}
 	return nil
 }

@@ -37,6 +37,8 @@ type ours struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
+
+	tunnels int
 }
 
 // A report is what our responder says of itself.
@@ -58,7 +60,7 @@ func (b *bench) startOurs(s benchSuite, n int) (responding, error) {
 	if b.plan.profile != "" {
 		args = append(args, "-profile", filepath.Join(b.plan.profile, fmt.Sprintf("group%d-%d.pprof", s.group, n)))
 	}
-	o := &ours{cmd: exec.Command("ip", args...)}
+	o := &ours{cmd: exec.Command("ip", args...), tunnels: n}
 	o.cmd.Stderr = os.Stderr
 	if o.in, err = o.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -108,7 +110,11 @@ func (o *ours) stop() error {
 	if err := o.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	err := errors.Join(ip("-n", responders, "link", "del", "group", "default"), o.cmd.Process.Kill())
+	var group strings.Builder
+	for i := range o.tunnels {
+		fmt.Fprintf(&group, "link set t%d group 7\n", i)
+	}
+	err := errors.Join(batch(responders, group.String()), ip("-n", responders, "link", "del", "group", "7"), o.cmd.Process.Kill())
 	_ = o.cmd.Wait() // it says that it was killed
 	return err
 }
