@@ -3,8 +3,12 @@
 #
 # Go fuzzes one target of one package at a time, hence the loop. It stops at
 # the first failure; the input that failed is then in the package's testdata.
+#
+# FUZZSHARD=I/N takes every Nth target only, from number I on (0 to N-1), so
+# that N of these may run beside each other; FUZZWORKERS is how many processes
+# each target gets, as many as there are processors unless it is given.
 set -euo pipefail
-: "${FUZZTIME:=60s}"
+: "${FUZZTIME:=60s}" "${FUZZSHARD:=0/1}" "${FUZZWORKERS:=$(nproc)}"
 if [ $# -eq 0 ]; then
   set -- ./...
 fi
@@ -15,7 +19,7 @@ fi
 fuzz() {
   local out
   for _ in 1 2 3; do
-    if out=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "$FUZZTIME" "$1" </dev/null 2>&1); then
+    if out=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "$FUZZTIME" -parallel "$FUZZWORKERS" "$1" </dev/null 2>&1); then
       tail -n 2 <<<"$out"
       return 0
     fi
@@ -25,9 +29,13 @@ fuzz() {
   return 1
 }
 
-count=0
+count=0 seen=0
 while read -r dir package; do
   for target in $(cat "$dir"/*_test.go 2>/dev/null | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' | sort -u); do
+    seen=$((seen + 1))
+    if [ $(((seen - 1) % ${FUZZSHARD#*/})) != "${FUZZSHARD%/*}" ]; then
+      continue
+    fi
     echo "== $package $target, $FUZZTIME"
     fuzz "$package" "$target"
     count=$((count + 1))
