@@ -87,7 +87,7 @@ func newGatewayCheck(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(s.out, "%s: %s is fine: %d tunnels\n", config, f.Gateway.Name, len(f.Gateway.Tunnels))
+			_, err = fmt.Fprintf(s.out, "%s: %s is fine; tunnels: %d\n", config, f.Gateway.Name, len(f.Gateway.Tunnels))
 			return err
 		},
 	}

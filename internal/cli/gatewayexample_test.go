@@ -10,7 +10,7 @@ import (
 )
 
 func TestGatewayExampleIsValidAndItsDefaultsAreTheDefaults(t *testing.T) {
-	f, err := conffile.Parse([]byte(gatewayFile), t.TempDir())
+	f, err := conffile.Parse([]byte(conffile.Example), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

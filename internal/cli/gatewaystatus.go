@@ -16,7 +16,7 @@ func printGateway(s *streams, st gateway.Status) error {
 	for _, tn := range st.Tunnels {
 		state, since := "up", ""
 		if !tn.Up {
-			state = strings.TrimSpace("down " + tn.Phase + " " + tn.Reason)
+			state = "down, " + tn.Phase
 		}
 		if !tn.Since.IsZero() {
 			since = time.Since(tn.Since).Round(time.Second).String()
@@ -64,9 +64,12 @@ func mark(name string, weak []string) string {
 	return name
 }
 
-// remarks are a tunnel's extensions, and its weak algorithms with what to
-// change at both ends.
+// remarks are why a tunnel is down, its extensions, and its weak algorithms with
+// what to change at both ends.
 func remarks(tn gateway.TunnelStatus) (out []string) {
+	if !tn.Up && tn.Reason != "" {
+		out = append(out, tn.Reason)
+	}
 	if len(tn.IKE.Extensions) > 0 {
 		out = append(out, "with "+strings.Join(tn.IKE.Extensions, ", "))
 	}

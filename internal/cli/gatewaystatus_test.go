@@ -21,7 +21,7 @@ func TestGatewayStatusMarksWhatIsWeakAndSaysWhatToChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"v2 PSK", "S1 S2 ", "good: with fragmentation, MOBIKE\n", "v1 PSK", "S3! S4!", "down failed the peer says no",
+		"v2 PSK", "S1 S2 ", "good: with fragmentation, MOBIKE\n", "v1 PSK", "S3! S4!", "down, failed ", "lost: the peer says no\n",
 		"old: weak in phase1: DH2, SHA1; set phase1.dh_groups to 19, 20, 21 or 14 and phase1.integrity to SHA2-256 or above, at both ends\n",
 		"old: weak in phase2: DH5; set phase2.dh_groups to 19, 20, 21 or 14, at both ends\n",
 	} {

@@ -69,7 +69,7 @@ func Parse(b []byte, dir string) (File, error) {
 		if errors.Is(err, io.EOF) {
 			return File{}, errors.New("the file is empty; `seikan gateway example` prints one to start from")
 		}
-		return File{}, err
+		return File{}, unknownKeys(err)
 	}
 	// A second document would be read by nobody.
 	if err := dec.Decode(new(rawFile)); !errors.Is(err, io.EOF) {
@@ -96,7 +96,7 @@ func Parse(b []byte, dir string) (File, error) {
 		}
 		out.Gateway.Tunnels = append(out.Gateway.Tunnels, t)
 	}
-	return out, errors.Join(out.Gateway.Validate(), out.Gateway.ValidatePaths())
+	return out, errors.Join(inKeys(out.Gateway.Validate()), inKeys(out.Gateway.ValidatePaths()))
 }
 
 // rawFile is the file's shape. Field names are the file's keys.

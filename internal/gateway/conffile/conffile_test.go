@@ -121,7 +121,7 @@ func TestStateDirectoryIsLookedUpBesideTheFile(t *testing.T) {
 
 func TestErrorsNameLineFieldValueAndRule(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
-		{"unknown key", "name: office", "nam: office", "line 2: field nam not found"},
+		{"unknown key", "name: office", "nam: office", "line 2: no option is called nam"},
 		{"suite", "encryption: [AES256]", "encryption: [DES]", `line 11: phase1.encryption: `},
 		{"group", "dh_groups: [14]", "dh_groups: [1]", "phase1.dh_groups"},
 		{"key too short", "ExampleKey_0123456789", "short", "line 6: pre_shared_key: 5 characters given; a key has 8 to 64"},
@@ -129,10 +129,10 @@ func TestErrorsNameLineFieldValueAndRule(t *testing.T) {
 		{"two keys", "pre_shared_key: ExampleKey_0123456789", "pre_shared_key: ExampleKey_0123456789\n    pre_shared_key_file: second.psk", "give either pre_shared_key or pre_shared_key_file"},
 		{"inside", "169.254.10.0/30", "10.1.0.0/30", `line 7: inside_cidr: "10.1.0.0/30" is not a /30 of 169.254.0.0/16`},
 		{"peer", "remote_address: 203.0.113.11", "remote_address: aws.example", `outside.remote_address: "aws.example" is not an IPv4 address`},
-		{"lifetime", "lifetime: 1h", "lifetime: 9h", "Lifetime.Phase2 9h0m0s must be shorter than Phase1"},
+		{"lifetime", "lifetime: 1h", "lifetime: 9h", "phase2.lifetime 9h0m0s must be shorter than phase1.lifetime"},
 		{"route to the peer itself", "10.0.0.0/16", "0.0.0.0/0", "holds the peer's own address"},
 		{"route to the other peer", "10.0.0.0/16", "203.0.113.11/32", "peer's own address 203.0.113.11 of tunnel tunnel-2"},
-		{"fuzz", "    liveness:", "    rekey: {fuzz_percent: 101}\n    liveness:", "RekeyFuzz: 101"},
+		{"fuzz", "    liveness:", "    rekey: {fuzz_percent: 101}\n    liveness:", "rekey.fuzz_percent: 101"},
 		{"second document", "name: office", "name: office\n---\nname: shop", "more than one YAML document"},
 		{"duration", "interval: 300ms", "interval: soon", `liveness.interval: "soon" is not a duration`},
 	}

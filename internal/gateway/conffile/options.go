@@ -138,7 +138,7 @@ func (rt rawTunnel) proof(t *gateway.Tunnel, dir directory) error {
 // versions reads the versions of IKE, highest first as they are tried.
 func (rt rawTunnel) versions(t *gateway.Tunnel) error {
 	for _, v := range rt.IKEVersions {
-		n, err := strconv.Atoi(v.value)
+		n, err := strconv.Atoi(strings.TrimPrefix(v.value, "ikev")) // AWS's words have it
 		if err != nil || n != 1 && n != 2 {
 			return v.errorf("ike_versions", "%q is not 1 or 2", v.value)
 		}

@@ -80,7 +80,7 @@ func TestWrongOptionsAreRefusedWithTheirCure(t *testing.T) {
 		{"ike_versions: [2, 2]", "2 stands there twice"},
 		{"dpd_action: hold", `line 14: dpd_action: "hold" is not clear`},
 		{"startup_action: now", `line 14: startup_action: "now" is not start`},
-		{"fragment_size: 100", "FragmentSize 100: 576 to 65535"},
+		{"fragment_size: 100", "fragment_size 100: 576 to 65535"},
 		{"fragmentation: false\n    fragment_size: 1000", "leave one of them out"},
 		{"ppk_file: ppk", "ppk_file and ppk_id"},
 		{"ppk_id: one", "ppk_file and ppk_id"},
@@ -182,7 +182,7 @@ func TestCertificatesAreReadFromTheirFiles(t *testing.T) {
 		{"key for all to read", strings.Replace(certified(""), "own.key", "open.key", 1), "private_key_file: " + dir + "/open.key has mode 0644"},
 		{"no CA", strings.Replace(certified(""), "\n    ca_file: ca.pem", "", 1), "ca_file: missing; a tunnel with certificates needs the certificates in PEM of those"},
 		{"a pre-shared key as well", certified("\n    pre_shared_key: ExampleKey_0123456789"), "a tunnel authenticates by one of them"},
-		{"certificate that is a key", strings.Replace(certified(""), "own.pem", "own.key", 1), "Certificates.Own, Key: certificate and key"},
+		{"certificate that is a key", strings.Replace(certified(""), "own.pem", "own.key", 1), "certificate_file, private_key_file: certificate and key"},
 		{"missing file", strings.Replace(certified(""), "own.pem", "no.pem", 1), "certificate_file: open " + dir + "/no.pem"},
 		{"we start towards anybody", any(certified("")), "wait for it (startup action add)"},
 	} {

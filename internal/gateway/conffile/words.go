@@ -1,6 +1,10 @@
 package conffile
 
-import "strings"
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
 
 // Words is gateway.Options.Words for a gateway that a file configures: beside
 // AWS's name of an option stands the file's key, since the peer may be either.
@@ -16,4 +20,30 @@ func Words() func(string) string {
 	}
 	pairs = append(pairs, "our local identity", "our outside.local_id", "our remote identity", "our outside.remote_id")
 	return strings.NewReplacer(pairs...).Replace
+}
+
+// inKeys puts what package gateway says of a configuration into the file's
+// keys; nil stays nil.
+func inKeys(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.NewReplacer(
+		"field Versions", "ike_versions", "field Initiate", "startup_action", "field Interface", "interface", `Interface "`, `interface "`,
+		"Outside.Local and Remote", "outside.local_address and remote_address", "Outside.Local", "outside.local_address", "Outside.Remote", "outside.remote_address",
+		"Certificates.Own, Key", "certificate_file, private_key_file", "Certificates.CA, CRL, OCSP", "ca_file, crl_file, ocsp_file",
+		"Extensions.FragmentSize", "fragment_size", "Extensions.Resumption", "resumption",
+		"Extensions.PPKRequired", "ppk_required", "Extensions.PPK", "ppk_file", "give PPK and PPKID", "give ppk_file and ppk_id",
+		"additional key exchanges", "additional_key_exchanges",
+		"field Liveness.Action", "dpd_action", "Liveness.Action", "dpd_action", "Liveness ", "liveness.interval and timeout ",
+		"Lifetime.Phase2", "phase2.lifetime", "than Phase1", "than phase1.lifetime", "Lifetime.RekeyMargin", "rekey.margin", "of Phase2", "of phase2.lifetime",
+		"Lifetime.RekeyFuzz", "rekey.fuzz_percent", "RekeyFuzz", "rekey.fuzz_percent", "ReplayWindow", "replay_window", "Routes ", "routes ", "tunnel ID", "tunnel name",
+	).Replace(err.Error()))
+}
+
+// unknownKeys takes our types' names out of what the decoder says of keys that
+// are not ours.
+func unknownKeys(err error) error {
+	text := regexp.MustCompile(`field (\S+) not found in type \S+`).ReplaceAllString(err.Error(), "no option is called $1 here; `seikan gateway example` has them all")
+	return errors.New(strings.TrimPrefix(text, "yaml: unmarshal errors:\n  "))
 }
