@@ -245,10 +245,11 @@ func offers(p wire.Proposal, t wire.TransformType, id uint16, keyBits int) bool 
 // a proposal with a type that we do not know is not ours to choose (section
 // 3.3.6).
 func known(p wire.Proposal) bool {
-	return !slices.ContainsFunc(p.Transforms, func(t wire.Transform) bool {
-		return t.Type < wire.TypeEncr || t.Type > wire.TypeAddKE7
-	})
+	return !slices.ContainsFunc(p.Transforms, func(t wire.Transform) bool { return !knownType(t) })
 }
+
+// knownType reports whether t is of a type that we know.
+func knownType(t wire.Transform) bool { return t.Type >= wire.TypeEncr && t.Type <= wire.TypeAddKE7 }
 
 // ChooseIKE takes the first suite of ours that the peer offers too, with the
 // peer's proposal that holds it (vpn §2.2).
