@@ -35,11 +35,20 @@ func (m *Machine) explainSilence(s *sa) string {
 	return text
 }
 
-// explainIDs says that the traffic asked for is not that allowed. The first
-// two are the peer's, for its side and for ours.
-func (m *Machine) explainIDs(theirs, ours string) string {
-	return fmt.Sprintf("peer wants traffic between its %s and our %s; we allow its %s and our %s: make RemoteIpv4NetworkCidr and LocalIpv4NetworkCidr the same pair at both ends",
-		theirs, ours, selectorWords(m.cfg.RemoteTS), selectorWords(m.cfg.LocalTS))
+// explainIDs says that the traffic that ids ask for is not that allowed; theirs
+// and ours are which of them are for the peer's side and for ours.
+func (m *Machine) explainIDs(ids []*wire.ID, theirs, ours int) string {
+	wants := ""
+	switch {
+	case len(ids) == 0:
+		wants = "peer names no traffic in quick mode (no ID payload, which stands for the two gateways themselves)"
+	case len(ids) != 2:
+		wants = fmt.Sprintf("peer's quick mode holds ID payloads: %d, where 2 are wanted, one for the traffic of each side", len(ids))
+	default:
+		wants = fmt.Sprintf("peer wants traffic between its %s and our %s", idWord(ids[theirs]), idWord(ids[ours]))
+	}
+	return fmt.Sprintf("%s; we allow its %s and our %s: make RemoteIpv4NetworkCidr and LocalIpv4NetworkCidr the same pair at both ends",
+		wants, selectorWords(m.cfg.RemoteTS), selectorWords(m.cfg.LocalTS))
 }
 
 func selectorWords(list []ike.Selector) string {

@@ -71,7 +71,9 @@ func TestOddQuickModesOfThePeerAreRefusedInWords(t *testing.T) {
 	}{
 		{"no nonce", func(l []wire.Payload) []wire.Payload { return without(l, wire.KindNonce) }, "lacks an SA or a nonce"},
 		{"no SA", func(l []wire.Payload) []wire.Payload { return without(l, wire.KindSA) }, "lacks an SA or a nonce"},
-		{"no identities", func(l []wire.Payload) []wire.Payload { return without(l, wire.KindID) }, "whole host"},
+		{"no identities", func(l []wire.Payload) []wire.Payload { return without(l, wire.KindID) }, "peer names no traffic in quick mode (no ID payload"},
+		{"one identity", func(l []wire.Payload) []wire.Payload { return l[:len(l)-1] }, "peer's quick mode holds ID payloads: 1, where 2 are wanted"},
+		{"three identities", func(l []wire.Payload) []wire.Payload { return append(l, l[len(l)-1]) }, "peer's quick mode holds ID payloads: 3, where 2 are wanted"},
 		{"PFS without a value", func(l []wire.Payload) []wire.Payload { return without(l, wire.KindKE) }, "no key exchange value"},
 		{"a value that is no point", func(l []wire.Payload) []wire.Payload { return with(l, &wire.KE{Public: make([]byte, 64)}) }, "not valid"},
 		{"a name as traffic", func(l []wire.Payload) []wire.Payload {

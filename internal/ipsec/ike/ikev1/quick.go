@@ -296,7 +296,7 @@ func (m *Machine) makeAnswered(t *turn, s *sa, q *quick, list []wire.Payload) (c
 	local, remote := m.cfg.LocalTS[0], m.cfg.RemoteTS[0]
 	if ids := wire.FindAll[*wire.ID](list); len(ids) > 0 {
 		if !agree(ids, local, remote) {
-			return nil, wire.InvalidIDInformation, "peer answers quick mode with other traffic than we asked for: " + m.explainIDs(idWord(ids, 1), idWord(ids, 0))
+			return nil, wire.InvalidIDInformation, "peer answers quick mode with other traffic than we asked for: " + m.explainIDs(ids, 1, 0)
 		}
 	}
 	var shared secret.Secret
@@ -331,14 +331,11 @@ func agree(ids []*wire.ID, first, second ike.Selector) bool {
 	return errA == nil && errB == nil && a == first && b == second
 }
 
-// idWord is the ith of ids as text.
-func idWord(ids []*wire.ID, i int) string {
-	if i >= len(ids) {
-		return "whole host"
-	}
-	s, err := ids[i].Selector()
+// idWord is id as text.
+func idWord(id *wire.ID) string {
+	s, err := id.Selector()
 	if err != nil {
-		return ids[i].Identity.String()
+		return id.Identity.String()
 	}
 	return s.String()
 }

@@ -97,7 +97,7 @@ func (m *Machine) makeRequested(t *turn, s *sa, q *quick, list []wire.Payload) (
 	ids := wire.FindAll[*wire.ID](list)
 	local, remote, ok := m.traffic(ids)
 	if !ok {
-		return refuse(wire.InvalidIDInformation, m.explainIDs(idWord(ids, 0), idWord(ids, 1)))
+		return refuse(wire.InvalidIDInformation, m.explainIDs(ids, 0, 1))
 	}
 	shared, ke, reason := m.answerKE(t, list, chosen.Suite.Group)
 	if reason != "" {

@@ -20,7 +20,7 @@ var phase2Names = map[uint8]string{2: "DES", 3: "3DES", 6: "CAST", 7: "BLOWFISH"
 // A phrase is one transform in words; an empty one is not said.
 type phrase struct {
 	encr, integ, group, method, mode, esn string
-	strange                               bool
+	odd                                   string // what keeps it from being chosen
 }
 
 // String is such as AES128/SHA2-256/DH14.
@@ -32,8 +32,8 @@ func (p phrase) String() string {
 		}
 	}
 	text := strings.Join(parts, "/")
-	if p.strange {
-		text += "/with attributes that we do not know"
+	if p.odd != "" {
+		text += "/with " + p.odd
 	}
 	return text
 }
@@ -78,10 +78,10 @@ func groupWord(n uint64) string {
 func phrase1(t wire.Transform) phrase {
 	x := readPhase1(t)
 	p := phrase{
-		encr:    cipherWord(x.encr == phase1AES, suite.AESCBC, x.keyBits, phase1Names[x.encr], x.encr),
-		integ:   integWord(x.hash, func(i int) uint16 { return hashes[i].phase1 }, "MD5"),
-		group:   groupWord(x.group),
-		strange: x.strange,
+		encr:  cipherWord(x.encr == phase1AES, suite.AESCBC, x.keyBits, phase1Names[x.encr], x.encr),
+		integ: integWord(x.hash, func(i int) uint16 { return hashes[i].phase1 }, "MD5"),
+		group: groupWord(x.group),
+		odd:   x.odd.words(names1),
 	}
 	if x.method != 0 {
 		p.method = Method(min(x.method, 1<<16-1)).String()
@@ -93,10 +93,10 @@ func phrase2(t wire.Transform) phrase {
 	x := readPhase2(t)
 	encr := suite.Encr(x.encr)
 	p := phrase{
-		encr:    cipherWord(encr == suite.AESCBC || encr == suite.AESGCM16, encr, x.keyBits, phase2Names[x.encr], uint64(x.encr)),
-		integ:   integWord(x.integ, func(i int) uint16 { return hashes[i].phase2 }, "MD5"),
-		group:   groupWord(x.group),
-		strange: x.strange,
+		encr:  cipherWord(encr == suite.AESCBC || encr == suite.AESGCM16, encr, x.keyBits, phase2Names[x.encr], uint64(x.encr)),
+		integ: integWord(x.integ, func(i int) uint16 { return hashes[i].phase2 }, "MD5"),
+		group: groupWord(x.group),
+		odd:   x.odd.words(names2),
 	}
 	switch x.mode {
 	case 0:
@@ -204,7 +204,18 @@ func missing(theirs, mine []phrase, phase int) string {
 		}
 		return advice(k.name, k.option, want, have, phase)
 	}
+	for _, p := range theirs {
+		if p.odd != "" && slices.ContainsFunc(mine, p.alike) {
+			return fmt.Sprintf("what we allow is there, but with %s, so that it cannot be chosen; leave that out at the peer", p.odd)
+		}
+	}
 	return fmt.Sprintf("each algorithm is allowed, but not this combination; widen Phase%d… here or at the peer", phase)
+}
+
+// alike reports whether p is q but for what is odd in it. A mode that is not said
+// is any.
+func (p phrase) alike(q phrase) bool {
+	return p.encr == q.encr && p.integ == q.integ && p.group == q.group && p.method == q.method && (p.mode == "" || p.mode == q.mode)
 }
 
 // words are what one kind of thing is called in list, "" among them where it

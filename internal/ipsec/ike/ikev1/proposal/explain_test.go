@@ -59,6 +59,42 @@ func TestARefusalOfPhase2NamesTheOption(t *testing.T) {
 	}
 }
 
+func TestWhatIsOddInAnOfferOfIKEv1IsNamed(t *testing.T) {
+	ours := []suite.IKE{cbc(128, suite.IntegSHA256, 14)}
+	const plain, allowed = "AES128/SHA2-256/DH14/pre-shared key", "; we allow AES128/SHA2-256/DH14/pre-shared key: "
+	for odd, change := range map[string]func(*wire.Transform){
+		"attribute 14 (key length) twice":                  func(t *wire.Transform) { t.Attributes = append(t.Attributes, wire.Basic(attr1KeyBits, 128)) },
+		"an unknown attribute 77":                          func(t *wire.Transform) { t.Attributes = append(t.Attributes, wire.Basic(77, 1)) },
+		"an unknown transform id 9":                        func(t *wire.Transform) { t.ID = 9 },
+		"an unknown value of attribute 11 (life type)":     func(t *wire.Transform) { t.Attributes[5] = wire.Basic(attr1LifeType, 7) },
+		"an unknown value of attribute 12 (life duration)": func(t *wire.Transform) { t.Attributes[6].Value = make([]byte, 40) },
+	} {
+		sa := offerIKE(t, PSK, ours...)
+		change(&sa.Proposals[0].Transforms[0])
+		if _, ok := ChooseIKE(ours, PSK, sa); ok {
+			t.Errorf("%s: got it chosen", odd)
+		}
+		want := "peer offers IKEv1 phase 1 " + plain + "/with " + odd + allowed + "what we allow is there, but with " + odd + ", so that it cannot be chosen; leave that out at the peer"
+		if got := ExplainIKE(ours, PSK, sa); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	mine := []suite.ESP{esp(suite.AESGCM16, 256, 0, 20)}
+	for odd, a := range map[string]wire.Attribute{
+		"attribute 3 (group) twice":                                    wire.Basic(attr2Group, 20),
+		"an unknown value of attribute 11 (extended sequence numbers)": wire.Basic(attr2ESN, 2),
+		"an unknown attribute 10":                                      wire.Basic(10, 1),
+	} {
+		sa := offerESP(t, ESPOffer{Group: 20}, mine...)
+		x := &sa.Proposals[0].Transforms[0]
+		x.Attributes = append(x.Attributes, a)
+		want := "what we allow is there, but with " + odd + ", so that it cannot be chosen; leave that out at the peer"
+		if got := ExplainESP(mine, false, sa); !strings.HasSuffix(got, want) {
+			t.Errorf("got  %s\nwant …%s", got, want)
+		}
+	}
+}
+
 func TestALongOfferIsCutShort(t *testing.T) {
 	all := suite.Combine([]suite.EncrKey{{Encr: suite.AESCBC, KeyBits: 128}}, []suite.Integ{suite.IntegSHA1}, []suite.Group{2, 5, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24})
 	words := WordsIKE(offerIKE(t, PSK, all...))

@@ -48,6 +48,12 @@ const (
 	attr1KeyBits  = 14
 )
 
+// names1 are those attributes in words.
+var names1 = map[uint16]string{
+	attr1Encr: "encryption algorithm", attr1Hash: "hash algorithm", attr1Method: "authentication method", attr1Group: "group",
+	attr1LifeType: "life type", attr1Life: "life duration", attr1KeyBits: "key length",
+}
+
 // transformKeyIKE is the only transform id of ISAKMP (RFC 2407 section 4.4.2),
 // and phase1AES its encryption algorithm AES-CBC (RFC 3602 section 5.3).
 const (
@@ -122,44 +128,50 @@ func hashOf(i suite.Integ) uint16 {
 }
 
 // terms1 is what a transform of phase 1 says, by IKEv1's numbers; 0 is not
-// said. Strange means that it says something else, too, or something twice, so
-// that it must not be chosen.
+// said. What is odd must not be chosen.
 type terms1 struct {
 	encr, keyBits, hash, group, method uint64
 	life                               life
-	strange                            bool
+	odd                                oddity
 }
 
 func readPhase1(t wire.Transform) terms1 {
-	x := terms1{strange: t.ID != transformKeyIKE}
+	var x terms1
+	if t.ID != transformKeyIKE {
+		x.odd.note(oddID, uint16(t.ID))
+	}
 	for _, a := range t.Attributes {
 		n, ok := a.Number()
 		switch a.Type {
 		case attr1Encr:
-			ok = ok && once(&x.encr, n)
+			x.odd.once(&x.encr, attr1Encr, n, ok)
 		case attr1KeyBits:
-			ok = ok && once(&x.keyBits, n)
+			x.odd.once(&x.keyBits, attr1KeyBits, n, ok)
 		case attr1Hash:
-			ok = ok && once(&x.hash, n)
+			x.odd.once(&x.hash, attr1Hash, n, ok)
 		case attr1Group:
-			ok = ok && once(&x.group, n)
+			x.odd.once(&x.group, attr1Group, n, ok)
 		case attr1Method:
-			ok = ok && once(&x.method, n)
+			x.odd.once(&x.method, attr1Method, n, ok)
 		case attr1LifeType:
-			ok = ok && x.life.typed(n)
+			if !ok || !x.life.typed(n) {
+				x.odd.note(oddValue, a.Type)
+			}
 		case attr1Life:
+			if !ok {
+				x.odd.note(oddValue, a.Type)
+			}
 			x.life.lasts(n)
 		default:
-			ok = false
+			x.odd.note(oddAttribute, a.Type)
 		}
-		x.strange = x.strange || !ok
 	}
 	return x
 }
 
 // says reports whether x is s by method.
 func (x terms1) says(s suite.IKE, method Method) bool {
-	return !x.strange && x.encr == phase1AES && x.keyBits == uint64(s.KeyBits) && x.hash == uint64(hashOf(s.Integ)) &&
+	return x.odd == (oddity{}) && x.encr == phase1AES && x.keyBits == uint64(s.KeyBits) && x.hash == uint64(hashOf(s.Integ)) &&
 		x.group == uint64(s.Group) && x.method == uint64(method)
 }
 

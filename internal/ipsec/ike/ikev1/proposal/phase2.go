@@ -22,6 +22,12 @@ const (
 	attr2ESN      = 11
 )
 
+// names2 are those attributes in words.
+var names2 = map[uint16]string{
+	attr2LifeType: "life type", attr2Life: "life duration", attr2Group: "group", attr2Mode: "encapsulation mode",
+	attr2Integ: "authentication algorithm", attr2KeyBits: "key length", attr2ESN: "extended sequence numbers",
+}
+
 // Encapsulation modes. Mode 61443 is what drafts before RFC 3947 used, and
 // some peers still do.
 const (
@@ -143,7 +149,7 @@ type terms2 struct {
 	encr                             uint8
 	keyBits, integ, group, mode, esn uint64
 	life                             life
-	strange                          bool
+	odd                              oddity
 }
 
 func readPhase2(t wire.Transform) terms2 {
@@ -152,23 +158,27 @@ func readPhase2(t wire.Transform) terms2 {
 		n, ok := a.Number()
 		switch a.Type {
 		case attr2KeyBits:
-			ok = ok && once(&x.keyBits, n)
+			x.odd.once(&x.keyBits, attr2KeyBits, n, ok)
 		case attr2Integ:
-			ok = ok && once(&x.integ, n)
+			x.odd.once(&x.integ, attr2Integ, n, ok)
 		case attr2Group:
-			ok = ok && once(&x.group, n)
+			x.odd.once(&x.group, attr2Group, n, ok)
 		case attr2Mode:
-			ok = ok && once(&x.mode, n)
+			x.odd.once(&x.mode, attr2Mode, n, ok)
 		case attr2ESN:
-			ok = ok && once(&x.esn, n) && n == esnUsed
+			x.odd.once(&x.esn, attr2ESN, n, ok && n == esnUsed)
 		case attr2LifeType:
-			ok = ok && x.life.typed(n)
+			if !ok || !x.life.typed(n) {
+				x.odd.note(oddValue, a.Type)
+			}
 		case attr2Life:
+			if !ok {
+				x.odd.note(oddValue, a.Type)
+			}
 			x.life.lasts(n)
 		default:
-			ok = false
+			x.odd.note(oddAttribute, a.Type)
 		}
-		x.strange = x.strange || !ok
 	}
 	return x
 }
@@ -189,7 +199,7 @@ func (x terms2) inTunnel(encap bool) bool {
 
 // says reports whether x is s, ESN aside.
 func (x terms2) says(s suite.ESP, encap bool) bool {
-	return !x.strange && uint64(x.encr) == uint64(s.Encr) && x.keyBits == uint64(s.KeyBits) && x.integ == uint64(authOf(s.Integ)) &&
+	return x.odd == (oddity{}) && uint64(x.encr) == uint64(s.Encr) && x.keyBits == uint64(s.KeyBits) && x.integ == uint64(authOf(s.Integ)) &&
 		x.group == uint64(s.Group) && x.inTunnel(encap)
 }
 

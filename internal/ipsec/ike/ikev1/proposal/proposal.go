@@ -2,6 +2,7 @@ package proposal
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,11 +18,56 @@ func addNew[T comparable](list []T, v T) []T {
 	return append(list, v)
 }
 
-// once sets an attribute's field and reports whether it was not set before.
-func once(field *uint64, n uint64) bool {
-	fresh := *field == 0 && n != 0
+// An oddity is the first thing in a transform that keeps it from being chosen:
+// what we do not know, or what it says twice. The zero value is none.
+type oddity struct {
+	kind uint8
+	n    uint16 // attribute, or transform id
+}
+
+// Kinds of oddities.
+const (
+	oddID        = iota + 1 // a transform id that phase 1 does not have
+	oddAttribute            // an attribute that we do not know
+	oddTwice                // an attribute that is there already
+	oddValue                // a value that an attribute cannot have
+)
+
+// note keeps the first oddity.
+func (o *oddity) note(kind uint8, n uint16) {
+	if o.kind == 0 {
+		*o = oddity{kind, n}
+	}
+}
+
+// once sets a field to n, which attribute a says, if it can be read.
+func (o *oddity) once(field *uint64, a, n uint64, ok bool) {
+	switch {
+	case *field != 0:
+		o.note(oddTwice, uint16(a))
+	case !ok || n == 0:
+		o.note(oddValue, uint16(a))
+	}
 	*field = n
-	return fresh
+}
+
+// words is o in words, with the names of attributes; empty without one.
+func (o oddity) words(names map[uint16]string) string {
+	what := fmt.Sprintf("attribute %d", o.n)
+	if name, ok := names[o.n]; ok {
+		what += " (" + name + ")"
+	}
+	switch o.kind {
+	case oddID:
+		return fmt.Sprintf("an unknown transform id %d", o.n)
+	case oddAttribute:
+		return "an unknown " + what
+	case oddTwice:
+		return what + " twice"
+	case oddValue:
+		return "an unknown value of " + what
+	}
+	return ""
 }
 
 // lifetime is how a lifetime is written: in seconds, as four octets, which
