@@ -149,6 +149,24 @@ func private(path string, info fs.FileInfo) error {
 	return nil
 }
 
+// openPrivate opens what only we may use, and never waits for who is at the
+// other end of what is no file.
+func openPrivate(path string, flag int) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = private(path, info)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
 // Magic numbers of file systems that live in memory (statfs(2)).
 const (
 	tmpfsMagic = 0x01021994

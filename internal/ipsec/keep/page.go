@@ -60,18 +60,11 @@ func openPage(path string) (*page, error) {
 
 // mapPage maps the page at path as it is.
 func mapPage(path string) (*page, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	f, info, err := openPrivate(path, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if err := private(path, info); err != nil {
-		return nil, err
-	}
 	if !info.Mode().IsRegular() || info.Size() != pageLen {
 		return nil, errPage
 	}

@@ -185,18 +185,11 @@ func (t *Tunnel) Load() (secret.Secret, error) {
 
 // readPrivate reads a file that only we may read.
 func readPrivate(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, info, err := openPrivate(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if err := private(path, info); err != nil {
-		return nil, err
-	}
 	if !info.Mode().IsRegular() || info.Size() > maxSealed {
 		return nil, fmt.Errorf("%s is not a file of ours", path)
 	}

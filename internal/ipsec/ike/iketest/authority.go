@@ -2,19 +2,17 @@ package iketest
 
 import (
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"seikan/internal/ipsec/ike/cert"
+	"seikan/internal/ipsec/ike/cert/certtest"
 )
 
 // RevokedSerial is the serial number that the CRL of every Authority lists.
@@ -54,7 +52,7 @@ func NewAuthority(name string, now time.Time) (*Authority, error) {
 // "ecdsa521" or "ed25519". Change, if not nil, has its way with it before it is
 // signed.
 func (a *Authority) Credential(name, kind string, change func(*x509.Certificate)) (*cert.Credential, error) {
-	key, err := freshKey(kind)
+	key, err := certtest.Key(strings.TrimSuffix(kind, "-pss"))
 	if err != nil {
 		return nil, err
 	}
@@ -87,24 +85,6 @@ func (a *Authority) Credential(name, kind string, change func(*x509.Certificate)
 
 func inPEM(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-// freshKey makes a key of that kind.
-func freshKey(kind string) (crypto.Signer, error) {
-	switch kind {
-	case "rsa", "rsa-pss":
-		return rsa.GenerateKey(rand.Reader, 2048)
-	case "ecdsa256":
-		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "ecdsa384":
-		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case "ecdsa521":
-		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	case "ed25519":
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		return key, err
-	}
-	return nil, fmt.Errorf("no kind of key %q", kind)
 }
 
 // Trust believes a, which has revoked RevokedSerial.

@@ -126,27 +126,31 @@ func sign(t testing.TB, tmpl, parent *x509.Certificate, public crypto.PublicKey,
 	return c
 }
 
-func newKey(t testing.TB, kind string) (key crypto.Signer) {
+func newKey(t testing.TB, kind string) crypto.Signer {
 	t.Helper()
-	var err error
-	switch kind {
-	case "rsa":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	case "ecdsa256", "":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "ecdsa384":
-		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case "ecdsa521":
-		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	case "ed25519":
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	default:
-		err = fmt.Errorf("no kind of key %q", kind)
-	}
+	key, err := Key(kind)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key
+}
+
+// Key makes a key of a kind as Request has it.
+func Key(kind string) (crypto.Signer, error) {
+	switch kind {
+	case "rsa":
+		return rsa.GenerateKey(rand.Reader, 2048)
+	case "ecdsa256", "":
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "ecdsa384":
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ecdsa521":
+		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case "ed25519":
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	}
+	return nil, fmt.Errorf("no kind of key %q", kind)
 }
 
 func inPEM(kind string, der []byte) []byte {
