@@ -68,6 +68,7 @@ func underFlood(t *testing.T, sp spoof) {
 	began := time.Now()
 	go func() { done <- w.In("inet", func() error { return sp.flood(t, &sent, stop) }) }()
 	r.pings(20000, 500*time.Microsecond)
+	r.line("that is", "%.0f a second, and as many answers", 20000/time.Since(began).Seconds())
 	after, err := resp.CPU()
 	if err != nil {
 		t.Fatal(err)

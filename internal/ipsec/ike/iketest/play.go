@@ -21,6 +21,9 @@ const maxPlayed = 400
 // its peer and strangers do.
 const maxInbound = 64
 
+// maxQueued is how many datagrams the wire holds; older ones are lost.
+const maxQueued = 64
+
 // A Play does to a Net what a program of octets says: what a wire may do to
 // datagrams, what a stranger may send who reads along, what a peer may say who
 // has the keys, and what an operator may ask. After each step it looks whether
@@ -53,6 +56,7 @@ func (p *Play) Run(program []byte) error {
 	}
 	for len(p.program) > 0 && p.Err() == nil {
 		p.one()
+		p.Queue = p.Queue[max(0, len(p.Queue)-maxQueued):]
 		for i, e := range p.Ends {
 			if len(e.Inbound) > maxInbound {
 				p.fail("%s: %d CHILD SAs installed, want at most %d", p.Ends[i].Name, len(e.Inbound), maxInbound)
