@@ -23,6 +23,12 @@ func (m *Machine) explainSilence(s *sa) string {
 	switch {
 	case s.shake.refusal != "":
 		return s.shake.refusal
+	case s.shake.odd != "":
+		asked := 1
+		if s.state == keying {
+			asked = 3
+		}
+		return fmt.Sprintf("an answer to main mode message %d came from %v, but it %s: see that an IKEv1 gateway answers there, and its log", asked, remote, s.shake.odd)
 	case s.state == offered:
 		return fmt.Sprintf("no answer from %v to main mode: check the peer's address, that it is running and speaks IKEv1, and that UDP %d and 4500 pass the firewalls between", remote, remote.Port())
 	case s.state == keying:

@@ -86,7 +86,11 @@ func (m *Machine) receiveFragment(t *turn, d ike.Datagram, h ike.Header, f *wire
 		return
 	}
 	msg, err := wire.Parse(whole)
-	if err != nil || msg.Header.SPIi != s.spiI || msg.Header.SPIr != s.spiR {
+	if err != nil {
+		m.begun(h).ignored("cannot be read, put together: %v", err)
+		return
+	}
+	if msg.Header.SPIi != s.spiI || msg.Header.SPIr != s.spiR {
 		return
 	}
 	if _, again := wire.Find[*wire.Fragment](msg.Chain.Payloads); again {

@@ -20,6 +20,7 @@ type handshake struct {
 	x          *suite.Exchange
 	ni, nr     []byte
 	refusal    string // what a message that proves nothing said against us
+	odd        string // what was wrong with an answer that was ignored
 	proofs     int    // by certificate that were checked
 	challenged bool   // the responder was told that its message 5 makes no sense
 }
@@ -70,15 +71,45 @@ func (m *Machine) doubt(t *turn, s *sa, reason string) {
 	}
 }
 
+// begun is our attempt whose message 1 or 3 h may answer, or nil.
+func (m *Machine) begun(h ike.Header) *sa {
+	if h.Exchange != wire.MainMode || h.SPIr == 0 {
+		return nil
+	}
+	at := slices.IndexFunc(m.sas, func(s *sa) bool {
+		return s.initiator && s.spiI == h.SPIi && (s.state == offered || s.state == keying && s.spiR == h.SPIr)
+	})
+	if at < 0 {
+		return nil
+	}
+	return m.sas[at]
+}
+
+// ignored notes what was wrong with the first answer on s, which may be nil, that
+// made no sense. It changes nothing but the words in which silence is reported.
+func (s *sa) ignored(format string, args ...any) {
+	if s != nil && s.shake.odd == "" {
+		s.shake.odd = clip(fmt.Sprintf(format, args...))
+	}
+}
+
 // receiveChoice takes message 2: what the responder chose.
 func (m *Machine) receiveChoice(t *turn, d ike.Datagram, msg *wire.Message) {
 	at := slices.IndexFunc(m.sas, func(s *sa) bool { return s.state == offered && s.initiator && s.spiI == msg.Header.SPIi })
-	if at < 0 || msg.Encrypted() || msg.Header.SPIr == msg.Header.SPIi {
-		return // with our own cookie our own proof could be sent back to us
+	if at < 0 {
+		return
 	}
 	s := m.sas[at]
 	sap, ok := wire.Only[*wire.SA](msg.Chain.Payloads)
-	if !ok {
+	switch {
+	case msg.Encrypted():
+		s.ignored("is encrypted before there are keys")
+		return
+	case msg.Header.SPIr == msg.Header.SPIi: // our own proof could be sent back to us
+		s.ignored("has our own cookie in place of the peer's")
+		return
+	case !ok:
+		s.ignored("has no SA or several")
 		return
 	}
 	chosen, err := proposal.AcceptIKE(m.cfg.IKE, m.method, sap)
@@ -91,7 +122,8 @@ func (m *Machine) receiveChoice(t *turn, d ike.Datagram, msg *wire.Message) {
 		t.bug(err)
 		return
 	}
-	s.state, s.spiR, s.suite, s.shake.x, s.shake.refusal = keying, msg.Header.SPIr, chosen.Suite, x, ""
+	s.state, s.spiR, s.suite, s.shake.x = keying, msg.Header.SPIr, chosen.Suite, x
+	s.shake.refusal, s.shake.odd = "", ""
 	m.listen(s, msg.Chain.Payloads)
 	m.ask(t, s, m.exchange(s, s.shake.ni))
 }
@@ -106,8 +138,15 @@ func (m *Machine) exchange(s *sa, nonce []byte) []wire.Payload {
 // receiveExchange takes message 4, makes keys and proves who we are.
 func (m *Machine) receiveExchange(t *turn, d ike.Datagram, msg *wire.Message, s *sa) {
 	ke, nonce, ok := exchanged(msg)
-	if !ok || bytes.Equal(ke.Public, s.shake.x.Public()) {
-		return // our own value, sent back to us
+	if !ok {
+		if _, again := wire.Find[*wire.SA](msg.Chain.Payloads); !again { // message 2 may come twice
+			s.ignored("lacks a key exchange or a nonce")
+		}
+		return
+	}
+	if bytes.Equal(ke.Public, s.shake.x.Public()) {
+		s.ignored("has our own key exchange value in place of the peer's")
+		return
 	}
 	shared, err := s.shake.x.Shared(ke.Public)
 	if err != nil {
@@ -136,7 +175,7 @@ func (m *Machine) receiveExchange(t *turn, d ike.Datagram, msg *wire.Message, s 
 	if m.current == nil && len(m.children) == 0 {
 		list = append(list, &wire.Notify{Protocol: wire.ProtoISAKMP, SPI: wire.Cookies(s.header(0, 0)), Type: wire.InitialContact})
 	}
-	s.state, s.shake.refusal = proving, ""
+	s.state, s.shake.refusal, s.shake.odd = proving, "", ""
 	var data []byte
 	data, s.iv = m.seal(t, s, headerOf{wire.MainMode, 0}, s.keys.IV(), list)
 	s.flight = m.launch(t, s, data)

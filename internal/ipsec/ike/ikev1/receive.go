@@ -84,6 +84,7 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 	}
 	msg, err := wire.Parse(d.Data)
 	if err != nil {
+		m.begun(h).ignored("cannot be read: %v", err)
 		return
 	}
 	if f, ok := wire.Find[*wire.Fragment](msg.Chain.Payloads); ok {

@@ -40,5 +40,19 @@ func (m *Machine) childRefused(n wire.NotifyType, pfs bool) string {
 	return fmt.Sprintf("peer refuses the CHILD SA with %v", n)
 }
 
+// explainSilence is in words why our IKE_SA_INIT on s came to nothing, though
+// nobody refused it.
+func (s *sa) explainSilence() string {
+	remote := s.path.remote
+	switch {
+	case s.shake.odd != "":
+		return fmt.Sprintf("an answer to IKE_SA_INIT came from %v, but it %s: see that an IKEv2 gateway answers there, and its log", remote, s.shake.odd)
+	case s.shake.tries > 1:
+		return fmt.Sprintf("no answer from %v to our second IKE_SA_INIT: the peer answered the first by asking for a cookie or another DH group, so see its log, and whether longer messages to UDP %d pass",
+			remote, remote.Port())
+	}
+	return fmt.Sprintf("no answer from %v to IKE_SA_INIT: check the peer's address, that it is running, and that UDP %d and 4500 pass the firewalls between", remote, remote.Port())
+}
+
 // spiWord prints an ESP SPI as other tools do.
 func spiWord(spi uint32) string { return fmt.Sprintf("%08x", spi) }

@@ -28,6 +28,7 @@ type handshake struct {
 	began   time.Time
 	hashes  []cert.Hash // for signatures, as the peer announced them
 	refusal string      // what an answer that proves nothing said against us
+	odd     string      // what was wrong with an answer that was ignored
 	mid     intermediates
 	ppk     ppkUse
 	resume  *ticket // what is taken up again, if anything
@@ -122,20 +123,19 @@ func (m *Machine) sendInit(t *turn, s *sa, g suite.Group) {
 // receiveInit takes an IKE_SA_INIT response. Nothing in it is authentic yet,
 // so what makes no sense is ignored, and the right answer may still come.
 func (m *Machine) receiveInit(t *turn, d ike.Datagram, msg *wire.Message) {
-	at := slices.IndexFunc(m.sas, func(s *sa) bool {
-		return s.state == larval && s.initiator && s.shake.resume == nil && s.spiI == msg.Header.SPIi
-	})
+	s := m.begun(msg.Header)
 	if msg.Header.MessageID != 0 || msg.Header.Flags&ike.FlagInitiator != 0 {
+		s.ignored("has message id %d or the flag of an initiator", msg.Header.MessageID)
 		return
 	}
-	if _, critical := wire.UnknownCritical(msg.Payloads); critical {
+	if kind, critical := wire.UnknownCritical(msg.Payloads); critical {
+		s.ignored("needs an extension (payload type %d) that does not exist here", kind)
 		return
 	}
-	if at < 0 {
+	if s == nil {
 		m.rival(t, d, msg)
 		return
 	}
-	s := m.sas[at]
 	if n, ok := wire.FindNotify(msg.Payloads, wire.CookieNotify); ok {
 		m.retryInit(t, s, s.shake.x.Group(), n.Data)
 		return
@@ -147,11 +147,32 @@ func (m *Machine) receiveInit(t *turn, d ike.Datagram, msg *wire.Message) {
 	m.acceptInit(t, s, d, msg)
 }
 
+// begun is our attempt whose IKE_SA_INIT h may answer, or nil.
+func (m *Machine) begun(h ike.Header) *sa {
+	at := slices.IndexFunc(m.sas, func(s *sa) bool {
+		return s.state == larval && s.initiator && s.shake.resume == nil && s.spiI == h.SPIi
+	})
+	if at < 0 {
+		return nil
+	}
+	return m.sas[at]
+}
+
+// ignored notes what was wrong with the first answer to IKE_SA_INIT of s, which
+// may be nil, that made no sense. It changes nothing but the words in which
+// silence is reported.
+func (s *sa) ignored(format string, args ...any) {
+	if s != nil && s.shake.odd == "" {
+		s.shake.odd = clip(fmt.Sprintf(format, args...))
+	}
+}
+
 // retryInit begins anew with another group or a cookie.
 func (m *Machine) retryInit(t *turn, s *sa, g suite.Group, cookie []byte) {
 	// "The data [...] MUST be between 1 and 64 octets in length (inclusive)."
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.6
 	if cookie != nil && (len(cookie) < 1 || len(cookie) > 64) {
+		s.ignored("asks for a cookie of %d octets, where 1 to 64 are allowed", len(cookie))
 		return
 	}
 	if s.shake.tries >= maxInitTries {
@@ -161,7 +182,7 @@ func (m *Machine) retryInit(t *turn, s *sa, g suite.Group, cookie []byte) {
 	if cookie != nil {
 		s.shake.cookie = slices.Clone(cookie)
 	}
-	s.shake.refusal = ""
+	s.shake.refusal, s.shake.odd = "", ""
 	s.window.out = nil
 	m.sendInit(t, s, g)
 }
@@ -171,6 +192,7 @@ func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
 	switch n.Type {
 	case wire.InvalidKEPayload:
 		if len(n.Data) != 2 {
+			s.ignored("asks for another DH group without naming one")
 			return
 		}
 		g := suite.Group(binary.BigEndian.Uint16(n.Data))
@@ -184,6 +206,8 @@ func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
 		}
 		if g != s.shake.x.Group() {
 			m.retryInit(t, s, g, nil)
+		} else if s.shake.tries == 1 { // else it has come twice
+			s.ignored("asks for a key exchange in %v, which we sent", g)
 		}
 	case wire.NoProposalChosen:
 		m.doubt(t, s, "peer accepts none of the IKE algorithms that we offer ("+proposal.Words(proposal.IKE(m.cfg.IKE, nil))+
@@ -198,7 +222,15 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	sap, okSA := wire.Find[*wire.SA](msg.Payloads)
 	ke, okKE := wire.Find[*wire.KE](msg.Payloads)
 	nonce, okNonce := wire.Find[*wire.Nonce](msg.Payloads)
-	if !okSA || !okKE || !okNonce || msg.Header.SPIr == 0 || !proposal.Single(sap) {
+	switch {
+	case !okSA || !okKE || !okNonce:
+		s.ignored("lacks an SA, a key exchange or a nonce")
+		return
+	case msg.Header.SPIr == 0:
+		s.ignored("has no SPI of the peer's")
+		return
+	case !proposal.Single(sap):
+		s.ignored("chooses several proposals or algorithms of one kind")
 		return
 	}
 	chosen, ok := proposal.AcceptIKE(m.cfg.IKE, sap.Proposals[0])
@@ -207,6 +239,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 		return
 	}
 	if suite.Group(ke.Group) != chosen.Group || s.shake.x.Group() != chosen.Group {
+		s.ignored("has a key exchange in %v, though it chooses %v and we sent %v", suite.Group(ke.Group), chosen.Group, s.shake.x.Group())
 		return
 	}
 	if _, ok := wire.FindNotify(msg.Payloads, wire.IntermediateSupp); !ok && chosen.AddKE != (suite.MoreKE{}) {

@@ -90,8 +90,7 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 	case s.state == larval && s.shake.refusal != "":
 		m.attemptFailed(t, s, s.shake.refusal)
 	case s.state == larval:
-		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to IKE_SA_INIT: check the peer's address, that it is running, and that UDP %d and 4500 pass the firewalls between",
-			s.path.remote, s.path.remote.Port()))
+		m.attemptFailed(t, s, s.explainSilence())
 	case s.state == keyed:
 		m.attemptFailed(t, s, fmt.Sprintf("no answer from %v to %s: the peer answered IKE_SA_INIT, so see whether UDP %d passes, and the peer's log",
 			s.path.remote, wire.ExchangeName(f.task.exchange()), s.path.remote.Port()))

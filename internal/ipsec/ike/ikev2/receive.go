@@ -79,7 +79,9 @@ func (m *Machine) receive(t *turn, d ike.Datagram) {
 	response, resume := h.Flags&ike.FlagResponse != 0, h.Exchange == wire.IKESessionResume
 	switch {
 	case err != nil:
-		return
+		if response && !resume {
+			m.begun(h).ignored("cannot be read: %v", err)
+		}
 	case response && resume:
 		m.receiveResume(t, d, msg)
 	case response:
