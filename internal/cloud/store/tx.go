@@ -109,6 +109,9 @@ func (tx *Tx) Random(b []byte) {
 func (s *Store) begin(ctx context.Context, view bool) *Tx {
 	return &Tx{
 		get: func(key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err // the client may answer all the same
+			}
 			return s.client.Get(ctx, key, opts...)
 		},
 		random: s.cfg.Rand,
