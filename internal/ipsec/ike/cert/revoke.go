@@ -112,7 +112,7 @@ func (t *Trust) revokedOne(now time.Time, c, issuer *x509.Certificate) error {
 			fresh = true
 		}
 	}
-	if fresh || t.lenient {
+	if fresh {
 		return nil
 	}
 	return stale

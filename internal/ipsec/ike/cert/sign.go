@@ -81,8 +81,8 @@ type Signature struct {
 	Method uint8
 	Data   []byte
 	// Name is the algorithm for status: "RSA-SHA2-256", "RSA-PSS-SHA2-384",
-	// "ECDSA-P256", "Ed25519". One ends in " (weak)" when it is: "RSA-SHA1
-	// (weak)".
+	// "ECDSA-P256", "Ed25519". One ends in "weak)" when the hash or the key is:
+	// "RSA-SHA1 (weak)", "RSA-SHA2-256 (1024 bits, weak)".
 	Name string
 }
 
@@ -100,7 +100,7 @@ func (s scheme) name() string {
 	case s.kind == kindEd25519:
 		return "Ed25519"
 	case s.kind == kindRSA && s.hash == SHA1:
-		return "RSA-SHA1 (weak)"
+		return "RSA-SHA1" + weakMark
 	case s.pss:
 		return "RSA-PSS-" + s.hash.String()
 	case s.kind == kindRSA:
@@ -162,7 +162,7 @@ func (c *Credential) Sign(announced []Hash, octets []byte) (Signature, error) {
 		if err != nil {
 			return Signature{}, err
 		}
-		return Signature{MethodSignature, slices.Concat(s.prefix(), value), s.name()}, nil
+		return Signature{MethodSignature, slices.Concat(s.prefix(), value), c.Mark(s.name())}, nil
 	}
 	k, _ := keyKind(c.key.Public()) // checked by NewCredential
 	if k == kindEd25519 {
@@ -176,7 +176,7 @@ func (c *Credential) Sign(announced []Hash, octets []byte) (Signature, error) {
 	if err == nil && k != kindRSA {
 		value, err = rawECDSA(value, k.size())
 	}
-	return Signature{k.method(), value, s.name()}, err
+	return Signature{k.method(), value, c.Mark(s.name())}, err
 }
 
 // hashWords lists hashes.
@@ -217,7 +217,7 @@ func (p *Peer) Verify(method uint8, data, octets []byte, announced bool) (name s
 			return "", fmt.Errorf("it signs with %s, but its certificate has a key for %s", s.name(), p.kind)
 		}
 		s.kind = p.kind
-		return s.name(), p.check(s, value, octets)
+		return p.Mark(s.name()), p.check(s, value, octets)
 	case method != p.kind.method() || method == 0:
 		return "", fmt.Errorf("it authenticates with method %d, which does not go with the %s key of its certificate (%d or %d do)", method, p.kind, MethodSignature, p.kind.method())
 	case method == MethodRSA:
@@ -228,7 +228,7 @@ func (p *Peer) Verify(method uint8, data, octets []byte, announced bool) (name s
 	if err != nil {
 		return "", err
 	}
-	return s.name(), p.check(s, value, octets)
+	return p.Mark(s.name()), p.check(s, value, octets)
 }
 
 // verifyRSA checks a signature of method 1. Its hash is not said outside the
@@ -238,7 +238,7 @@ func (p *Peer) verifyRSA(value, octets []byte, announced bool) (string, error) {
 	for _, h := range []Hash{SHA256, SHA384, SHA512} {
 		s := scheme{kind: kindRSA, hash: h}
 		if p.check(s, value, octets) == nil {
-			return s.name(), nil
+			return p.Mark(s.name()), nil
 		}
 	}
 	s := scheme{kind: kindRSA, hash: SHA1}
@@ -248,7 +248,7 @@ func (p *Peer) verifyRSA(value, octets []byte, announced bool) (string, error) {
 	if announced {
 		return "", errors.New("it signs with SHA-1 though it announces better hashes: let it use signature authentication (RFC 7427)")
 	}
-	return s.name(), nil
+	return p.Mark(s.name()), nil
 }
 
 // check checks a signature value.

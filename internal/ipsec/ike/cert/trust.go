@@ -19,7 +19,6 @@ type Trust struct {
 	anchors []*x509.Certificate // those of them that are believed by themselves
 	crls    []*revocations
 	ocsp    [][]byte
-	lenient bool
 	weak    bool
 	digest  [sha256.Size]byte
 }
@@ -35,9 +34,7 @@ type Options struct {
 	// revoked after it is not known. Certificates that none covers are
 	// accepted.
 	CRLs, OCSP [][]byte
-	// Lenient goes on using lists and responses past their next update.
-	Lenient bool
-	// WeakKeys accepts RSA keys of 1024 to 2047 bits.
+	// WeakKeys accepts RSA keys of 1024 to 2047 bits, in every certificate.
 	WeakKeys bool
 }
 
@@ -53,7 +50,7 @@ const (
 // and those whose issuer is not among them, are believed; the others help to
 // find the way there. The error says which one is wrong and why.
 func NewTrust(caPEM []byte, o Options) (*Trust, error) {
-	t := &Trust{lenient: o.Lenient, weak: o.WeakKeys, ocsp: o.OCSP}
+	t := &Trust{weak: o.WeakKeys, ocsp: o.OCSP}
 	for block, rest := pem.Decode(caPEM); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("CA certificates: a PEM block %q, want CERTIFICATE only", block.Type)
@@ -146,7 +143,7 @@ func (t *Trust) sum() [sha256.Size]byte {
 		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
 		h.Write(b)
 	}
-	fmt.Fprintf(h, "%d %d %d %t %t ", len(t.cas), len(t.crls), len(t.ocsp), t.lenient, t.weak)
+	fmt.Fprintf(h, "%d %d %d %t ", len(t.cas), len(t.crls), len(t.ocsp), t.weak)
 	for _, c := range t.cas {
 		part(c.Raw)
 	}

@@ -30,9 +30,10 @@ const (
 // A Peer is what a verified chain says about its owner. It has proved nothing
 // yet: that takes a signature, see Verify and VerifyIKEv1.
 type Peer struct {
-	leaf *x509.Certificate
-	key  crypto.PublicKey
-	kind kind
+	leaf  *x509.Certificate
+	key   crypto.PublicKey
+	kind  kind
+	above int // see weakest
 }
 
 // String is the subject of the peer's certificate.
@@ -61,13 +62,14 @@ func (t *Trust) Verify(now time.Time, chain [][]byte, id ike.Identity) (*Peer, e
 	if err != nil {
 		return nil, fmt.Errorf("peer's certificate %q: %w", subject(leaf), err)
 	}
-	if err := t.link(now, certs); err != nil {
+	used, err := t.link(now, certs)
+	if err != nil {
 		return nil, err
 	}
 	if err := owns(leaf, id); err != nil {
 		return nil, fmt.Errorf("peer's certificate %q does not belong to %v: %w", subject(leaf), id, err)
 	}
-	return &Peer{leaf: leaf, key: leaf.PublicKey, kind: k}, nil
+	return &Peer{leaf: leaf, key: leaf.PublicKey, kind: k, above: weakest(used)}, nil
 }
 
 // parse reads a chain within the limits.
@@ -129,7 +131,11 @@ func (t *Trust) keySize(c *x509.Certificate) error {
 		least = minWeakBits
 	}
 	if bits := key.N.BitLen(); bits < least || bits > maxRSABits {
-		return fmt.Errorf("its RSA key has %d bits, we take %d to %d: issue a certificate for another key", bits, least, maxRSABits)
+		hint := ""
+		if bits >= minWeakBits && bits < least {
+			hint = ", or allow weak keys (WeakKeys)"
+		}
+		return fmt.Errorf("its RSA key has %d bits, we take %d to %d: issue a certificate for another key%s", bits, least, maxRSABits, hint)
 	}
 	return nil
 }
@@ -180,9 +186,9 @@ func betweenForIKE(chain []*x509.Certificate) error {
 	return nil
 }
 
-// link finds a chain from certs[0] to an anchor of t that may be used for IKE and
+// link finds a chain, the leaf first, from certs[0] to an anchor of t that may be used for IKE and
 // of which nothing is revoked.
-func (t *Trust) link(now time.Time, certs []*x509.Certificate) error {
+func (t *Trust) link(now time.Time, certs []*x509.Certificate) ([]*x509.Certificate, error) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, c := range t.anchors {
 		roots.AddCert(c)
@@ -195,17 +201,17 @@ func (t *Trust) link(now time.Time, certs []*x509.Certificate) error {
 		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
-		return t.explain(now, certs, err)
+		return nil, t.explain(now, certs, err)
 	}
 	for _, chain := range chains {
 		if err = betweenForIKE(chain); err == nil {
 			err = t.revoked(now, chain)
 		}
 		if err == nil {
-			return nil
+			return chain, nil
 		}
 	}
-	return err
+	return nil, err
 }
 
 // explain puts into words why no chain was found. x509 tells about its first

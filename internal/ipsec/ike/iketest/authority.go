@@ -48,7 +48,7 @@ func NewAuthority(name string, now time.Time) (*Authority, error) {
 }
 
 // Credential makes a certificate "C=XX, O=Example, CN=name", alternative name
-// name.example, for a fresh key: "rsa", "rsa-pss", "ecdsa256", "ecdsa384",
+// name.example, for a fresh key: "rsa", "rsa-pss", "rsa1024", "ecdsa256", "ecdsa384",
 // "ecdsa521" or "ed25519". Change, if not nil, has its way with it before it is
 // signed.
 func (a *Authority) Credential(name, kind string, change func(*x509.Certificate)) (*cert.Credential, error) {
@@ -88,7 +88,12 @@ func inPEM(kind string, der []byte) []byte {
 }
 
 // Trust believes a, which has revoked RevokedSerial.
-func (a *Authority) Trust() (*cert.Trust, error) {
+func (a *Authority) Trust() (*cert.Trust, error) { return a.trust(cert.Options{}) }
+
+// WeakTrust is Trust that takes weak keys, too.
+func (a *Authority) WeakTrust() (*cert.Trust, error) { return a.trust(cert.Options{WeakKeys: true}) }
+
+func (a *Authority) trust(o cert.Options) (*cert.Trust, error) {
 	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number: big.NewInt(1), ThisUpdate: a.now.Add(-time.Hour), NextUpdate: a.now.Add(validity),
 		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(RevokedSerial), RevocationTime: a.now.Add(-time.Hour)}},
@@ -96,5 +101,6 @@ func (a *Authority) Trust() (*cert.Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cert.NewTrust(inPEM("CERTIFICATE", a.cert.Raw), cert.Options{CRLs: [][]byte{crl}})
+	o.CRLs = [][]byte{crl}
+	return cert.NewTrust(inPEM("CERTIFICATE", a.cert.Raw), o)
 }

@@ -67,6 +67,7 @@ func (m *Machine) verify(t *turn, s *sa, list []wire.Payload) (ike.Identity, err
 	hash := s.keys.Identity(!s.initiator, s.shake.offer, wire.Body(id))
 	var err error
 	if m.method == proposal.PSK {
+		s.auth = m.methodName()
 		err = m.verifyPSK(hash, id, list)
 	} else {
 		err = m.verifySignature(t, s, hash, id, list)
@@ -133,11 +134,16 @@ func (m *Machine) verifySignature(t *turn, s *sa, hash []byte, id *wire.ID, list
 	if err := peer.VerifyIKEv1(hash, sig.Data); err != nil {
 		return unprovenf("peer %v: %v", id.Identity, err)
 	}
+	name := m.methodName()
+	s.auth = m.cfg.Auth.Credential.Mark(name)
+	if theirs := peer.Mark(name); theirs != s.auth {
+		s.auth += ", peer " + theirs
+	}
 	return nil
 }
 
-// authName is how both ends prove who they are, for status.
-func (m *Machine) authName() string {
+// methodName is how both ends prove who they are, for status.
+func (m *Machine) methodName() string {
 	switch m.method {
 	case proposal.PSK:
 		return "PSK"

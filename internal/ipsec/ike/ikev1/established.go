@@ -19,7 +19,7 @@ func (m *Machine) established(t *turn, s *sa, d ike.Datagram, contact bool) {
 	s.state, s.established, s.until, s.shake, s.span.done = up, t.now, time.Time{}, nil, m.tick()
 	m.lifetimes(t, s)
 	t.notice(levelInfo, "ISAKMP SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),
-		"auth", m.authName(), "nat_local", s.path.natLocal, "nat_remote", s.path.natRemote)
+		"auth", s.auth, "nat_local", s.path.natLocal, "nat_remote", s.path.natRemote)
 	// Another identity has no claim on the SAs of the one before.
 	contact = contact || (m.peer != ike.Identity{} && m.peer != s.peer)
 	m.peer = s.peer

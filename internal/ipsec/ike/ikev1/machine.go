@@ -226,7 +226,7 @@ func (m *Machine) State() ike.Snapshot {
 	snap.NATLocal, snap.NATRemote = s.path.natLocal, s.path.natRemote
 	snap.Suite, snap.Established = s.suite, s.established
 	if s == m.current {
-		snap.Initiator, snap.RemoteID, snap.Auth = s.initiator, clip(s.peer.String()), m.authName()
+		snap.Initiator, snap.RemoteID, snap.Auth = s.initiator, clip(s.peer.String()), s.auth
 		snap.Extensions = s.extensions()
 	}
 	if c := m.used(); c != nil {

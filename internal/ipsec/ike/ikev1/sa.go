@@ -29,6 +29,7 @@ type sa struct {
 	initiator   bool
 	spiI, spiR  uint64 // the cookies
 	peer        ike.Identity
+	auth        string // how both ends have proved who they are
 	suite       suite.IKE
 	keys        *keys.Phase1
 	path        path

@@ -32,7 +32,7 @@ type Authority struct {
 // A Request is what a certificate shall say.
 type Request struct {
 	Name string   // common name; the organisation is always Example
-	Kind string   // rsa (2048 bits), ecdsa256 (the default), ecdsa384, ecdsa521 or ed25519
+	Kind string   // rsa (2048 bits), rsa1024, ecdsa256 (the default), ecdsa384, ecdsa521 or ed25519
 	DNS  []string // alternative names
 	// From and Until bound its life; the zero values mean an hour ago and in a
 	// day.
@@ -140,6 +140,8 @@ func Key(kind string) (crypto.Signer, error) {
 	switch kind {
 	case "rsa":
 		return rsa.GenerateKey(rand.Reader, 2048)
+	case "rsa1024":
+		return rsa.GenerateKey(rand.Reader, 1024)
 	case "ecdsa256", "":
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "ecdsa384":
