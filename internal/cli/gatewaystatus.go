@@ -98,5 +98,8 @@ func cure(phase string, weak []string) string {
 	if slices.Contains(weak, "SHA1") {
 		do = append(do, phase+".integrity to SHA2-256 or above")
 	}
+	if slices.Contains(weak, gateway.WeakRSA) {
+		do = append(do, "certificate_file and ca_file to certificates for larger keys, without weak_keys")
+	}
 	return "set " + strings.Join(do, " and ")
 }

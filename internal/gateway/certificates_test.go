@@ -19,6 +19,10 @@ func certified(t *testing.T, ca *certtest.Authority, name string) Tunnel {
 func TestCertificatesAreCheckedBeforeTheyAreUsed(t *testing.T) {
 	ca := certtest.New(t, "CA")
 	_, otherKey := ca.Issue(certtest.Request{Name: "other"})
+	weakKey := func(u *Tunnel) {
+		own, key := ca.Issue(certtest.Request{Name: "gateway", Kind: "rsa1024"})
+		u.Certificates.Own, u.Certificates.Key = own, secret.New(key)
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(*Tunnel)
@@ -26,6 +30,8 @@ func TestCertificatesAreCheckedBeforeTheyAreUsed(t *testing.T) {
 	}{
 		{"as they should be", func(*Tunnel) {}, ""},
 		{"with a list of revocations", func(t *Tunnel) { t.Certificates.CRL = ca.CRL() }, ""},
+		{"a weak key", func(t *Tunnel) { weakKey(t) }, "Certificates.Own, Key: its RSA key has 1024 bits, which is weak; have a certificate for a key of 2048 at least, or allow weak keys (WeakKeys)"},
+		{"a weak key, allowed", func(t *Tunnel) { weakKey(t); t.Certificates.WeakKeys = true }, ""},
 		{"key of another", func(t *Tunnel) { t.Certificates.Key = secret.New(otherKey) }, "Certificates.Own, Key: certificate and key: "},
 		{"a name that it does not give us", func(t *Tunnel) { t.Outside.LocalID = "gateway.example" }, "@gateway.example is not in our certificate"},
 		{"no key", func(t *Tunnel) { t.Certificates.Key = secret.Secret{} }, "come together"},

@@ -168,10 +168,13 @@ func (t Tunnel) auth() (policy.Auth, error) {
 	if err != nil {
 		return policy.Auth{}, fmt.Errorf("Certificates.Own, Key: %w", err)
 	}
+	if err := own.Weak(); err != nil && !c.WeakKeys {
+		return policy.Auth{}, fmt.Errorf("Certificates.Own, Key: %w, or allow weak keys (WeakKeys)", err)
+	}
 	if c.PSS {
 		own = own.WithPSS()
 	}
-	options := cert.Options{CRLs: lists(c.CRL)}
+	options := cert.Options{CRLs: lists(c.CRL), WeakKeys: c.WeakKeys}
 	if len(c.OCSP) > 0 {
 		options.OCSP = [][]byte{c.OCSP}
 	}

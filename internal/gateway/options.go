@@ -25,6 +25,9 @@ type Certificates struct {
 	// else, and must be of today.
 	CRL, OCSP []byte
 	PSS       bool // RSA signs by RSASSA-PSS in IKEv2
+	// WeakKeys allows RSA keys of 1024 to 2047 bits, of ours and of the peer's and
+	// of those who certify them; status marks them.
+	WeakKeys bool
 }
 
 // Used reports whether a tunnel authenticates by certificate.

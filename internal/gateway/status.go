@@ -115,8 +115,15 @@ func weakIKE(s suite.IKE, auth string) (out []string) {
 	if s.Integ.Weak() || s.PRF.Weak() || strings.Contains(auth, suite.IntegSHA1.String()) {
 		out = append(out, suite.IntegSHA1.String())
 	}
+	if strings.Contains(auth, "bits, weak)") {
+		out = append(out, WeakRSA)
+	}
 	return out
 }
+
+// WeakRSA is among IKEStatus.Weak when a key that Auth names is an RSA key below
+// 2048 bits.
+const WeakRSA = "RSA below 2048 bits"
 
 // weakESP is weakIKE for a CHILD SA.
 func weakESP(s suite.ESP) (out []string) {

@@ -25,6 +25,8 @@ func TestStatusNamesWeakAlgorithms(t *testing.T) {
 			weak: []string{"DH2", "SHA1"}, less: []string{"DH5", "SHA1"},
 		},
 		{name: "a signature", ike: gcm, auth: "RSA-SHA1", esp: suite.ESP{Encr: suite.AESCBC, KeyBits: 128, Integ: suite.IntegSHA256}, weak: []string{"SHA1"}},
+		{name: "a key", ike: gcm, auth: "RSA-SHA2-256, peer RSA-SHA2-256 (1024 bits, weak)", esp: suite.ESP{Encr: suite.AESCBC, KeyBits: 128, Integ: suite.IntegSHA256}, weak: []string{"RSA below 2048 bits"}},
+		{name: "a key and a signature", ike: gcm, auth: "RSA-SHA1 (1024 bits, weak)", esp: suite.ESP{Encr: suite.AESCBC, KeyBits: 128, Integ: suite.IntegSHA256}, weak: []string{"SHA1", "RSA below 2048 bits"}},
 		{name: "a PRF", ike: suite.IKE{Encr: suite.AESGCM16, KeyBits: 128, PRF: suite.PRFSHA1, Group: 24}, weak: []string{"DH24", "SHA1"}},
 	} {
 		st, child := describe(ike.Snapshot{Phase: ike.Established, Suite: tt.ike, Auth: tt.auth, Child: &ike.ChildSnapshot{Suite: tt.esp}})

@@ -81,4 +81,5 @@ tunnels:
     # rsa_pss: true                    # sign with RSA-PSS if the key is RSA
     # crl_file: ca.crl
     # ocsp_file: peer.ocsp
+    # weak_keys: true                  # take RSA keys of 1024 to 2047 bits, too; status marks them
 `

@@ -23,6 +23,7 @@ type rawCertificates struct {
 	CRL  string `yaml:"crl_file,omitempty"`
 	OCSP string `yaml:"ocsp_file,omitempty"`
 	PSS  bool   `yaml:"rsa_pss,omitempty"`
+	Weak bool   `yaml:"weak_keys,omitempty"`
 }
 
 func (rc rawCertificates) used() bool { return rc != rawCertificates{} }
@@ -129,7 +130,7 @@ func (rt rawTunnel) proof(t *gateway.Tunnel, dir directory) error {
 			return fmt.Errorf("%s: missing; a tunnel with certificates needs %s", f.field, f.use)
 		}
 	}
-	t.Certificates.PSS = rt.Certificates.PSS
+	t.Certificates.PSS, t.Certificates.WeakKeys = rt.Certificates.PSS, rt.Certificates.Weak
 	key, err := dir.readSecret("private_key_file", rt.Certificates.Key)
 	t.Certificates.Key = secret.New(key)
 	return err

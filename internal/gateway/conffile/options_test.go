@@ -159,19 +159,22 @@ func TestCertificatesAreReadFromTheirFiles(t *testing.T) {
 	dir := folder(t)
 	write(t, dir, "own.pem", string(chain), 0o644)
 	write(t, dir, "own.key", string(key), 0o600)
+	weak, weakKey := ca.Issue(certtest.Request{Name: "gateway", Kind: "rsa1024"})
+	write(t, dir, "weak.pem", string(weak), 0o644)
+	write(t, dir, "weak.key", string(weakKey), 0o600)
 	write(t, dir, "open.key", string(key), 0o644)
 	write(t, dir, "ca.pem", string(ca.PEM()), 0o644)
 	write(t, dir, "ca.crl", string(ca.CRL()), 0o644)
 	any := func(text string) string {
 		return strings.Replace(text, "remote_address: 203.0.113.11", "remote_address: any, local_address: 192.0.2.1", 1)
 	}
-	f, err := Parse([]byte(any(certified("\n    crl_file: ca.crl\n    rsa_pss: true\n    startup_action: add"))), dir)
+	f, err := Parse([]byte(any(certified("\n    crl_file: ca.crl\n    rsa_pss: true\n    weak_keys: true\n    startup_action: add"))), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := f.Gateway.Tunnels[1]
 	// The key is compared by itself; a list is signed anew each time.
-	want := gateway.Certificates{Own: chain, Key: got.Certificates.Key, CA: ca.PEM(), CRL: got.Certificates.CRL, PSS: true}
+	want := gateway.Certificates{Own: chain, Key: got.Certificates.Key, CA: ca.PEM(), CRL: got.Certificates.CRL, PSS: true, WeakKeys: true}
 	if !reflect.DeepEqual(got.Certificates, want) || string(got.Certificates.Key.Reveal()) != string(key) || len(got.Certificates.CRL) == 0 || got.Outside.Remote.IsValid() {
 		t.Errorf("got %+v, want %+v, the key of the file and no remote address", got, want)
 	}
@@ -183,6 +186,7 @@ func TestCertificatesAreReadFromTheirFiles(t *testing.T) {
 		{"no CA", strings.Replace(certified(""), "\n    ca_file: ca.pem", "", 1), "ca_file: missing; a tunnel with certificates needs the certificates in PEM of those"},
 		{"a pre-shared key as well", certified("\n    pre_shared_key: ExampleKey_0123456789"), "a tunnel authenticates by one of them"},
 		{"certificate that is a key", strings.Replace(certified(""), "own.pem", "own.key", 1), "certificate_file, private_key_file: certificate and key"},
+		{"weak key", strings.Replace(strings.Replace(certified(""), "own.pem", "weak.pem", 1), "own.key", "weak.key", 1), "certificate_file, private_key_file: its RSA key has 1024 bits, which is weak; have a certificate for a key of 2048 at least, or allow weak keys (weak_keys: true)"},
 		{"missing file", strings.Replace(certified(""), "own.pem", "no.pem", 1), "certificate_file: open " + dir + "/no.pem"},
 		{"we start towards anybody", any(certified("")), "wait for it (startup action add)"},
 	} {

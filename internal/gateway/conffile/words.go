@@ -18,7 +18,7 @@ func Words() func(string) string {
 	} {
 		pairs = append(pairs, o[0], o[1]+" (AWS: "+o[0]+")")
 	}
-	pairs = append(pairs, "our local identity", "our outside.local_id", "our remote identity", "our outside.remote_id")
+	pairs = append(pairs, "WeakKeys", "weak_keys: true", "our local identity", "our outside.local_id", "our remote identity", "our outside.remote_id")
 	return strings.NewReplacer(pairs...).Replace
 }
 
@@ -31,7 +31,7 @@ func inKeys(err error) error {
 	return errors.New(strings.NewReplacer(
 		"field Versions", "ike_versions", "field Initiate", "startup_action", "field Interface", "interface", `Interface "`, `interface "`,
 		"Outside.Local and Remote", "outside.local_address and remote_address", "Outside.Local", "outside.local_address", "Outside.Remote", "outside.remote_address",
-		"Certificates.Own, Key", "certificate_file, private_key_file", "Certificates.CA, CRL, OCSP", "ca_file, crl_file, ocsp_file",
+		"Certificates.Own, Key", "certificate_file, private_key_file", "WeakKeys", "weak_keys: true", "Certificates.CA, CRL, OCSP", "ca_file, crl_file, ocsp_file",
 		"Extensions.FragmentSize", "fragment_size", "Extensions.Resumption", "resumption",
 		"Extensions.PPKRequired", "ppk_required", "Extensions.PPK", "ppk_file", "give PPK and PPKID", "give ppk_file and ppk_id",
 		"additional key exchanges", "additional_key_exchanges",

@@ -22,7 +22,7 @@ func TestOrderArrivesWithItsKeysAndHidesThemFromJSON(t *testing.T) {
 		Routes:  []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")},
 	}, {
 		ID: "vpn-1/2", Versions: []int{2, 1},
-		Certificates: gateway.Certificates{Own: []byte("own"), Key: secret.FromString("TheKeyOfOwn"), CA: []byte("ca")},
+		Certificates: gateway.Certificates{Own: []byte("own"), Key: secret.FromString("TheKeyOfOwn"), CA: []byte("ca"), WeakKeys: true},
 		Extensions:   gateway.Extensions{PPK: secret.FromString("ThePPK"), PPKID: "one"},
 		Liveness:     gateway.Liveness{Action: policy.None},
 	}}}
