@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +24,16 @@ type Delivery struct {
 	Lost       int // never came
 	Duplicated int // came again
 	Late       int // came after one that was sent later
+	// Marked is how many of those lost were sent within two seconds of a Mark.
+	Marked int
+	// Gaps are the first runs of lost ones: when each began, to the rate of the
+	// stream, and how long it was.
+	Gaps []string
 }
 
 // String is for a report.
 func (d Delivery) String() string {
-	return fmt.Sprintf("%s: %d sent, %d lost, %d duplicated, %d late", d.Direction, d.Sent, d.Lost, d.Duplicated, d.Late)
+	return fmt.Sprintf("%s: %d sent, %d lost, %d duplicated, %d late; lost within 2 s of a mark: %d; gaps: %s", d.Direction, d.Sent, d.Lost, d.Duplicated, d.Late, d.Marked, strings.Join(d.Gaps, ", "))
 }
 
 // A Stream sends small datagrams at a constant rate, each with its number, and
@@ -37,8 +45,9 @@ type Stream struct {
 	rate      int
 	stop      chan struct{}
 	done      sync.WaitGroup
-	sent      int
+	sent      atomic.Int64
 	sendErr   error
+	marks     []int
 
 	// The receiver owns these until done.
 	seen       []bool
@@ -52,6 +61,8 @@ const (
 	streamSize = 200
 	// straggle is how long after the last datagram one may still come.
 	straggle = 2 * time.Second
+	// maxGaps is how many gaps are told of.
+	maxGaps = 10
 )
 
 // StartStream begins to send rate datagrams a second from the client to the
@@ -118,12 +129,12 @@ func (s *Stream) send() {
 			continue
 		}
 		for now := int(time.Since(began).Seconds() * float64(s.rate)); due < now; due++ {
-			binary.BigEndian.PutUint64(pkt, uint64(s.sent))
+			binary.BigEndian.PutUint64(pkt, uint64(s.sent.Load()))
 			if _, err := s.out.Write(pkt); err != nil {
 				s.sendErr = err
 				return
 			}
-			s.sent++
+			s.sent.Add(1)
 		}
 	}
 }
@@ -154,6 +165,17 @@ func (s *Stream) receive() {
 	}
 }
 
+// Sent is how many datagrams have been sent so far.
+func (s *Stream) Sent() int { return int(s.sent.Load()) }
+
+// Mark notes that something happens now; its caller calls Stop, too.
+func (s *Stream) Mark() { s.marks = append(s.marks, s.Sent()) }
+
+// marked reports whether datagram i was sent within two seconds of a Mark.
+func (s *Stream) marked(i int) bool {
+	return slices.ContainsFunc(s.marks, func(m int) bool { return m <= i && i < m+2*s.rate })
+}
+
 // Stop ends the stream and says what became of it. The error is that of the
 // sender.
 func (s *Stream) Stop() (Delivery, error) {
@@ -162,11 +184,20 @@ func (s *Stream) Stop() (Delivery, error) {
 	s.done.Wait()
 	defer s.in.Close()
 	defer s.out.Close()
-	d := Delivery{Direction: s.direction, Sent: s.sent, Duplicated: s.duplicated, Late: s.late}
-	for i := range s.sent {
-		if i >= len(s.seen) || !s.seen[i] {
-			d.Lost++
+	sent := s.Sent()
+	d := Delivery{Direction: s.direction, Sent: sent, Duplicated: s.duplicated, Late: s.late}
+	run := 0
+	for i := range sent + 1 {
+		if i < sent && (i >= len(s.seen) || !s.seen[i]) {
+			if run++; s.marked(i) {
+				d.Marked++
+			}
+			continue
 		}
+		if run > 0 && len(d.Gaps) < maxGaps {
+			d.Gaps = append(d.Gaps, fmt.Sprintf("%d at %.2f s", run, float64(i-run)/float64(s.rate)))
+		}
+		d.Lost, run = d.Lost+run, 0
 	}
 	if s.sendErr != nil && !errors.Is(s.sendErr, os.ErrClosed) {
 		return d, fmt.Errorf("%s: %w", s.direction, s.sendErr)
