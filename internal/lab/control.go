@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"seikan/internal/lab/sandbox"
@@ -122,6 +123,11 @@ func AskLab(ctx context.Context, h sandbox.Handle, req Request) (Response, error
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		// Its supervisor is gone or going; the kernel may take a while to clear
+		// up after it.
+		return Response{}, fmt.Errorf("lab %s: %w; `seikan lab up` starts one", h.Name, sandbox.ErrNotRunning)
+	}
 	if err != nil {
 		return Response{}, fmt.Errorf("lab %s does not answer: %w", h.Name, err)
 	}
