@@ -90,7 +90,7 @@ const (
 	// should be though nothing happened: others change them too.
 	lookEvery = 15 * time.Second
 	// lookFactor is how many times as long as it takes the pause is at least.
-	lookFactor = 200
+	lookFactor = 1000
 	// With thousands of tunnels a look at all of them takes long, and something
 	// happens to one of them all the time. A look that took longer than quick is
 	// followed by a pause of paceFactor times as long, at most maxPace: it never

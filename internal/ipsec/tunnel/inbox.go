@@ -15,19 +15,20 @@ const inboxSize = 64
 
 // An inbox is what waits for the machine, each kind in a room of its own, so
 // that a flood of what costs nothing to forge drives out none of the rest. Any
-// goroutine may put something in; Run takes it out, from all rooms alike.
+// goroutine may put something in; Run takes it out, from all rooms alike. Rooms
+// hold pointers, for most are empty for ever.
 type inbox struct {
-	known   chan ike.Datagram // of the IKE SA that is up, by its SPIs
-	begun   chan ike.Datagram // of any other that has both SPIs
-	first   chan ike.Datagram // first messages, and what is none
+	known   chan *ike.Datagram // of the IKE SA that is up, by its SPIs
+	begun   chan *ike.Datagram // of any other that has both SPIs
+	first   chan *ike.Datagram // first messages, and what is none
 	dropped atomic.Uint64
 }
 
 func newInbox() inbox {
 	return inbox{
-		known: make(chan ike.Datagram, inboxSize),
-		begun: make(chan ike.Datagram, inboxSize),
-		first: make(chan ike.Datagram, inboxSize),
+		known: make(chan *ike.Datagram, inboxSize),
+		begun: make(chan *ike.Datagram, inboxSize),
+		first: make(chan *ike.Datagram, inboxSize),
 	}
 }
 
@@ -38,9 +39,10 @@ func (b *inbox) put(d ike.Datagram, state *ike.Snapshot) {
 		b.dropped.Add(1)
 		return
 	}
-	d.Data = bytes.Clone(d.Data)
+	kept := d
+	kept.Data = bytes.Clone(d.Data)
 	select {
-	case room <- d:
+	case room <- &kept:
 	default: // somebody else was faster
 		b.dropped.Add(1)
 	}
@@ -48,7 +50,7 @@ func (b *inbox) put(d ike.Datagram, state *ike.Snapshot) {
 
 // room is where a message belongs. The SPIs are not proven, but only who sees
 // the messages of an SA knows them.
-func (b *inbox) room(data []byte, state *ike.Snapshot) chan<- ike.Datagram {
+func (b *inbox) room(data []byte, state *ike.Snapshot) chan<- *ike.Datagram {
 	if len(data) < ike.HeaderLen {
 		return b.first
 	}

@@ -147,11 +147,11 @@ func (t *Tunnel) drive(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case d := <-t.inbox.known:
-			ev = d
+			ev = *d
 		case d := <-t.inbox.begun:
-			ev = d
+			ev = *d
 		case d := <-t.inbox.first:
-			ev = d
+			ev = *d
 		case ev = <-t.control:
 		case <-timer.C:
 			ev = ike.TimerFired{}
@@ -179,11 +179,28 @@ func nextLook(used uint64) time.Duration {
 	return max(renewEvery, time.Duration(renewAt-used)*time.Second/fastest)
 }
 
+const (
+	// grid is what long waits are rounded up to, so that of thousands of tunnels
+	// many wake together: waking up costs more than most of what is done then.
+	grid = 50 * time.Millisecond
+	// long is a wait for which that is nothing.
+	long = time.Second
+)
+
+// gathered is wait from now on, if it is long until the next instant at which
+// all the others wake, too.
+func gathered(now time.Time, wait time.Duration) time.Duration {
+	if wait < long {
+		return wait
+	}
+	return wait + grid - time.Duration(now.Add(wait).UnixNano()%int64(grid))
+}
+
 // arm sets the timer to the machine's deadline, or far away when it has none.
 func (t *Tunnel) arm(timer *time.Timer) {
 	wait := time.Hour
 	if d := t.cfg.Machine.Deadline(); !d.IsZero() {
-		wait = max(0, time.Until(d))
+		wait = gathered(time.Now(), max(0, time.Until(d)))
 	}
 	timer.Reset(wait)
 }

@@ -118,7 +118,7 @@ func TestTimerFiresAtTheMachinesDeadline(t *testing.T) {
 		if n := m.steps.Load(); n != 2 {
 			t.Errorf("got %d steps before the deadline, want 2", n)
 		}
-		<-time.After(time.Second)
+		<-time.After(time.Second + grid)
 	})
 	want := []string{"step ike.Initiate", "step ike.Datagram", "step ike.TimerFired", "step ike.Close"}
 	if !reflect.DeepEqual(got, want) {
@@ -275,6 +275,21 @@ func TestSequenceNumbersAreLookedAtBeforeTheyCanRunLow(t *testing.T) {
 	} {
 		if got := nextLook(used); got.Truncate(time.Second) != want {
 			t.Errorf("%d used: got %v, want %v", used, got, want)
+		}
+	}
+}
+
+func TestLongWaitsOfManyEndTogether(t *testing.T) {
+	now := time.Unix(1_000_000, 123)
+	for _, wait := range []time.Duration{long, long + 1, 10*time.Second + 7*time.Millisecond} {
+		got := gathered(now, wait)
+		if at := now.Add(got).UnixNano(); got < wait || got > wait+grid || at%int64(grid) != 0 {
+			t.Errorf("%v: got %v, which ends %v past the grid", wait, got, time.Duration(at%int64(grid)))
+		}
+	}
+	for _, wait := range []time.Duration{0, time.Millisecond, long - 1} {
+		if got := gathered(now, wait); got != wait {
+			t.Errorf("%v: got %v, want it as it is", wait, got)
 		}
 	}
 }
