@@ -113,11 +113,11 @@ func seal(t testing.TB, o *Outbound, inner []byte) []byte {
 // inner packet to the next header, whole blocks.
 func sealRaw(o *Outbound, body []byte) []byte {
 	n := len(body) - espTrailer
-	buf := make([]byte, HeaderLen+len(body)+TrailerLen)
-	copy(buf[HeaderLen:], body[:n])
+	pkt := make([]byte, o.SealedLen(n))
+	copy(pkt[o.Prefix():], body[:n])
 	// Let seal write a packet of the same length with right padding, then
 	// exchange what was encrypted: only possible with the keys.
-	pkt, _ := o.seal(buf, HeaderLen, n, protoIPv4)
+	_ = o.seal(pkt, n, protoIPv4)
 	num := o.last.Load()
 	iv := pkt[espHeader : espHeader+o.iv]
 	enc := pkt[espHeader+o.iv : len(pkt)-o.icv]

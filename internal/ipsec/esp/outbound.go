@@ -77,26 +77,30 @@ func (o *Outbound) Seal(buf []byte, off, n int) ([]byte, error) {
 	if n == 0 {
 		return nil, ErrNotIP
 	}
-	var next byte
-	switch buf[off] >> 4 {
-	case 4:
-		next = protoIPv4
-	case 6:
-		next = protoIPv6
-	default:
+	next, ok := nextHeader(buf[off:])
+	if !ok {
 		return nil, ErrNotIP
 	}
-	return o.seal(buf, off, n, next)
+	start := off - o.Prefix()
+	pkt := buf[start : start+o.SealedLen(n)]
+	if err := o.seal(pkt, n, next); err != nil {
+		return nil, err
+	}
+	return pkt, nil
 }
 
-// seal is Seal with the next header given and the bounds checked.
-func (o *Outbound) seal(buf []byte, off, n int, next byte) ([]byte, error) {
+// padding is how many octets of padding an IP packet of n octets gets.
+func (o *Outbound) padding(n int) int { return -(n + espTrailer) & (o.dims.block - 1) }
+
+// seal makes pkt, which has the length of the whole, the ESP packet of the n
+// octets at Prefix.
+func (o *Outbound) seal(pkt []byte, n int, next byte) error {
 	seq := o.last.Load()
 	// "[...] the transmitter ... MUST NOT send a packet on an SA if doing so
 	// would cause the sequence number to cycle."
 	// https://www.rfc-editor.org/rfc/rfc4303#section-3.3.3
 	if seq == o.max {
-		return nil, ErrExhausted
+		return ErrExhausted
 	}
 	seq++
 	o.last.Store(seq)
@@ -104,32 +108,28 @@ func (o *Outbound) seal(buf []byte, off, n int, next byte) ([]byte, error) {
 		o.ledger.Sent.Store(seq)
 	}
 
-	pad := -(n + espTrailer) & (o.dims.block - 1)
-	end := off + n
+	end := len(pkt) - o.icv
+	pad := pkt[o.Prefix()+n : end-espTrailer]
 	for i := range pad {
-		buf[end+i] = byte(i + 1)
+		pad[i] = byte(i + 1)
 	}
-	buf[end+pad], buf[end+pad+1] = byte(pad), next
-	end += pad + espTrailer
-
-	start := off - o.iv - espHeader
-	pkt := buf[start : end+o.icv]
+	pkt[end-2], pkt[end-1] = byte(len(pad)), next
 	binary.BigEndian.PutUint32(pkt, o.spi)
 	binary.BigEndian.PutUint32(pkt[4:], uint32(seq))
-	iv, body := pkt[espHeader:espHeader+o.iv], buf[off:end]
+	iv, body := pkt[espHeader:o.Prefix()], pkt[o.Prefix():end]
 	if o.aead != nil {
 		// A counter never repeats under one key, which is all that GCM asks of
 		// an IV (RFC 4106 section 3.1).
 		binary.BigEndian.PutUint64(iv, seq)
 		copy(o.nonce[saltLen:], iv)
 		o.aead.Seal(body[:0], o.nonce[:], body, o.gcmAAD(pkt, seq))
-		return pkt, nil
+		return nil
 	}
 	o.randomIV(iv)
 	o.enc.SetIV(iv)
 	o.enc.CryptBlocks(body, body)
-	copy(buf[end:end+o.icv], o.icvOf(buf[start:end], seq))
-	return pkt, nil
+	copy(pkt[end:], o.icvOf(pkt[:end], seq))
+	return nil
 }
 
 // randomIV fills iv with unpredictable octets, as RFC 3602 section 3 wants.

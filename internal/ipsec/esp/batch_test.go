@@ -1,0 +1,141 @@
+package esp
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+)
+
+// sealedBatch lays inner packets out for SealBatch, one behind the other, and
+// seals them.
+func sealedBatch(t testing.TB, o *Outbound, inner [][]byte) [][]byte {
+	t.Helper()
+	var pkts [][]byte
+	var lens []int
+	for _, p := range inner {
+		pkt := make([]byte, o.SealedLen(len(p)))
+		copy(pkt[o.Prefix():], p)
+		pkts, lens = append(pkts, pkt), append(lens, len(p))
+	}
+	if n, err := o.SealBatch(pkts, lens); n != len(pkts) || err != nil {
+		t.Fatalf("sealed %d of %d: %v", n, len(pkts), err)
+	}
+	return pkts
+}
+
+// mixed are packets of all the sizes at which something changes.
+func mixed() (all [][]byte) {
+	for n := 40; n < 80; n++ {
+		all = append(all, inner4(n), inner6(n))
+	}
+	for range 9 {
+		all = append(all, inner4(1400), inner6(1399))
+	}
+	return append(all, inner4(9000), inner4(20))
+}
+
+// TestBatchesAreAsPacketsOneByOne has a batch opened one by one, and packets
+// sealed one by one opened as a batch.
+func TestBatchesAreAsPacketsOneByOne(t *testing.T) {
+	for _, s := range allSuites() {
+		t.Run(nameOf(s), func(t *testing.T) {
+			out, in := newPair(t, s, 0)
+			inner := mixed()
+			for i, pkt := range sealedBatch(t, out, inner) {
+				got, err := in.Open(nil, pkt)
+				if err != nil || !bytes.Equal(got, inner[i]) {
+					t.Fatalf("packet %d of %d octets: %v", i, len(inner[i]), err)
+				}
+			}
+			var pkts [][]byte
+			for _, p := range inner {
+				pkts = append(pkts, seal(t, out, p))
+			}
+			errs := make([]error, len(pkts))
+			in.OpenBatch(pkts, errs)
+			for i, got := range pkts {
+				if errs[i] != nil || !bytes.Equal(got, inner[i]) {
+					t.Fatalf("packet %d of %d octets in a batch: %v", i, len(inner[i]), errs[i])
+				}
+			}
+		})
+	}
+}
+
+// TestBatchRefusesWhatOpenRefuses has what is wrong stand between what is
+// right, a repeated packet in the same batch too.
+func TestBatchRefusesWhatOpenRefuses(t *testing.T) {
+	for _, s := range allSuites() {
+		t.Run(nameOf(s), func(t *testing.T) {
+			out, in := newPair(t, s, 0)
+			var inner [][]byte
+			for range 24 {
+				inner = append(inner, inner4(600))
+			}
+			pkts := sealedBatch(t, out, inner)
+			want := make([]error, len(pkts))
+			pkts[3], want[3] = bytes.Clone(pkts[2]), ErrReplay
+			pkts[5][len(pkts[5])-1] ^= 1
+			pkts[6][espHeader+in.iv+7] ^= 1
+			pkts[7], want[7] = pkts[7][:12], ErrMalformed
+			pkts[9][0] ^= 1
+			want[5], want[6], want[9] = ErrAuth, ErrAuth, ErrMalformed
+			pkts[20], pkts[11] = pkts[11], pkts[20] // out of order is fine
+			errs := make([]error, len(pkts))
+			in.OpenBatch(pkts, errs)
+			for i := range pkts {
+				if !errors.Is(errs[i], want[i]) {
+					t.Errorf("packet %d: got %v, want %v", i, errs[i], want[i])
+				}
+				if errs[i] == nil && !bytes.Equal(pkts[i], inner[i]) {
+					t.Errorf("packet %d: other content", i)
+				}
+			}
+			f := in.Failures()
+			if f.Auth != 2 || f.Replay != 1 || f.Malformed != 2 {
+				t.Errorf("counted %+v", f)
+			}
+		})
+	}
+}
+
+func TestBatchSealsUpToTheLastNumber(t *testing.T) {
+	for _, s := range allSuites() {
+		out, _ := newPair(t, s, 0)
+		out.last.Store(out.max - 3)
+		var pkts [][]byte
+		var lens []int
+		for range 8 {
+			pkt := make([]byte, out.SealedLen(100))
+			copy(pkt[out.Prefix():], inner4(100))
+			pkts, lens = append(pkts, pkt), append(lens, 100)
+		}
+		if n, err := out.SealBatch(pkts, lens); n != 3 || !errors.Is(err, ErrExhausted) {
+			t.Errorf("%s: sealed %d: %v; want 3 and %v", nameOf(s), n, err, ErrExhausted)
+		}
+	}
+}
+
+func TestBatchesDoNotAllocate(t *testing.T) {
+	for _, s := range allSuites() {
+		out, in := newPair(t, s, 0)
+		plain := inner4(1400)
+		const n = 16
+		pkts, lens, errs := make([][]byte, n), make([]int, n), make([]error, n)
+		slab := make([]byte, n*out.SealedLen(len(plain)))
+		got := testing.AllocsPerRun(20, func() {
+			for i := range pkts {
+				k := out.SealedLen(len(plain))
+				pkts[i], lens[i] = slab[i*k:(i+1)*k:(i+1)*k], len(plain)
+				copy(pkts[i][out.Prefix():], plain)
+			}
+			if k, err := out.SealBatch(pkts, lens); k != n || err != nil {
+				t.Fatal(k, err)
+			}
+			in.OpenBatch(pkts, errs)
+		})
+		if got != 0 {
+			t.Errorf("%s: %v allocations, want 0", nameOf(s), got)
+		}
+	}
+}
