@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/dataplane"
-	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev2"
@@ -53,7 +52,6 @@ type Gateway struct {
 	log     *slog.Logger
 	host    *netapply.Host
 	engine  *dataplane.Engine
-	tuns    tun.Set
 	opts    Options
 	shared  *ikev2.Shared
 	changed chan struct{} // holds one token when the status changed

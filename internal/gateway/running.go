@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/dataplane"
+	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/tunnel"
@@ -59,7 +60,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	dev, err := g.tuns.Open(t.Interface, firstMTU)
+	dev, err := tun.Open(t.Interface, firstMTU)
 	if err != nil {
 		return nil, err
 	}

@@ -1,24 +1,41 @@
 package packet
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Sum adds the 16-bit words of b to the partial sum acc of the Internet
 // checksum (RFC 1071); an odd last octet counts as the high half of a word.
 // Only the last of several parts may be odd.
 func Sum(b []byte, acc uint64) uint64 {
+	// The sum does not mind which octet of a word is which, as long as it is put
+	// right in the end (RFC 1071 section 2, byte order independence), nor how
+	// wide a word is, as long as carries come round: eight octets are added at
+	// once, as they stand.
+	var sum, carry uint64
+	for len(b) >= 64 {
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[32:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[40:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[48:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[56:]), carry)
+		b = b[64:]
+	}
 	for len(b) >= 8 {
-		v := binary.BigEndian.Uint64(b)
-		acc += v>>32 + v&0xffffffff // cannot overflow: 1<<32 rounds would be needed
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		b = b[8:]
 	}
-	for len(b) >= 2 {
-		acc += uint64(binary.BigEndian.Uint16(b))
-		b = b[2:]
+	var last uint64
+	for i, v := range b {
+		last |= uint64(v) << (8 * i)
 	}
-	if len(b) == 1 {
-		acc += uint64(b[0]) << 8
-	}
-	return acc
+	sum, carry = bits.Add64(sum, last, carry)
+	sum = sum&0xffffffff + sum>>32 + carry
+	return acc + uint64(bits.ReverseBytes16(^Fold(sum)))
 }
 
 // Fold makes the checksum of a partial sum: folded to 16 bits and complemented.

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/tun/tuntest"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike"
@@ -366,7 +367,7 @@ type slowDevice struct {
 	ended           atomic.Bool
 }
 
-func (d *slowDevice) Read([][]byte, []int, int) (int, error) {
+func (d *slowDevice) Read([]byte) (int, error) {
 	close(d.started)
 	<-d.closed
 	for range 1000 {
@@ -375,9 +376,10 @@ func (d *slowDevice) Read([][]byte, []int, int) (int, error) {
 	d.ended.Store(true)
 	return 0, os.ErrClosed
 }
-func (*slowDevice) Write([][]byte, int) error { return nil }
-func (*slowDevice) Wait() error               { return nil }
-func (d *slowDevice) Close() error            { d.once.Do(func() { close(d.closed) }); return nil }
+func (*slowDevice) Write(*tun.Frame) error { return nil }
+func (*slowDevice) Wait() error            { return nil }
+func (*slowDevice) JoinsUDP() bool         { return false }
+func (d *slowDevice) Close() error         { d.once.Do(func() { close(d.closed) }); return nil }
 
 func TestRemovedTunnelIsReadNoLonger(t *testing.T) {
 	a, _ := newEnds(t, nil)

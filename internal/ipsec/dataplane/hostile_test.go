@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/esp"
 	"seikan/internal/ipsec/ike"
@@ -279,10 +280,11 @@ func TestRefusalsAreToldApart(t *testing.T) {
 // A brokenDevice is a TUN whose writes fail.
 type brokenDevice struct{}
 
-func (brokenDevice) Read([][]byte, []int, int) (int, error) { return 0, errors.New("broken") }
-func (brokenDevice) Write([][]byte, int) error              { return errors.New("broken") }
-func (brokenDevice) Wait() error                            { return nil }
-func (brokenDevice) Close() error                           { return nil }
+func (brokenDevice) Read([]byte) (int, error) { return 0, errors.New("broken") }
+func (brokenDevice) Write(*tun.Frame) error   { return errors.New("broken") }
+func (brokenDevice) Wait() error              { return nil }
+func (brokenDevice) JoinsUDP() bool           { return true }
+func (brokenDevice) Close() error             { return nil }
 
 func TestBrokenTUNIsCountedAndItsLoopEnds(t *testing.T) {
 	a := newEnd(t, "127.0.0.1", nil)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"seikan/internal/ipsec/dataplane/offload"
+	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/esp"
 	"seikan/internal/ipsec/ike/suite"
@@ -150,11 +152,11 @@ func TestICMPErrorsAreBounded(t *testing.T) {
 		a.send(t, setDF(datagram4(left4, right4, 1500, i)))
 	}
 	x := newTransmitter()
-	if err := x.step(a.tunnel); err != nil {
+	if err := x.turn(a.tunnel); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(a.dev.Packets()); got != icmpPerBatch {
-		t.Errorf("got %d for one batch, want %d", got, icmpPerBatch)
+	if got := len(a.dev.Packets()); got != icmpPerTurn {
+		t.Errorf("got %d for one turn, want %d", got, icmpPerTurn)
 	}
 	if got := a.tunnel.Counters().Drops.TooBig; got != 100 {
 		t.Errorf("counted: got %d, want 100", got)
@@ -209,10 +211,10 @@ func TestPacketPathDoesNotAllocate(t *testing.T) {
 		a.tunnel.dev, b.tunnel.dev = src, dst
 		x, r := newTransmitter(), newReceiver(b.tunnel.outside, b.out.Socket(udp.NAT))
 		if n := testing.AllocsPerRun(50, func() {
-			if err := x.step(a.tunnel); err != nil {
+			if err := x.turn(a.tunnel); err != nil {
 				t.Fatal(err)
 			}
-			for dst.wrote = 0; dst.wrote < len(src.pkts); {
+			for before := b.tunnel.count.packetsIn.Load(); b.tunnel.count.packetsIn.Load() < before+uint64(len(src.pkts)); {
 				if err := r.step(); err != nil {
 					t.Fatal(err)
 				}
@@ -226,21 +228,27 @@ func TestPacketPathDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A cannedDevice reads the same packets for ever and counts what is written.
+// A cannedDevice reads the same packets in every turn and counts what is
+// written.
 type cannedDevice struct {
 	pkts  [][]byte
-	wrote int
+	next  int
+	wrote int // octets
 }
 
-func (d *cannedDevice) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
-	for i, p := range d.pkts {
-		sizes[i] = copy(bufs[i][offset:], p)
+func (d *cannedDevice) Read(b []byte) (int, error) {
+	if d.next == len(d.pkts) {
+		d.next = 0
+		return 0, tun.ErrEmpty
 	}
-	return len(d.pkts), nil
+	offload.Header{}.Put(b)
+	d.next++
+	return offload.HeaderLen + copy(b[offload.HeaderLen:], d.pkts[d.next-1]), nil
 }
-func (d *cannedDevice) Write(bufs [][]byte, _ int) error { d.wrote += len(bufs); return nil }
-func (*cannedDevice) Wait() error                        { return nil }
-func (*cannedDevice) Close() error                       { return nil }
+func (d *cannedDevice) Write(f *tun.Frame) error { d.wrote += f.Octets(); return nil }
+func (*cannedDevice) Wait() error                { return nil }
+func (*cannedDevice) JoinsUDP() bool             { return true }
+func (*cannedDevice) Close() error               { return nil }
 
 // BenchmarkTunnel carries packets from one engine to the other over loopback,
 // in one goroutine: the cost of a packet end to end without TUN devices.
@@ -261,10 +269,10 @@ func BenchmarkTunnel(b *testing.B) {
 			b.SetBytes(int64(len(src.pkts) * len(src.pkts[0])))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := x.step(l.tunnel); err != nil {
+				if err := x.turn(l.tunnel); err != nil {
 					b.Fatal(err)
 				}
-				for dst.wrote = 0; dst.wrote < len(src.pkts); {
+				for before := r.tunnel.count.packetsIn.Load(); r.tunnel.count.packetsIn.Load() < before+uint64(len(src.pkts)); {
 					if err := rx.step(); err != nil {
 						b.Fatal(err)
 					}

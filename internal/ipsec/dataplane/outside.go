@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"seikan/internal/ipsec/dataplane/offload"
 	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/esp"
@@ -18,8 +19,8 @@ import (
 	"seikan/internal/packet"
 )
 
-// plainBuffers is how many opened packets are gathered before they are written.
-const plainBuffers = 128
+// openBatch is how many packets of one SA are opened together at most: a train.
+const openBatch = 64
 
 // maxReadErrors is how many failures of a descriptor in a row end its loop.
 const maxReadErrors = 100
@@ -88,17 +89,23 @@ type receiver struct {
 	r     *udp.Reader
 	local netip.AddrPort
 
-	plain   [][]byte  // where packets are opened to, each with tun.Headroom
-	used    int       // how many of plain are taken
-	touched []*Tunnel // whose rx holds something
+	// A run is packets of one SA and one mark that came one behind the other.
+	run  *inboundSA
+	tos  uint8
+	pkts [][]byte
+	errs [openBatch]error
+
+	touched []*Tunnel         // whose rx holds something
+	joiners []*offload.Joiner // as many as tunnels were touched at once
+	frame   tun.Frame
 }
 
 // A rxBatch is what a batch holds for one tunnel.
 type rxBatch struct {
-	bufs    [][]byte // each with tun.Headroom octets before the packet
+	join    *offload.Joiner // nil when not touched
 	count   tally
-	touched bool
-	alive   bool // something was authentic
+	pending tally // of what is in join
+	alive   bool  // something was authentic
 }
 
 func newReceiver(o *outside, s *udp.Socket) *receiver {
@@ -106,20 +113,10 @@ func newReceiver(o *outside, s *udp.Socket) *receiver {
 	port := o.sock.Ports().IKE
 	if s.Kind() != udp.IKE {
 		port = o.sock.Ports().NAT
-		r.plain = buffers(plainBuffers, tun.Headroom+tun.BufferSize)
+		r.pkts = make([][]byte, 0, openBatch)
 	}
 	r.local = netip.AddrPortFrom(o.sock.Addr(), port)
 	return r
-}
-
-// buffers are n buffers of size octets in one piece, none of which can grow
-// into the next.
-func buffers(n, size int) [][]byte {
-	slab, bufs := make([]byte, n*size), make([][]byte, n)
-	for i := range bufs {
-		bufs[i] = slab[i*size : (i+1)*size : (i+1)*size]
-	}
-	return bufs
 }
 
 // loop reads until the socket closes or the Engine interrupts it.
@@ -220,49 +217,80 @@ func (r *receiver) ike(m *udp.Message, b []byte) {
 	r.o.engine.onIKE(r.o.sock, ike.Datagram{Local: local, Remote: m.From, Data: b})
 }
 
-// esp opens b, which came under the type of service tos, and adds what is
-// inside to its tunnel's batch.
+// esp has b, which came under the type of service tos, opened with what comes
+// before and behind it of the same SA.
 func (r *receiver) esp(b []byte, tos uint8) {
 	if len(b) < 8 {
 		r.o.malformed.Add(1)
 		return
 	}
-	sa := r.o.spis.get(binary.BigEndian.Uint32(b))
+	spi := binary.BigEndian.Uint32(b)
+	if r.run == nil || r.run.open.SPI() != spi || r.tos != tos || len(r.pkts) == openBatch {
+		r.open()
+		if r.run = r.o.spis.get(spi); r.run == nil {
+			r.o.unknownSPI.Add(1)
+			return
+		}
+		r.tos = tos
+	}
+	r.pkts = append(r.pkts, b)
+}
+
+// open opens the packets of the run in place and adds what is inside to what
+// their tunnel is to get.
+func (r *receiver) open() {
+	sa := r.run
 	if sa == nil {
-		r.o.unknownSPI.Add(1)
 		return
 	}
-	if r.used == len(r.plain) {
-		r.deliver()
+	errs := r.errs[:len(r.pkts)]
+	sa.open.OpenBatch(r.pkts, errs)
+	t := sa.tunnel
+	rx := r.touch(t)
+	// What answers must fit the SA that is sent with, wherever that leaves by now.
+	mtu := t.MTU()
+	if t.cfg.NoClamp {
+		mtu = 0
 	}
-	rx := &sa.tunnel.rx
-	if !rx.touched {
-		rx.touched = true
-		r.touched = append(r.touched, sa.tunnel)
+	for i, inner := range r.pkts {
+		if errs[i] != nil {
+			rx.refuse(errs[i])
+			continue
+		}
+		rx.alive = true
+		if !sa.selectors.match(inner) {
+			rx.count.selector++
+			continue
+		}
+		if !packet.CombineECN(inner, r.tos) {
+			rx.count.congested++
+			continue
+		}
+		if mtu > 0 {
+			packet.ClampMSS(inner, esp.MSS(mtu, inner[0]>>4 == 6))
+		}
+		if !rx.join.Add(inner) {
+			r.write(t)
+			rx.join.Add(inner)
+		}
+		rx.pending.packets++
+		rx.pending.bytes += uint64(len(inner))
 	}
-	buf := r.plain[r.used]
-	inner, err := sa.open.Open(buf[tun.Headroom:tun.Headroom], b)
-	if err != nil {
-		rx.refuse(err)
-		return
+	r.run, r.pkts = nil, r.pkts[:0]
+}
+
+// touch is t's rx, with a Joiner.
+func (r *receiver) touch(t *Tunnel) *rxBatch {
+	if t.rx.join == nil {
+		if len(r.touched) == len(r.joiners) {
+			r.joiners = append(r.joiners, &offload.Joiner{})
+		}
+		t.rx.join = r.joiners[len(r.touched)]
+		t.rx.join.Reset()
+		t.rx.join.UDP = t.dev.JoinsUDP()
+		r.touched = append(r.touched, t)
 	}
-	rx.alive = true
-	if !sa.selectors.match(inner) {
-		rx.count.selector++
-		return
-	}
-	if !packet.CombineECN(inner, tos) {
-		rx.count.congested++
-		return
-	}
-	// What answers it must fit the SA that is sent with, wherever that leaves by now.
-	if mtu := sa.tunnel.MTU(); mtu > 0 && !sa.tunnel.cfg.NoClamp {
-		packet.ClampMSS(inner, esp.MSS(mtu, inner[0]>>4 == 6))
-	}
-	rx.bufs = append(rx.bufs, buf[:tun.Headroom+len(inner)])
-	rx.count.packets++
-	rx.count.bytes += uint64(len(inner))
-	r.used++
+	return &t.rx
 }
 
 // refuse counts a packet that Open did not open.
@@ -282,8 +310,9 @@ func (rx *rxBatch) refuse(err error) {
 	}
 }
 
-// deliver writes what was opened to the TUNs and counts it.
+// deliver opens what is left, writes what was opened to the TUNs and counts it.
 func (r *receiver) deliver() {
+	r.open()
 	if len(r.touched) == 0 {
 		return
 	}
@@ -293,14 +322,33 @@ func (r *receiver) deliver() {
 		if rx.alive {
 			t.count.lastInbound.Store(now)
 		}
-		if len(rx.bufs) > 0 {
-			if err := t.dev.Write(rx.bufs, tun.Headroom); err != nil {
-				rx.count.dev += rx.count.packets
-				rx.count.packets, rx.count.bytes = 0, 0
-			}
-		}
+		r.write(t)
 		t.count.flushIn(&rx.count)
-		rx.bufs, rx.touched, rx.alive = rx.bufs[:0], false, false
+		rx.join, rx.alive = nil, false
 	}
-	r.touched, r.used = r.touched[:0], 0
+	r.touched = r.touched[:0]
+}
+
+// write writes what is joined for t to its TUN. What the TUN does not take is
+// counted a packet a frame.
+func (r *receiver) write(t *Tunnel) {
+	rx := &t.rx
+	for i := range rx.join.Len() {
+		h, head, rest := rx.join.Frame(i)
+		r.frame.Reset(h)
+		r.frame.Append(head)
+		for _, p := range rest {
+			r.frame.Append(p)
+		}
+		if t.dev.Write(&r.frame) != nil {
+			n := uint64(1 + len(rest))
+			rx.count.dev += n
+			rx.pending.packets -= n
+			rx.pending.bytes -= uint64(r.frame.Octets()) + (n-1)*uint64(int(h.HeadersLen))
+		}
+	}
+	rx.count.packets += rx.pending.packets
+	rx.count.bytes += rx.pending.bytes
+	rx.pending = tally{}
+	rx.join.Reset()
 }

@@ -13,11 +13,12 @@ type endlessDevice struct {
 	closed atomic.Bool
 }
 
-func (d *endlessDevice) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+func (d *endlessDevice) Read(b []byte) (int, error) {
 	if d.closed.Load() {
 		return 0, os.ErrClosed
 	}
-	return d.cannedDevice.Read(bufs, sizes, offset)
+	d.next = 0
+	return d.cannedDevice.Read(b)
 }
 
 func (d *endlessDevice) Close() error { d.closed.Store(true); return nil }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"seikan/internal/ipsec/dataplane/offload"
 	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/esp"
@@ -16,46 +17,65 @@ import (
 )
 
 const (
-	// fragBuffers is how many fragments are gathered before they are sent.
-	fragBuffers = 128
-	// icmpPerBatch bounds the ICMP errors for one batch (RFC 1812 section
-	// 4.3.2.8 wants a limit).
-	icmpPerBatch = 8
+	// sealBatch is how many packets are sealed and sent together, as many as a
+	// Writer gives to the kernel at once.
+	sealBatch = 128
+	// slabLen is the room for them, in octets: a frame of the largest size, with
+	// what ESP adds to each of its packets, and as much again.
+	slabLen = 160 << 10
+	// sendBytes is how many octets are sealed and sent though there may be more
+	// to read: as much as one message to the kernel can hold.
+	sendBytes = 48 << 10
+	// framesPerTurn is how many frames of a TUN are carried before the buffers go
+	// to another TUN that waits for some.
+	framesPerTurn = 256
+	// icmpPerTurn bounds the ICMP errors for one turn (RFC 1812 section 4.3.2.8
+	// wants a limit).
+	icmpPerTurn = 8
 	// refusalEvery is how often at most the log is told that a socket refuses
 	// packets; the counters know them all.
 	refusalEvery = 10 * time.Second
 )
 
-// A transmitter carries one batch from a TUN at a time. It is some 8 MiB, so
-// that tunnels borrow one while they have something to send.
+// A transmitter carries what one TUN has to send, a turn at a time. It is some
+// 350 KiB, so that tunnels borrow one while they have something to send.
+//
+// A frame is read to in and cut; each packet goes to its place in slab, where it
+// is sealed and from where it is sent:
+//
+//	slab:  | ESP header, IV | packet 1 | trailer, ICV | ESP header, IV | packet 2 | …
 type transmitter struct {
-	t     *Tunnel // of this batch
-	bufs  [][]byte
-	sizes []int
+	t     *Tunnel // of this turn
+	sa    *outboundSA
 	count tally
 
-	sa      *outboundSA // of this batch
-	sealed  [][]byte    // what is to be sent
-	tos     []uint8     // and with which DSCP and ECN: those of the inner packets
+	in    []byte // a frame
+	split offload.Splitter
+	big   []byte // a packet that does not fit the tunnel
+
+	slab []byte
+	used int
+	pkts [][]byte // parts of slab: what is to be sealed and sent
+	lens []int    // of the packets inside
+	tos  []uint8  // and their DSCP and ECN, for the outer header
+
 	writers map[*udp.Outside]*[3]*udp.Writer
 
-	frags   [][]byte // buffers for fragments, made when needed
-	fragged int      // how many are taken
-
-	icmp  [1][]byte // a buffer for errors, as Write wants it
-	icmps int       // errors so far for this batch
+	icmp      []byte // an ICMP error
+	icmpFrame tun.Frame
+	icmps     int // errors so far in this turn
 }
 
 func newTransmitter() *transmitter {
-	x := &transmitter{
-		bufs:    buffers(tun.BatchSize, esp.HeaderLen+tun.BufferSize+esp.TrailerLen),
-		sizes:   make([]int, tun.BatchSize),
-		sealed:  make([][]byte, 0, tun.BatchSize),
-		tos:     make([]uint8, 0, tun.BatchSize),
+	return &transmitter{
+		in:      make([]byte, tun.MaxFrame),
+		slab:    make([]byte, slabLen),
+		pkts:    make([][]byte, 0, sealBatch),
+		lens:    make([]int, 0, sealBatch),
+		tos:     make([]uint8, 0, sealBatch),
+		icmp:    make([]byte, 0, packet.MaxPacketTooBig),
 		writers: map[*udp.Outside]*[3]*udp.Writer{},
 	}
-	x.icmp[0] = make([]byte, 0, tun.Headroom+packet.MaxPacketTooBig)
-	return x
 }
 
 // maxWriters is how many outside addresses a transmitter keeps writers for.
@@ -85,11 +105,11 @@ func (t *Tunnel) readTUN() {
 		err := t.dev.Wait()
 		if err == nil {
 			x := t.engine.transmitters.take()
-			err = x.step(t)
+			err = x.turn(t)
 			t.engine.transmitters.give(x)
 		}
 		switch {
-		case err == nil, errors.Is(err, tun.ErrTooManySegments):
+		case err == nil:
 			failed = 0
 			continue
 		case errors.Is(err, os.ErrClosed):
@@ -117,83 +137,100 @@ func (t *Tunnel) lost(err error) {
 	}
 }
 
-// step reads one batch of t and carries it to its end.
-func (x *transmitter) step(t *Tunnel) error {
-	n, err := t.dev.Read(x.bufs, x.sizes, esp.HeaderLen)
+// turn carries what there is to read from t to its end, at most framesPerTurn
+// frames of it.
+func (x *transmitter) turn(t *Tunnel) (err error) {
 	x.t, x.sa, x.icmps = t, t.out.Load(), 0
-	for i := range n {
-		x.packet(x.bufs[i], x.sizes[i])
+	for range framesPerTurn {
+		var n int
+		if n, err = t.dev.Read(x.in); err != nil {
+			break
+		}
+		x.frame(x.in[:n])
+		if x.used >= sendBytes {
+			x.send()
+		}
 	}
 	x.send()
-	x.t.count.flushOut(&x.count)
+	t.count.flushOut(&x.count)
+	if errors.Is(err, tun.ErrEmpty) {
+		return nil
+	}
 	return err
 }
 
-// packet fits the packet buf[esp.HeaderLen:][:n] to the tunnel and seals it.
-func (x *transmitter) packet(buf []byte, n int) {
+// frame fits the packets of a frame to the tunnel and lays them out for send.
+func (x *transmitter) frame(frame []byte) {
 	if x.sa == nil {
 		x.count.noSA++
 		return
 	}
-	pkt, ok := whole(buf[esp.HeaderLen:][:n])
-	if !ok {
+	if x.split.Begin(frame) != nil {
 		x.count.malformed++
 		return
 	}
-	if !x.sa.selectors.match(pkt) {
+	all := x.split.Packet()
+	if !x.sa.selectors.match(all) { // what they look at is the same in all packets
 		x.count.selector++
 		return
 	}
-	if !x.t.cfg.NoClamp {
+	tos, clamp := packet.TrafficClass(all), !x.t.cfg.NoClamp && !x.split.Joined() // a SYN comes alone
+	for n := x.split.NextLen(); n > 0; n = x.split.NextLen() {
+		if n > x.sa.mtu {
+			x.tooBig(n, clamp, tos)
+			continue
+		}
+		pkt := x.room(n)
+		x.split.Next(pkt)
+		if clamp {
+			packet.ClampMSS(pkt, esp.MSS(x.sa.mtu, pkt[0]>>4 == 6))
+		}
+		x.keep(n, tos)
+	}
+}
+
+// room is where the next packet, of at most n octets, is to stand.
+func (x *transmitter) room(n int) []byte {
+	need := x.sa.seal.SealedLen(n)
+	if len(x.pkts) == cap(x.pkts) || x.used+need > len(x.slab) {
+		x.send()
+	}
+	if need > len(x.slab) {
+		x.slab = make([]byte, need) // a jumbo frame's
+	}
+	return x.slab[x.used+x.sa.seal.Prefix():][:n]
+}
+
+// keep has what was laid out at room, n octets of type of service tos, sent.
+func (x *transmitter) keep(n int, tos uint8) {
+	end := x.used + x.sa.seal.SealedLen(n)
+	x.pkts = append(x.pkts, x.slab[x.used:end:end])
+	x.lens = append(x.lens, n)
+	x.tos = append(x.tos, tos)
+	x.used = end
+}
+
+// tooBig fragments the next packet, of n octets, or tells its sender.
+func (x *transmitter) tooBig(n int, clamp bool, tos uint8) {
+	if len(x.big) < n {
+		x.big = make([]byte, tun.MaxPacket)
+	}
+	pkt := x.big[:n]
+	x.split.Next(pkt)
+	if clamp {
 		packet.ClampMSS(pkt, esp.MSS(x.sa.mtu, pkt[0]>>4 == 6))
 	}
-	if len(pkt) > x.sa.mtu {
-		x.tooBig(pkt)
-		return
-	}
-	x.seal(buf, len(pkt))
-}
-
-// whole cuts b to the length that its IP header states.
-func whole(b []byte) ([]byte, bool) {
-	if len(b) > 0 && b[0]>>4 == 6 {
-		p, err := packet.ParseIPv6(b)
-		return p, err == nil
-	}
-	p, err := packet.ParseIPv4(b)
-	return p, err == nil
-}
-
-// seal seals n octets and keeps the result for send.
-func (x *transmitter) seal(buf []byte, n int) {
-	tos := packet.TrafficClass(buf[esp.HeaderLen:])
-	out, err := x.sa.seal.Seal(buf, esp.HeaderLen, n)
-	switch {
-	case errors.Is(err, esp.ErrExhausted):
-		x.count.exhausted++
-	case err != nil:
-		x.count.malformed++
-	default:
-		x.sealed = append(x.sealed, out)
-		x.tos = append(x.tos, tos)
-		x.count.packets++
-		x.count.bytes += uint64(n)
-	}
-}
-
-// tooBig fragments pkt or tells its sender.
-func (x *transmitter) tooBig(pkt []byte) {
 	if pkt[0]>>4 == 6 {
 		p := packet.IPv6(pkt)
 		x.count.tooBig++
-		x.answer(packet.AppendPacketTooBig(x.icmp[0][:tun.Headroom], p, x.icmpSource(p.Dst()), uint32(x.sa.mtu)))
+		x.answer(packet.AppendPacketTooBig(x.icmp[:0], p, x.icmpSource(p.Dst()), uint32(x.sa.mtu)))
 		return
 	}
 	p := packet.IPv4(pkt)
 	if p.DF() && x.t.cfg.HonourDF {
 		x.count.tooBig++
 		mtu := uint16(min(x.sa.mtu, math.MaxUint16))
-		x.answer(packet.AppendFragNeeded(x.icmp[0][:tun.Headroom], p, x.icmpSource(p.Dst()), mtu))
+		x.answer(packet.AppendFragNeeded(x.icmp[:0], p, x.icmpSource(p.Dst()), mtu))
 		return
 	}
 	if p.DF() {
@@ -205,20 +242,12 @@ func (x *transmitter) tooBig(pkt []byte) {
 		x.count.tooBig++
 		return
 	}
-	if need := esp.HeaderLen + x.sa.mtu + esp.TrailerLen; x.fragged == 0 && (len(x.frags) == 0 || len(x.frags[0]) < need) {
-		x.frags = buffers(fragBuffers, need) // sa, and so the size, is one for a batch
-	}
 	for {
-		if x.fragged == len(x.frags) {
-			x.send()
-		}
-		buf := x.frags[x.fragged]
-		n := f.Next(buf[esp.HeaderLen:])
-		if n == 0 {
+		k := f.Next(x.room(x.sa.mtu))
+		if k == 0 {
 			return
 		}
-		x.fragged++
-		x.seal(buf, n)
+		x.keep(k, tos)
 	}
 }
 
@@ -230,29 +259,48 @@ func (x *transmitter) icmpSource(dst netip.Addr) netip.Addr {
 	return dst
 }
 
-// answer writes an ICMP error, which begins after the headroom of msg, to the
-// TUN. ok is false when there is none to be written.
+// answer writes an ICMP error to the TUN. ok is false when there is none to be
+// written.
 func (x *transmitter) answer(msg []byte, ok bool) {
-	if !ok || x.icmps == icmpPerBatch {
+	if !ok || x.icmps == icmpPerTurn {
 		return
 	}
 	x.icmps++
-	x.icmp[0] = msg
+	x.icmpFrame.Reset(offload.Header{})
+	x.icmpFrame.Append(msg)
 	// When the TUN does not take it the sender learns nothing this time; it is
 	// told again with its next packet.
-	_ = x.t.dev.Write(x.icmp[:], tun.Headroom)
+	_ = x.t.dev.Write(&x.icmpFrame)
 }
 
-// send gives what is sealed to the socket and frees the fragments' buffers.
+// send seals what is laid out and gives it to the socket.
 func (x *transmitter) send() {
-	if len(x.sealed) == 0 {
+	if len(x.pkts) == 0 {
 		return
 	}
-	sent, err := x.writer().WriteMarked(x.sealed, x.tos, x.sa.from, x.sa.to)
-	x.count.noBuffer += uint64(len(x.sealed) - sent)
+	n, err := x.sa.seal.SealBatch(x.pkts, x.lens)
+	for _, k := range x.lens[:n] {
+		x.count.bytes += uint64(k)
+	}
+	x.count.packets += uint64(n)
+	switch {
+	case errors.Is(err, esp.ErrExhausted):
+		x.count.exhausted += uint64(len(x.pkts) - n)
+	case err != nil:
+		x.count.malformed += uint64(len(x.pkts) - n)
+	}
+	if n > 0 {
+		x.write(n)
+	}
+	x.pkts, x.lens, x.tos, x.used = x.pkts[:0], x.lens[:0], x.tos[:0], 0
+}
+
+// write gives the first n sealed packets to the socket.
+func (x *transmitter) write(n int) {
+	sent, err := x.writer().WriteMarked(x.pkts[:n], x.tos[:n], x.sa.from, x.sa.to)
+	x.count.noBuffer += uint64(n - sent)
 	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(x.t.said) > refusalEvery {
 		x.t.said = time.Now()
 		x.t.engine.log.Warn("outside socket refuses packets", "tunnel", x.t.id, "to", x.sa.to.String(), "err", err)
 	}
-	x.sealed, x.tos, x.fragged = x.sealed[:0], x.tos[:0], 0
 }

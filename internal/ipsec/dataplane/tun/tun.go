@@ -1,76 +1,72 @@
-// Package tun opens TUN devices: it is the door to
-// golang.zx2c4.com/wireguard/tun, whose devices carry virtio headers, so that
-// the kernel hands over and takes segments in bulk.
+// Package tun opens TUN devices and moves frames to and from them: a virtio
+// header, so that the kernel hands over and takes many packets as one (TSO,
+// USO, GRO), and what package offload cuts and joins.
 //
-// It knows nothing of ESP. Package dataplane reads and writes the devices;
-// package tuntest has one in memory.
+// It knows nothing of ESP, starts no goroutine and holds no buffer: a TUN on
+// which nothing happens is one descriptor. Package dataplane reads and writes
+// the devices; package tuntest has one in memory.
 package tun
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
 
-	wgtun "golang.zx2c4.com/wireguard/tun"
-
 	"golang.org/x/sys/unix"
+
+	"seikan/internal/ipsec/dataplane/offload"
 )
 
-const (
-	// Headroom is how many octets must precede each packet given to Write.
-	Headroom = 16 // at least a virtio header of 10
-	// BufferSize is how large a buffer given to Read must be beyond its
-	// offset, in octets, and should be in capacity beyond a packet given to
-	// Write, for segments to be joined in it.
-	BufferSize = 65535
-)
+// MaxPacket is the most octets of the packet in a frame.
+const MaxPacket = 65535
 
-// ErrTooManySegments says that the kernel handed over more segments than Read
-// had buffers; those that fit were delivered. It is not the end of the device.
-var ErrTooManySegments = wgtun.ErrTooManySegments
+// MaxFrame is the most octets of a frame: what a buffer given to Read should
+// have room for.
+const MaxFrame = offload.HeaderLen + MaxPacket
 
-// A Device is a TUN: whole IP packets in batches. One goroutine may Wait and
-// Read while any number Write. After Close all three return os.ErrClosed.
+// ErrEmpty says that there is nothing to read now.
+var ErrEmpty = errors.New("tun: nothing to read")
+
+// A Device is a TUN. One goroutine may Wait and Read while any number Write.
+// After Close all three return os.ErrClosed.
 type Device interface {
-	// Wait waits until Read would not, so that a device on which nothing
-	// happens needs no buffers.
+	// Wait waits until Read would not return ErrEmpty.
 	Wait() error
-	// Read waits for packets and puts packet i at bufs[i][offset:], its length
-	// in sizes[i]. It needs at least BatchSize buffers and returns how many it
-	// filled, also with ErrTooManySegments.
-	Read(bufs [][]byte, sizes []int, offset int) (n int, err error)
-	// Write takes the packets bufs[i][offset:]; offset is at least Headroom.
-	// The device may use bufs, octets before offset and capacity beyond the
-	// packet included, until Write returns.
-	Write(bufs [][]byte, offset int) error
+	// Read reads a frame, which package offload understands, to b, and returns
+	// its length. It never waits: the error is ErrEmpty when there is none.
+	Read(b []byte) (n int, err error)
+	// Write writes a frame.
+	Write(f *Frame) error
+	// JoinsUDP reports whether Write takes frames of UDP datagrams.
+	JoinsUDP() bool
 	Close() error
 }
 
-// BatchSize is the most packets of a Read.
-const BatchSize = 128
-
-// A TUN is a Device of the kernel. While nothing passes it is one descriptor:
-// no goroutine, no buffer.
+// A TUN is a Device of the kernel.
 type TUN struct {
-	set    *Set
 	file   *os.File
 	raw    syscall.RawConn
 	name   string
+	uso    bool
 	closed atomic.Bool
-}
 
-// Open is Set.Open for a TUN that shares nothing.
-func Open(name string, mtu int) (*TUN, error) { return new(Set).Open(name, mtu) }
+	// Of the goroutine that reads.
+	read func(fd uintptr) // TUN.readFrame, made once
+	buf  []byte
+	n    int
+	err  error
+}
 
 // Open creates the TUN called name in the network namespace of the calling
 // thread, with an MTU of mtu octets (68 to 65535). It needs CAP_NET_ADMIN. The
 // link is down and has no address: that is for linux/netapply.
-func (s *Set) Open(name string, mtu int) (*TUN, error) {
-	if mtu < 68 || mtu > BufferSize {
-		return nil, fmt.Errorf("open TUN %s: mtu %d: want 68 to %d", name, mtu, BufferSize)
+func Open(name string, mtu int) (*TUN, error) {
+	if mtu < 68 || mtu > MaxPacket {
+		return nil, fmt.Errorf("open TUN %s: mtu %d: want 68 to %d", name, mtu, MaxPacket)
 	}
-	t, err := s.create(name)
+	t, err := create(name)
 	if err != nil {
 		return nil, fmt.Errorf("open TUN %s: %w", name, err)
 	}
@@ -82,7 +78,7 @@ func (s *Set) Open(name string, mtu int) (*TUN, error) {
 }
 
 // create makes the link.
-func (s *Set) create(name string) (*TUN, error) {
+func create(name string) (*TUN, error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return nil, err
@@ -92,15 +88,17 @@ func (s *Set) create(name string) (*TUN, error) {
 		return nil, fmt.Errorf("/dev/net/tun: %w", err)
 	}
 	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	uso := false
 	if err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err == nil {
-		err = offload(fd)
+		uso, err = setOffload(fd)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
 	// Only now, when it can be waited for.
-	t := &TUN{set: s, name: name, file: os.NewFile(uintptr(fd), "/dev/net/tun")}
+	t := &TUN{name: name, uso: uso, file: os.NewFile(uintptr(fd), "/dev/net/tun")}
+	t.read = t.readFrame
 	t.raw, err = t.file.SyscallConn()
 	if err != nil {
 		t.file.Close()
@@ -109,14 +107,14 @@ func (s *Set) create(name string) (*TUN, error) {
 	return t, nil
 }
 
-// offload lets the kernel hand over segments of TCP in bulk, and of UDP where
-// it can (Linux 6.2).
-func offload(fd int) error {
+// setOffload lets the kernel hand over segments of TCP in bulk and, where it can
+// (Linux 6.2), datagrams of UDP.
+func setOffload(fd int) (uso bool, err error) {
 	const tcp = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
 	if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tcp|unix.TUN_F_USO4|unix.TUN_F_USO6) == nil {
-		return nil
+		return true, nil
 	}
-	return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tcp)
+	return false, unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tcp)
 }
 
 // setMTU gives the link an MTU.
@@ -171,25 +169,32 @@ func readable(fd uintptr) bool {
 }
 
 // Read is as Device says.
-func (t *TUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
-	c, err := t.set.take(t)
-	if err != nil {
-		return 0, err
+func (t *TUN) Read(b []byte) (int, error) {
+	t.buf = b
+	err := t.raw.Control(t.read)
+	t.buf = nil
+	switch {
+	case err != nil || t.err == unix.EBADFD: // closed by us, or somebody deleted the link
+		return 0, os.ErrClosed
+	case t.err == unix.EAGAIN:
+		return 0, ErrEmpty
+	case t.err != nil:
+		return 0, fmt.Errorf("read TUN %s: %w", t.name, t.err)
 	}
-	defer t.set.give(c)
-	return c.Read(bufs, sizes, offset)
+	return t.n, nil
 }
 
-// Write is as Device says.
-func (t *TUN) Write(bufs [][]byte, offset int) error {
-	c, err := t.set.take(t)
-	if err != nil {
-		return err
+// readFrame reads a frame to t.buf.
+func (t *TUN) readFrame(fd uintptr) {
+	for {
+		if t.n, t.err = unix.Read(int(fd), t.buf); t.err != unix.EINTR {
+			return
+		}
 	}
-	defer t.set.give(c)
-	_, err = c.Write(bufs, offset)
-	return err
 }
+
+// JoinsUDP is as Device says.
+func (t *TUN) JoinsUDP() bool { return t.uso }
 
 // Close removes the link.
 func (t *TUN) Close() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 
+	"seikan/internal/ipsec/dataplane/offload"
 	"seikan/internal/ipsec/dataplane/tun"
 	"seikan/internal/nettest"
 )
@@ -24,6 +25,15 @@ func echo() []byte {
 		0x45, 0, 0, 32, 0, 1, 0, 0, 64, 1, 0xf6, 0xd8, 192, 0, 2, 2, 192, 0, 2, 1,
 		8, 0, 0x33, 0x36, 0, 1, 0, 2, 0x61, 0x62, 0x63, 0x64,
 	}
+}
+
+// frame is pkt as a frame of its own, in two pieces.
+func frame(pkt []byte) *tun.Frame {
+	f := &tun.Frame{}
+	f.Reset(offload.Header{})
+	f.Append(pkt[:10])
+	f.Append(pkt[10:])
+	return f
 }
 
 // up gives the link an address and sets it up.
@@ -56,27 +66,25 @@ func TestPacketsGoInAndOut(t *testing.T) {
 	}
 	up(t, "vpn0", "192.0.2.1/24")
 
-	buf := append(make([]byte, tun.Headroom), echo()...)
-	if err := dev.Write([][]byte{buf}, tun.Headroom); err != nil {
+	f := frame(echo())
+	if err := dev.Write(f); err != nil {
 		t.Fatal(err)
-	}
-	bufs, sizes := make([][]byte, tun.BatchSize), make([]int, tun.BatchSize)
-	for i := range bufs {
-		bufs[i] = make([]byte, 24+tun.BufferSize)
 	}
 	reply := make(chan []byte, 1)
 	ended := make(chan error, 1)
 	go func() {
+		b := make([]byte, tun.MaxFrame)
 		for {
-			n, err := dev.Read(bufs, sizes, 24)
+			n, err := dev.Read(b)
+			if errors.Is(err, tun.ErrEmpty) {
+				n, err = 0, dev.Wait()
+			}
 			if err != nil {
 				ended <- err
 				return
 			}
-			for i := range n {
-				if p := bufs[i][24:][:sizes[i]]; p[0] == 0x45 && p[9] == 1 { // not IPv6 neighbours
-					reply <- bytes.Clone(p)
-				}
+			if n > 30 && b[offload.HeaderLen] == 0x45 && b[offload.HeaderLen+9] == 1 { // not IPv6 neighbours
+				reply <- bytes.Clone(b[offload.HeaderLen:n])
 			}
 		}
 	}()
@@ -95,7 +103,7 @@ func TestPacketsGoInAndOut(t *testing.T) {
 	if err := <-ended; !errors.Is(err, os.ErrClosed) {
 		t.Errorf("read after close: got %v, want %v", err, os.ErrClosed)
 	}
-	if err := dev.Write([][]byte{buf}, tun.Headroom); !errors.Is(err, os.ErrClosed) {
+	if err := dev.Write(f); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("write after close: got %v, want %v", err, os.ErrClosed)
 	}
 	if _, err := net.InterfaceByName("vpn0"); err == nil {

@@ -25,13 +25,15 @@ const (
 // packets of one size leave as one message (UDP_SEGMENT) where the kernel can
 // do so, without being copied.
 type Writer struct {
-	s    *Socket
-	hdrs []mmsghdr
-	iovs []unix.Iovec
-	ctrl [][controlLen]byte
-	name unix.RawSockaddrInet4
+	s      *Socket
+	hdrs   []mmsghdr
+	iovs   []unix.Iovec
+	ctrl   [][controlLen]byte
+	counts [writeBatch]int // of packets in each message
+	name   unix.RawSockaddrInet4
 
 	todo []mmsghdr // what is still to be sent
+	left []int     // and how many packets each message holds
 	tos  []uint8   // of the packets still to be sent; nil when all are 0
 	send func(fd uintptr) bool
 	n    int
@@ -100,14 +102,14 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 			return sent, err // closed
 		}
 		for range w.n {
-			k := int(w.todo[0].hdr.Iovlen)
+			k := w.left[0]
 			sent += k
 			pkts = w.drop(pkts, k)
 		}
 		if w.err == nil {
 			continue
 		}
-		k := int(w.todo[0].hdr.Iovlen)
+		k := w.left[0]
 		if k > 1 && w.trainRefused() {
 			w.prepare(pkts, from, false)
 			continue
@@ -123,7 +125,7 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 // drop takes the first message, of k packets, off what is still to be sent, and
 // returns the packets that remain.
 func (w *Writer) drop(pkts [][]byte, k int) [][]byte {
-	w.todo = w.todo[1:]
+	w.todo, w.left = w.todo[1:], w.left[1:]
 	if w.tos != nil {
 		w.tos = w.tos[k:]
 	}
@@ -155,14 +157,11 @@ func (w *Writer) prepare(pkts [][]byte, from netip.Addr, gso bool) {
 		if gso {
 			k = w.sameMark(i, train(pkts[i:]))
 		}
-		for j, p := range pkts[i : i+k] {
-			w.iovs[i+j].Base = &p[0]
-			w.iovs[i+j].SetLen(len(p))
-		}
 		h := &w.hdrs[n].hdr
+		w.counts[n] = k
 		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&w.name)), unix.SizeofSockaddrInet4
 		h.Iov = &w.iovs[i]
-		h.SetIovlen(k)
+		h.SetIovlen(gather(w.iovs[i:], pkts[i:i+k]))
 		h.Control = nil
 		h.SetControllen(0)
 		if c := w.control(n, segments{k, len(pkts[i]), w.mark(i)}, from); c > 0 {
@@ -171,7 +170,27 @@ func (w *Writer) prepare(pkts [][]byte, from netip.Addr, gso bool) {
 		}
 		i += k
 	}
-	w.todo = w.hdrs[:n]
+	w.todo, w.left = w.hdrs[:n], w.counts[:n]
+}
+
+// gather makes iovs point at pkts, at those that lie one behind the other as one,
+// and returns how many it took.
+func gather(iovs []unix.Iovec, pkts [][]byte) (n int) {
+	for i, p := range pkts {
+		if i > 0 && follows(pkts[i-1], p) {
+			iovs[n-1].SetLen(int(iovs[n-1].Len) + len(p))
+			continue
+		}
+		iovs[n].Base = &p[0]
+		iovs[n].SetLen(len(p))
+		n++
+	}
+	return n
+}
+
+// follows reports whether b begins where a ends.
+func follows(a, b []byte) bool {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(a)))+uintptr(len(a)) == uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 }
 
 // mark is the type of service of packet i of those still to be sent.

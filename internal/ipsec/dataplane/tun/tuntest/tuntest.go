@@ -9,11 +9,9 @@ import (
 	"os"
 	"sync"
 
+	"seikan/internal/ipsec/dataplane/offload"
 	"seikan/internal/ipsec/dataplane/tun"
 )
-
-// Batch is the most packets of a Read.
-const Batch = tun.BatchSize
 
 // A Device implements tun.Device over two bounded queues. The one towards the
 // reader blocks the test when it is full; the one from the writer drops the
@@ -81,37 +79,44 @@ func (d *Device) Wait() error {
 }
 
 // Read is as tun.Device says.
-func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
-	if err := d.Wait(); err != nil {
-		return 0, err
-	}
-	sizes[0] = copy(bufs[0][offset:], d.next)
+func (d *Device) Read(b []byte) (int, error) {
+	pkt := d.next
 	d.next = nil
-	for n := 1; n < min(len(bufs), Batch); n++ {
+	if pkt == nil {
 		select {
-		case pkt := <-d.toRead:
-			sizes[n] = copy(bufs[n][offset:], pkt)
+		case pkt = <-d.toRead:
 		default:
-			return n, nil
+			select {
+			case <-d.closed:
+				return 0, os.ErrClosed
+			default:
+				return 0, tun.ErrEmpty
+			}
 		}
 	}
-	return min(len(bufs), Batch), nil
+	if len(b) < offload.HeaderLen+len(pkt) {
+		return 0, fmt.Errorf("tuntest: a buffer of %d octets for a packet of %d", len(b), len(pkt))
+	}
+	offload.Header{}.Put(b)
+	return offload.HeaderLen + copy(b[offload.HeaderLen:], pkt), nil
 }
 
-// Write is as tun.Device says. An offset too small for a kernel device is an
-// error here too.
-func (d *Device) Write(bufs [][]byte, offset int) error {
-	if offset < tun.Headroom {
-		return fmt.Errorf("tuntest: offset %d: want at least %d", offset, tun.Headroom)
+// Write is as tun.Device says. What is joined is cut again.
+func (d *Device) Write(f *tun.Frame) error {
+	select {
+	case <-d.closed:
+		return os.ErrClosed
+	default:
 	}
-	for _, b := range bufs {
+	var s offload.Splitter
+	if err := s.Begin(f.AppendTo(nil)); err != nil {
+		return err
+	}
+	for n := s.NextLen(); n > 0; n = s.NextLen() {
+		pkt := make([]byte, n)
+		s.Next(pkt)
 		select {
-		case <-d.closed:
-			return os.ErrClosed
-		default:
-		}
-		select {
-		case d.wrote <- append([]byte(nil), b[offset:]...):
+		case d.wrote <- pkt:
 		default:
 			d.mu.Lock()
 			d.dropped++
@@ -120,6 +125,9 @@ func (d *Device) Write(bufs [][]byte, offset int) error {
 	}
 	return nil
 }
+
+// JoinsUDP is as tun.Device says.
+func (d *Device) JoinsUDP() bool { return true }
 
 // Close ends Read, Write and Send. It may be called twice.
 func (d *Device) Close() error {

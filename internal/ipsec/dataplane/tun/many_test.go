@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"seikan/internal/ipsec/dataplane/offload"
 	"seikan/internal/ipsec/dataplane/tun"
 )
 
@@ -34,8 +35,7 @@ func heap() uint64 {
 
 func TestTUNWithoutTrafficIsOneDescriptor(t *testing.T) {
 	const n = 50
-	var set tun.Set
-	warm, err := set.Open("warm", 1400) // what the Set shares, and the runtime's own for waiting
+	warm, err := tun.Open("warm", 1400) // the runtime's own for waiting
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestTUNWithoutTrafficIsOneDescriptor(t *testing.T) {
 	files, goroutines, octets := descriptors(t), runtime.NumGoroutine(), heap()
 	devs := make([]*tun.TUN, 0, n)
 	for i := range n {
-		dev, err := set.Open(fmt.Sprintf("idle%d", i), 1400)
+		dev, err := tun.Open(fmt.Sprintf("idle%d", i), 1400)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestTUNWithoutTrafficIsOneDescriptor(t *testing.T) {
 // refused writes to dev, whose link is down.
 func refused(t *testing.T, dev *tun.TUN) {
 	t.Helper()
-	if err := dev.Write([][]byte{append(make([]byte, tun.Headroom), echo()...)}, tun.Headroom); err == nil {
+	if err := dev.Write(frame(echo())); err == nil {
 		t.Error("a link that is down took a packet")
 	}
 }
@@ -111,12 +111,9 @@ func TestWaitEnds(t *testing.T) {
 	if out, err := exec.Command("ip", "link", "del", "wait1").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	bufs, sizes := make([][]byte, tun.BatchSize), make([]int, tun.BatchSize)
-	for i := range bufs {
-		bufs[i] = make([]byte, tun.BufferSize)
-	}
+	b := make([]byte, tun.MaxFrame)
 	for err = ends(ended); err == nil; err = ends(waiting(dev)) {
-		if _, err = dev.Read(bufs, sizes, 0); err != nil { // what the kernel said of its own accord comes first
+		if _, err = dev.Read(b); err != nil && !errors.Is(err, tun.ErrEmpty) { // what the kernel said of its own accord comes first
 			break
 		}
 	}
@@ -125,14 +122,13 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
-// TestSeveralTUNsAtOnce has packets for many links cross the few devices of a
-// Set, and none the wrong one.
+// TestSeveralTUNsAtOnce has packets for many links cross at once, and none the
+// wrong one.
 func TestSeveralTUNsAtOnce(t *testing.T) {
 	const n, each = 20, 50
-	var set tun.Set
 	ended := make(chan error, n)
 	for i := range n {
-		dev, err := set.Open(fmt.Sprintf("many%d", i), 1400)
+		dev, err := tun.Open(fmt.Sprintf("many%d", i), 1400)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,36 +163,30 @@ func checksum(b, at []byte) {
 
 // echoes has the kernel answer each of count requests with mark in them.
 func echoes(dev *tun.TUN, mark byte, count int) error {
-	bufs, sizes := make([][]byte, tun.BatchSize), make([]int, tun.BatchSize)
-	for i := range bufs {
-		bufs[i] = make([]byte, tun.BufferSize)
-	}
+	b := make([]byte, tun.MaxFrame)
 	for range count {
-		out := append(make([]byte, tun.Headroom), echo()...)
-		pkt := out[tun.Headroom:]
+		pkt := echo()
 		copy(pkt[12:20], []byte{198, 18, mark, 2, 198, 18, mark, 1})
 		checksum(pkt[:20], pkt[10:12])
 		pkt[31] = mark
 		checksum(pkt[20:], pkt[22:24])
-		if err := dev.Write([][]byte{out}, tun.Headroom); err != nil {
+		if err := dev.Write(frame(pkt)); err != nil {
 			return err
 		}
 		for answered := false; !answered; {
 			if err := dev.Wait(); err != nil {
 				return err
 			}
-			n, err := dev.Read(bufs, sizes, 0)
+			n, err := dev.Read(b)
 			if err != nil {
 				return err
 			}
-			for i := range n {
-				p := bufs[i][:sizes[i]]
-				if p[0] != 0x45 || p[9] != 1 {
-					continue // IPv6 neighbours
-				}
-				if answered = true; p[20] != 0 || !bytes.HasSuffix(p, []byte{mark}) {
-					return fmt.Errorf("link %d: got %x, want its own echo reply", mark, p)
-				}
+			p := b[offload.HeaderLen:n]
+			if p[0] != 0x45 || p[9] != 1 {
+				continue // IPv6 neighbours
+			}
+			if answered = true; p[20] != 0 || !bytes.HasSuffix(p, []byte{mark}) {
+				return fmt.Errorf("link %d: got %x, want its own echo reply", mark, p)
 			}
 		}
 	}
