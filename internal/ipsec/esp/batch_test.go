@@ -2,8 +2,13 @@ package esp
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
 	"errors"
 	"testing"
+
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // sealedBatch lays inner packets out for SealBatch, one behind the other, and
@@ -113,6 +118,119 @@ func TestBatchSealsUpToTheLastNumber(t *testing.T) {
 		if n, err := out.SealBatch(pkts, lens); n != 3 || !errors.Is(err, ErrExhausted) {
 			t.Errorf("%s: sealed %d: %v; want 3 and %v", nameOf(s), n, err, ErrExhausted)
 		}
+	}
+}
+
+// TestBatchesOfCBCAgreeWithTheStandardLibrary takes sealed packets apart without
+// this package: RFC 3602, RFC 4868, RFC 4303 section 2.2.1.
+func TestBatchesOfCBCAgreeWithTheStandardLibrary(t *testing.T) {
+	for _, s := range allSuites() {
+		if s.Encr != suite.AESCBC {
+			continue
+		}
+		t.Run(nameOf(s), func(t *testing.T) {
+			sa, inner := newSA(t, s), mixed()
+			out, _ := newPair(t, s, 0)
+			high := uint64(0)
+			if s.ESN {
+				high = 7
+				out.last.Store(high << 32)
+			}
+			block, err := aes.NewCipher(sa.KeysOut.Encr.Reveal())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ivs := map[string]bool{}
+			for i, pkt := range sealedBatch(t, out, inner) {
+				end := len(pkt) - s.Integ.ICVLen()
+				mac := s.Integ.New(sa.KeysOut.Integ)
+				mac.Write(pkt[:end])
+				if s.ESN {
+					mac.Write(binary.BigEndian.AppendUint32(nil, uint32(high)))
+				}
+				if want := mac.Sum(nil)[:s.Integ.ICVLen()]; !bytes.Equal(pkt[end:], want) {
+					t.Fatalf("packet %d: ICV: got %x, want %x", i, pkt[end:], want)
+				}
+				if got, want := binary.BigEndian.Uint64(pkt), uint64(sa.SPIOut)<<32|uint64(i+1); got != want {
+					t.Fatalf("packet %d: header: got %x, want %x", i, got, want)
+				}
+				iv, body := pkt[espHeader:out.Prefix()], pkt[out.Prefix():end]
+				cipher.NewCBCDecrypter(block, iv).CryptBlocks(body, body)
+				pad := int(body[len(body)-2])
+				want := append(append(bytes.Clone(inner[i]), seq(1, pad)...), byte(pad), map[byte]byte{4: protoIPv4, 6: protoIPv6}[inner[i][0]>>4])
+				if pad >= aes.BlockSize || !bytes.Equal(body, want) {
+					t.Fatalf("packet %d: content: got %x, want %x", i, body, want)
+				}
+				if ivs[string(iv)] {
+					t.Fatalf("packet %d: IV %x came before", i, iv)
+				}
+				ivs[string(iv)] = true
+			}
+		})
+	}
+}
+
+// TestBatchIsInOrder has what one packet does to the window hold for the next,
+// though both were admitted before either was authentic: a forged repeat is one
+// first of all, and what was overtaken by more than the window is too old.
+func TestBatchIsInOrder(t *testing.T) {
+	for _, s := range allSuites() {
+		t.Run(nameOf(s), func(t *testing.T) {
+			out, in := newPair(t, s, 64)
+			pkts := sealedBatch(t, out, [][]byte{inner4(100), inner4(100), inner4(100)})
+			out.last.Store(70)
+			pkts = append(pkts, sealedBatch(t, out, [][]byte{inner4(100)})...)
+			forged := bytes.Clone(pkts[1])
+			forged[len(forged)-1] ^= 1
+			batch := [][]byte{forged, pkts[1], bytes.Clone(forged), pkts[3], pkts[0], pkts[2]}
+			old := ErrReplay
+			if s.ESN { // then it counts as one of 1<<32 numbers later
+				old = ErrAuth
+			}
+			want := []error{ErrAuth, nil, ErrReplay, nil, old, old}
+			errs := make([]error, len(batch))
+			in.OpenBatch(batch, errs)
+			for i := range errs {
+				if !errors.Is(errs[i], want[i]) || (errs[i] == nil) != (batch[i] != nil) {
+					t.Errorf("packet %d: got %v and %d octets, want %v", i, errs[i], len(batch[i]), want[i])
+				}
+			}
+			if f := in.Failures(); f.Auth+f.Replay != 4 || f.Malformed != 0 || in.window.top != 71 {
+				t.Errorf("counted %+v, top %d", f, in.window.top)
+			}
+		})
+	}
+}
+
+// TestBatchGoesOverTheEndOfTheLowHalf has the numbers of one batch be those on
+// both sides of 1<<32, also out of order, and when the window jumps so far that
+// the rest have other numbers than when they were admitted.
+func TestBatchGoesOverTheEndOfTheLowHalf(t *testing.T) {
+	for _, s := range allSuites() {
+		if !s.ESN {
+			continue
+		}
+		t.Run(nameOf(s), func(t *testing.T) {
+			out, in := newPair(t, s, 64)
+			var pkts [][]byte
+			at := func(last uint64) {
+				out.last.Store(last)
+				pkts = append(pkts, sealedBatch(t, out, [][]byte{inner4(100), inner4(100)})...)
+			}
+			in.window.begin(1<<32 - 20)
+			at(1<<32 - 10)
+			at(1<<32 + 10)
+			at(1<<32 - 2)
+			at(1<<33 - 60) // from here on 1 is 1<<33+1
+			at(1 << 33)    // admitted as 1<<32+1
+			errs := make([]error, len(pkts))
+			in.OpenBatch(pkts, errs)
+			for i, err := range errs {
+				if err != nil || !bytes.Equal(pkts[i], inner4(100)) {
+					t.Errorf("packet %d: %v", i, err)
+				}
+			}
+		})
 	}
 }
 

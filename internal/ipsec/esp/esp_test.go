@@ -9,6 +9,7 @@ import (
 	"math"
 	"testing"
 
+	"seikan/internal/ipsec/esp/lanes"
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
@@ -115,21 +116,25 @@ func sealRaw(o *Outbound, body []byte) []byte {
 	n := len(body) - espTrailer
 	pkt := make([]byte, o.SealedLen(n))
 	copy(pkt[o.Prefix():], body[:n])
-	// Let seal write a packet of the same length with right padding, then
+	// Let SealBatch write a packet of the same length with right padding, then
 	// exchange what was encrypted: only possible with the keys.
-	_ = o.seal(pkt, n, protoIPv4)
-	num := o.last.Load()
-	iv := pkt[espHeader : espHeader+o.iv]
-	enc := pkt[espHeader+o.iv : len(pkt)-o.icv]
+	pkt[o.Prefix()] = 0x45
+	if _, err := o.SealBatch([][]byte{pkt}, []int{n}); err != nil {
+		panic(err)
+	}
+	num, end := o.last.Load(), len(pkt)-o.icv
+	enc := pkt[o.Prefix():end]
 	copy(enc, body)
 	if o.aead != nil {
-		copy(o.nonce[saltLen:], iv)
+		copy(o.nonce[saltLen:], pkt[espHeader:o.Prefix()])
 		o.aead.Seal(enc[:0], o.nonce[:], enc, o.gcmAAD(pkt, num))
 		return pkt
 	}
-	o.enc.SetIV(iv)
-	o.enc.CryptBlocks(enc, enc)
-	copy(pkt[len(pkt)-o.icv:], o.icvOf(pkt[:len(pkt)-o.icv], num))
+	o.cbc.Encrypt([][]byte{pkt[espHeader:end]})
+	var job [1]lanes.Job
+	o.toSign(&job[0], pkt, num)
+	o.sign(job[:])
+	copy(pkt[end:], job[0].Sum[:])
 	return pkt
 }
 

@@ -2,12 +2,12 @@ package esp
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
+	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 
+	"seikan/internal/ipsec/esp/lanes"
 	"seikan/internal/ipsec/ike"
 )
 
@@ -24,7 +24,6 @@ type Inbound struct {
 	*transform
 	spi    uint32
 	window window
-	dec    ivSetter // AES-CBC
 	fails  failures
 	ledger *Ledger // where the window's top is noted too; may be nil
 }
@@ -58,13 +57,6 @@ func NewInbound(sa *ike.ChildSA, window int) (*Inbound, error) {
 	}
 	in := &Inbound{transform: t, spi: sa.SPIIn}
 	in.window.size, in.window.esn = uint64(window), t.esn
-	if t.mac != nil {
-		m, ok := cipher.NewCBCDecrypter(t.block, make([]byte, aes.BlockSize)).(ivSetter)
-		if !ok {
-			return nil, fmt.Errorf("inbound SA %08x: esp: this Go's CBC mode has no SetIV", sa.SPIIn)
-		}
-		in.dec = m
-	}
 	return in, nil
 }
 
@@ -93,25 +85,52 @@ func (in *Inbound) Failures() Failures {
 // section 3.4.3), so that a forged packet can neither move it nor cost a
 // decryption when it repeats a number.
 func (in *Inbound) Open(dst, pkt []byte) ([]byte, error) {
-	body := len(pkt) - espHeader - in.iv - in.icv
-	if body < in.dims.block || in.mac != nil && body%aes.BlockSize != 0 || binary.BigEndian.Uint32(pkt) != in.spi {
-		in.fails.malformed.Add(1)
-		return nil, ErrMalformed
+	seq, err := in.admit(pkt)
+	if err != nil {
+		return nil, err
 	}
 	if dst == nil {
 		dst = pkt[espHeader+in.iv:]
 	}
-	if cap(dst) < body {
+	if cap(dst) < len(pkt)-espHeader-in.iv-in.icv {
 		in.fails.malformed.Add(1)
 		return nil, ErrMalformed
 	}
+	plain, ok := in.decrypt(dst[:0], pkt, seq)
+	return in.deliver(plain, ok, seq)
+}
+
+// check says whether pkt may be the SA's before it is authentic, by length, SPI
+// and replay window, and which sequence number it then has, which is not 0. It
+// changes and counts nothing.
+func (in *Inbound) check(pkt []byte) (seq uint64, err error) {
+	body := len(pkt) - espHeader - in.iv - in.icv
+	if body < in.dims.block || in.cbc != nil && body%aes.BlockSize != 0 || binary.BigEndian.Uint32(pkt) != in.spi {
+		return 0, ErrMalformed
+	}
 	seq, ok := in.window.sequence(binary.BigEndian.Uint32(pkt[4:]))
 	if !ok || !in.window.fresh(seq) {
-		in.fails.replay.Add(1)
-		return nil, ErrReplay
+		return 0, ErrReplay
 	}
-	plain, ok := in.decrypt(dst[:0], pkt, seq)
-	if !ok {
+	return seq, nil
+}
+
+// admit is check, and counts.
+func (in *Inbound) admit(pkt []byte) (seq uint64, err error) {
+	seq, err = in.check(pkt)
+	switch err {
+	case ErrMalformed:
+		in.fails.malformed.Add(1)
+	case ErrReplay:
+		in.fails.replay.Add(1)
+	}
+	return seq, err
+}
+
+// deliver marks number seq as seen and returns the packet inside plain, unless
+// the ICV was wrong.
+func (in *Inbound) deliver(plain []byte, authentic bool, seq uint64) ([]byte, error) {
+	if !authentic {
 		in.fails.auth.Add(1)
 		return nil, ErrAuth
 	}
@@ -124,21 +143,27 @@ func (in *Inbound) Open(dst, pkt []byte) ([]byte, error) {
 // decrypt authenticates pkt as number seq and decrypts it to dst[:0], whose
 // capacity suffices. ok is false when the ICV is wrong.
 func (in *Inbound) decrypt(dst, pkt []byte, seq uint64) (plain []byte, ok bool) {
-	iv, end := pkt[espHeader:espHeader+in.iv], len(pkt)-in.icv
 	if in.aead != nil {
-		copy(in.nonce[saltLen:], iv)
+		copy(in.nonce[saltLen:], pkt[espHeader:espHeader+in.iv])
 		plain, err := in.aead.Open(dst, in.nonce[:], pkt[espHeader+in.iv:], in.gcmAAD(pkt, seq))
 		return plain, err == nil
 	}
-	// The ICV comes first: nothing may depend on what an unauthentic packet
-	// decrypts to.
-	if !hmac.Equal(in.icvOf(pkt[:end], seq), pkt[end:]) {
+	var job [1]lanes.Job
+	in.toSign(&job[0], pkt, seq)
+	in.sign(job[:])
+	return in.decryptSigned(dst, pkt, &job[0])
+}
+
+// decryptSigned decrypts a packet of AES-CBC to dst[:0] if its ICV is what j
+// says. The ICV comes first: nothing may depend on what an unauthentic packet
+// decrypts to.
+func (in *Inbound) decryptSigned(dst, pkt []byte, j *lanes.Job) (plain []byte, ok bool) {
+	end := len(pkt) - in.icv
+	if subtle.ConstantTimeCompare(j.Sum[:in.icv], pkt[end:]) != 1 {
 		return nil, false
 	}
-	body := pkt[espHeader+in.iv : end]
-	plain = dst[:len(body)]
-	in.dec.SetIV(iv)
-	in.dec.CryptBlocks(plain, body)
+	plain = dst[:end-espHeader-in.iv]
+	in.cbc.Decrypt(plain, pkt[espHeader:end])
 	return plain, true
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 
+	"seikan/internal/ipsec/esp/lanes"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -58,8 +59,8 @@ func dimsOf(s suite.ESP) (dims, error) {
 	}
 }
 
-// A transform is the keyed algorithms of one direction. Exactly one of aead
-// and mac is set.
+// A transform is the keyed algorithms of one direction: aead, or cbc and one of
+// mac256 and mac.
 type transform struct {
 	dims
 	esn bool
@@ -67,9 +68,10 @@ type transform struct {
 	aead  cipher.AEAD // AES-GCM-16, ChaCha20-Poly1305
 	nonce [saltLen + gcmIV]byte
 
-	block cipher.Block // AES-CBC
-	mac   hash.Hash
-	sum   [64]byte // scratch of mac
+	cbc    *lanes.CBC     // AES-CBC
+	mac256 *lanes.HMAC256 // HMAC-SHA2-256
+	mac    hash.Hash      // any other
+	sum    [64]byte       // scratch of mac
 
 	aad [espHeader + 4]byte // scratch: RFC 4106 section 5, figure 2
 }
@@ -93,10 +95,14 @@ func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
 	t := &transform{dims: d, esn: s.ESN}
 	key := keys.Encr.Reveal()
 	if s.Encr == suite.AESCBC {
-		if t.block, err = aes.NewCipher(key); err != nil {
+		if t.cbc, err = lanes.NewCBC(key); err != nil {
 			return nil, fmt.Errorf("esp: %w", err)
 		}
-		t.mac = s.Integ.New(keys.Integ)
+		if s.Integ == suite.IntegSHA256 {
+			t.mac256 = lanes.NewHMAC256(keys.Integ.Reveal())
+		} else {
+			t.mac = s.Integ.New(keys.Integ)
+		}
 		return t, nil
 	}
 	copy(t.nonce[:], key[d.keyLen:])
@@ -119,17 +125,31 @@ func (t *transform) gcmAAD(hdr []byte, seq uint64) []byte {
 	return t.aad[:]
 }
 
-// icvOf computes the truncated HMAC over signed and, with ESN, the high half of
-// the sequence number that is not transmitted (RFC 4303 section 2.2.1). The
-// result is valid until the next call.
-func (t *transform) icvOf(signed []byte, seq uint64) []byte {
-	t.mac.Reset()
-	t.mac.Write(signed)
+// toSign makes j the job of the ICV of pkt, whose number is seq: what is signed
+// is pkt up to the ICV and, with ESN, the high half of the number, which is not
+// transmitted (RFC 4303 section 2.2.1).
+func (t *transform) toSign(j *lanes.Job, pkt []byte, seq uint64) {
+	j.Msg = pkt[:len(pkt)-t.icv]
+	putUint32(j.Suffix[:], uint32(seq>>32))
+}
+
+// sign computes the ICVs of jobs: the first icv octets of the sums.
+func (t *transform) sign(jobs []lanes.Job) {
+	suffix := 0
 	if t.esn {
-		putUint32(t.aad[:4], uint32(seq>>32))
-		t.mac.Write(t.aad[:4])
+		suffix = len(lanes.Job{}.Suffix)
 	}
-	return t.mac.Sum(t.sum[:0])[:t.icv]
+	if t.mac256 != nil {
+		t.mac256.Sum(jobs, suffix)
+		return
+	}
+	for i := range jobs {
+		j := &jobs[i]
+		t.mac.Reset()
+		t.mac.Write(j.Msg)
+		t.mac.Write(append(t.sum[:0], j.Suffix[:suffix]...))
+		copy(j.Sum[:], t.mac.Sum(t.sum[:0])[:t.icv])
+	}
 }
 
 // putUint32 writes v to b[:4] in network order.
