@@ -194,6 +194,8 @@ func (e *Engine) RemoveTunnel(t *Tunnel) {
 	last := e.leaveLocked(t.outside)
 	e.mu.Unlock()
 	t.loop.Wait()
+	t.turning.Lock() // a receiver may be carrying an answer
+	t.turning.Unlock()
 	if last != nil {
 		last.loops.Wait()
 		last.resume()

@@ -95,9 +95,10 @@ type receiver struct {
 	pkts [][]byte
 	errs [openBatch]error
 
-	touched []*Tunnel         // whose rx holds something
-	joiners []*offload.Joiner // as many as tunnels were touched at once
-	frame   tun.Frame
+	touched   []*Tunnel         // whose rx holds something
+	delivered []*Tunnel         // to which something was written in this batch
+	joiners   []*offload.Joiner // as many as tunnels were touched at once
+	frame     tun.Frame
 }
 
 // A rxBatch is what a batch holds for one tunnel.
@@ -149,6 +150,15 @@ func (r *receiver) step() error {
 	if err != nil {
 		return err
 	}
+	r.batch(n)
+	for _, t := range r.delivered {
+		t.carryAnswer()
+	}
+	return nil
+}
+
+// batch carries n messages to their end.
+func (r *receiver) batch(n int) {
 	r.o.rxMu.Lock()
 	defer r.o.rxMu.Unlock()
 	for i := range n {
@@ -160,7 +170,6 @@ func (r *receiver) step() error {
 		}
 	}
 	r.deliver()
-	return nil
 }
 
 // A class says what a datagram on the NAT traversal port is.
@@ -313,6 +322,7 @@ func (rx *rxBatch) refuse(err error) {
 // deliver opens what is left, writes what was opened to the TUNs and counts it.
 func (r *receiver) deliver() {
 	r.open()
+	r.delivered = r.delivered[:0]
 	if len(r.touched) == 0 {
 		return
 	}
@@ -323,6 +333,9 @@ func (r *receiver) deliver() {
 			t.count.lastInbound.Store(now)
 		}
 		r.write(t)
+		if rx.count.packets > 0 {
+			r.delivered = append(r.delivered, t)
+		}
 		t.count.flushIn(&rx.count)
 		rx.join, rx.alive = nil, false
 	}

@@ -29,6 +29,8 @@ const (
 	// framesPerTurn is how many frames of a TUN are carried before the buffers go
 	// to another TUN that waits for some.
 	framesPerTurn = 256
+	// framesPerAnswer is the same for a turn between two reads of a socket.
+	framesPerAnswer = 16
 	// icmpPerTurn bounds the ICMP errors for one turn (RFC 1812 section 4.3.2.8
 	// wants a limit).
 	icmpPerTurn = 8
@@ -104,9 +106,7 @@ func (t *Tunnel) readTUN() {
 	for failed := 0; ; {
 		err := t.dev.Wait()
 		if err == nil {
-			x := t.engine.transmitters.take()
-			err = x.turn(t)
-			t.engine.transmitters.give(x)
+			err = t.carry()
 		}
 		switch {
 		case err == nil:
@@ -126,6 +126,32 @@ func (t *Tunnel) readTUN() {
 	}
 }
 
+// carry carries what there is to read from the TUN.
+func (t *Tunnel) carry() error {
+	t.turning.Lock()
+	defer t.turning.Unlock()
+	x := t.engine.transmitters.take()
+	defer t.engine.transmitters.give(x)
+	return x.turn(t, framesPerTurn)
+}
+
+// carryAnswer carries what the packets just written to the TUN have brought
+// forth already, such as the acknowledgments of a host on this machine. So they
+// need not wait until another goroutine has been woken up for them. When the
+// TUN is being read it does nothing: its reader comes to them by itself.
+func (t *Tunnel) carryAnswer() {
+	if !t.turning.TryLock() {
+		return
+	}
+	defer t.turning.Unlock()
+	if t.closing.Load() {
+		return
+	}
+	x := t.engine.transmitters.take()
+	defer t.engine.transmitters.give(x)
+	_ = x.turn(t, framesPerAnswer) // an error meets the reader too, who counts it
+}
+
 // lost tells the owner that the TUN is of no use any more, unless we closed it.
 func (t *Tunnel) lost(err error) {
 	if t.closing.Load() {
@@ -137,11 +163,11 @@ func (t *Tunnel) lost(err error) {
 	}
 }
 
-// turn carries what there is to read from t to its end, at most framesPerTurn
-// frames of it.
-func (x *transmitter) turn(t *Tunnel) (err error) {
+// turn carries what there is to read from t to its end, at most frames frames of
+// it. The caller holds t.turning.
+func (x *transmitter) turn(t *Tunnel, frames int) (err error) {
 	x.t, x.sa, x.icmps = t, t.out.Load(), 0
-	for range framesPerTurn {
+	for range frames {
 		var n int
 		if n, err = t.dev.Read(x.in); err != nil {
 			break

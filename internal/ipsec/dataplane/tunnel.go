@@ -79,7 +79,9 @@ type Tunnel struct {
 
 	rx rxBatch // belongs to whoever holds outside.rxMu
 
-	// The goroutine that reads dev owns these.
+	// turning is held while dev is read. It guards the fields below it. Lock
+	// order: turning before engine.mu.
+	turning  sync.Mutex
 	said     time.Time // when the log was last told that the socket refuses packets
 	packetID uint16    // identification of packets whose DF was cleared
 }
