@@ -81,13 +81,14 @@ type Tunnel struct {
 	// believes in it and the peer uses it, so the tunnel cannot go on.
 	refused error
 	kept    keptState
+	said    *ike.Snapshot // what the machine last said; state has it in Words
 }
 
 // New returns a tunnel that does nothing until Run.
 func New(cfg Config) *Tunnel {
 	t := &Tunnel{cfg: cfg, inbox: newInbox(), control: make(chan ike.Event, 8)}
-	state := cfg.Machine.State()
-	t.state.Store(&state)
+	t.said = cfg.Machine.State()
+	t.state.Store(t.said)
 	return t
 }
 
@@ -241,16 +242,25 @@ func (t *Tunnel) carryOut() {
 	for _, a := range t.out.Actions {
 		changed = t.act(a) || changed
 	}
-	state := t.cfg.Machine.State()
-	state.Reason = t.words(state.Reason)
-	before := t.state.Swap(&state)
-	// New keys of the IKE SA are no action, but the owner finds the tunnel of a
-	// peer that moved by these SPIs. Those of an attempt, which any stranger can
-	// make, must not make it look.
-	changed = changed || !state.Established.IsZero() && (state.SPIi != before.SPIi || state.SPIr != before.SPIr)
-	if changed {
+	if t.show() || changed {
 		t.cfg.Changed()
 	}
+}
+
+// show makes what the machine says of itself now the state. It reports whether
+// that is of another IKE SA: new keys of one are no action, but the owner finds
+// the tunnel of a peer that moved by these SPIs. Those of an attempt, which any
+// stranger can make, must not make it look.
+func (t *Tunnel) show() (rekeyed bool) {
+	said := t.cfg.Machine.State()
+	if said == t.said {
+		return false
+	}
+	t.said = said
+	state := *said
+	state.Reason = t.words(state.Reason)
+	before := t.state.Swap(&state)
+	return !state.Established.IsZero() && (state.SPIi != before.SPIi || state.SPIr != before.SPIr)
 }
 
 func (t *Tunnel) install(in ike.InstallInbound) {

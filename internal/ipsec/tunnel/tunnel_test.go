@@ -40,10 +40,10 @@ func (s *script) Step(_ time.Time, ev ike.Event, out *ike.Outputs) error {
 }
 
 func (s *script) Deadline() time.Time { return s.deadline }
-func (s *script) State() ike.Snapshot {
+func (s *script) State() *ike.Snapshot {
 	state := s.state
 	state.Phase = s.phase
-	return state
+	return &state
 }
 
 // A recorder is a data plane that writes down what it is asked.
