@@ -67,7 +67,7 @@ type Config struct {
 // A Tunnel is one running tunnel.
 type Tunnel struct {
 	cfg     Config
-	inbox   inbox
+	inbox   *inbox
 	control chan ike.Event
 	state   atomic.Pointer[ike.Snapshot]
 
@@ -147,12 +147,12 @@ func (t *Tunnel) drive(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case d := <-t.inbox.known:
-			ev = *d
-		case d := <-t.inbox.begun:
-			ev = *d
-		case d := <-t.inbox.first:
-			ev = *d
+		case <-t.inbox.waits:
+			d, ok := t.inbox.take()
+			if !ok {
+				continue
+			}
+			ev = d
 		case ev = <-t.control:
 		case <-timer.C:
 			ev = ike.TimerFired{}
