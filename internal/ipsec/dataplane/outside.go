@@ -91,6 +91,7 @@ type receiver struct {
 	plain   [][]byte  // where packets are opened to, each with tun.Headroom
 	used    int       // how many of plain are taken
 	touched []*Tunnel // whose rx holds something
+	full    bool      // the last batch was, so that more may wait
 }
 
 // A rxBatch is what a batch holds for one tunnel.
@@ -129,6 +130,9 @@ func (r *receiver) loop() {
 		switch {
 		case err == nil:
 			failed = 0
+			if r.s.Kind() == udp.IKE && !r.full {
+				time.Sleep(gather)
+			}
 			continue
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			if !r.o.stop.Load() {
@@ -146,12 +150,19 @@ func (r *receiver) loop() {
 	}
 }
 
+// gather is how long a socket that carries IKE alone is left unread after
+// something came in and no more waited: where one message comes, as the answers
+// to the probes of many tunnels do, others follow, and to wake for each costs
+// more than all else that is done about it.
+const gather = time.Millisecond
+
 // step reads one batch and carries it to its end.
 func (r *receiver) step() error {
 	n, err := r.r.Read()
 	if err != nil {
 		return err
 	}
+	r.full = n == r.r.Batch()
 	r.o.rxMu.Lock()
 	defer r.o.rxMu.Unlock()
 	for i := range n {
