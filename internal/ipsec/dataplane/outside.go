@@ -91,7 +91,7 @@ type receiver struct {
 	plain   [][]byte  // where packets are opened to, each with tun.Headroom
 	used    int       // how many of plain are taken
 	touched []*Tunnel // whose rx holds something
-	full    bool      // the last batch was, so that more may wait
+	patient bool      // what follows the last batch can wait, too
 }
 
 // A rxBatch is what a batch holds for one tunnel.
@@ -130,7 +130,7 @@ func (r *receiver) loop() {
 		switch {
 		case err == nil:
 			failed = 0
-			if r.s.Kind() == udp.IKE && !r.full {
+			if r.patient {
 				time.Sleep(gather)
 			}
 			continue
@@ -150,11 +150,20 @@ func (r *receiver) loop() {
 	}
 }
 
-// gather is how long a socket that carries IKE alone is left unread after
-// something came in and no more waited: where one message comes, as the answers
-// to the probes of many tunnels do, others follow, and to wake for each costs
-// more than all else that is done about it.
-const gather = time.Millisecond
+// gather is how long a socket is left unread after a batch that had room for
+// more and held nothing but answers to probes and the like: where thousands of
+// tunnels are probed the others follow, and to wake for each costs more than all
+// else that is done about it. Nobody waits for such an answer.
+const gather = 5 * time.Millisecond
+
+// informational is the exchange type of IKEv2 that probes are (RFC 7296 section
+// 3.1).
+const informational = 37
+
+// canWait reports whether b is an IKE message that nobody waits for.
+func canWait(b []byte) bool {
+	return len(b) >= ike.HeaderLen && b[18] == informational && b[19]&ike.FlagResponse != 0
+}
 
 // step reads one batch and carries it to its end.
 func (r *receiver) step() error {
@@ -162,7 +171,7 @@ func (r *receiver) step() error {
 	if err != nil {
 		return err
 	}
-	r.full = n == r.r.Batch()
+	r.patient = n < r.r.Batch() // until something else comes
 	r.o.rxMu.Lock()
 	defer r.o.rxMu.Unlock()
 	for i := range n {
@@ -224,6 +233,7 @@ func (r *receiver) datagram(m *udp.Message, b []byte) {
 // ike shows b to the owner.
 func (r *receiver) ike(m *udp.Message, b []byte) {
 	r.o.ikeIn.Add(1)
+	r.patient = r.patient && canWait(b)
 	local := r.local
 	if m.Local.IsValid() {
 		local = netip.AddrPortFrom(m.Local, local.Port())
@@ -234,6 +244,7 @@ func (r *receiver) ike(m *udp.Message, b []byte) {
 // esp opens b, which came under the type of service tos, and adds what is
 // inside to its tunnel's batch.
 func (r *receiver) esp(b []byte, tos uint8) {
+	r.patient = false
 	if len(b) < 8 {
 		r.o.malformed.Add(1)
 		return
