@@ -106,8 +106,14 @@ func (r *Reader) Read() (int, error) {
 
 // recvmmsg is called by the poller; false means wait until readable.
 func (r *Reader) recvmmsg(fd uintptr) bool {
+	// Of what is as short as a batch of IKE the scheduler is told nothing, as in
+	// sender.sendmsg.
+	call := unix.Syscall6
+	if r.s.kind == IKE {
+		call = unix.RawSyscall6
+	}
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+		n, _, errno := call(unix.SYS_RECVMMSG, fd,
 			uintptr(unsafe.Pointer(&r.hdrs[0])), uintptr(len(r.hdrs)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
