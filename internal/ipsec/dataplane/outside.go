@@ -150,10 +150,11 @@ func (r *receiver) loop() {
 	}
 }
 
-// gather is how long a socket is left unread after a batch that had room for
-// more and held nothing but answers to probes and the like: where thousands of
-// tunnels are probed the others follow, and to wake for each costs more than all
-// else that is done about it. Nobody waits for such an answer.
+// gather is how long a socket for IKE alone is left unread after a batch that
+// had room for more and held nothing but answers to probes and the like: where
+// thousands of tunnels are probed the others follow, and to wake for each costs
+// more than all else that is done about it. Nobody waits for such an answer. A
+// socket that carries ESP, too, is never left: it would wait as well.
 const gather = 5 * time.Millisecond
 
 // informational is the exchange type of IKEv2 that probes are (RFC 7296 section
@@ -171,7 +172,7 @@ func (r *receiver) step() error {
 	if err != nil {
 		return err
 	}
-	r.patient = n < r.r.Batch() // until something else comes
+	r.patient = r.s.Kind() == udp.IKE && n < r.r.Batch() // until something else is found
 	r.o.rxMu.Lock()
 	defer r.o.rxMu.Unlock()
 	for i := range n {
@@ -244,7 +245,6 @@ func (r *receiver) ike(m *udp.Message, b []byte) {
 // esp opens b, which came under the type of service tos, and adds what is
 // inside to its tunnel's batch.
 func (r *receiver) esp(b []byte, tos uint8) {
-	r.patient = false
 	if len(b) < 8 {
 		r.o.malformed.Add(1)
 		return
