@@ -26,6 +26,7 @@ type plan struct {
 	runs    int    // of each responder; the median counts
 	tunnels int    // for dead peer detection; 0 leaves that out
 	watch   time.Duration
+	watches int    // how often one after the other
 	profile string // directory for processor profiles of our responder
 }
 
@@ -39,6 +40,7 @@ func main() {
 	flag.IntVar(&p.runs, "runs", 3, "runs of each responder and suite, of which the median counts; 0 for none")
 	flag.IntVar(&p.tunnels, "tunnels", 10000, "tunnels of the gateway whose dead peer detection is watched; 0 for none")
 	flag.DurationVar(&p.watch, "watch", time.Minute, "how long it is watched")
+	flag.IntVar(&p.watches, "watches", 3, "how often it is watched, one time after the other; the figure of each is printed")
 	flag.StringVar(&p.profile, "profile", "", "directory for processor profiles of our responder")
 	flag.Parse()
 	if p.swan == "" {

@@ -156,7 +156,11 @@ func respond(args []string) error {
 			if err := pprof.StartCPUProfile(f); err != nil {
 				return err
 			}
-			defer func() { pprof.StopCPUProfile(); fmt.Println(); select {} }()
+			defer func() {
+				pprof.StopCPUProfile()
+				fmt.Println(writeHeap(*profile + ".heap"))
+				select {}
+			}()
 		}
 		r := look(g)
 		r.Start = started
@@ -165,6 +169,16 @@ func respond(args []string) error {
 		}
 	}
 	return nil
+}
+
+// writeHeap writes what is allocated, and by whom.
+func writeHeap(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return pprof.Lookup("heap").WriteTo(f, 0)
 }
 
 func look(g *gateway.Gateway) (r report) {
@@ -226,17 +240,10 @@ func (b *bench) idle(s benchSuite) error {
 	if _, err := o.ask("profile"); err != nil {
 		return err
 	}
-	before, err := cpuTime(o.pid())
+	shares, err := b.watchShares(o)
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	time.Sleep(b.plan.watch)
-	after, err := cpuTime(o.pid())
-	if err != nil {
-		return err
-	}
-	watched := time.Since(began)
 	rss, err := residentKB(o.pid())
 	if err != nil {
 		return err
@@ -250,8 +257,32 @@ func (b *bench) idle(s benchSuite) error {
 	fmt.Printf("| tunnels up | %d of %d |\n| started in | %.1f s |\n| all set up in | %.1f s |\n", full.Up, b.plan.tunnels, empty.Start.Seconds(), took.Seconds())
 	fmt.Printf("| heap a tunnel | %.1f KB |\n| stacks a tunnel | %.1f KB |\n| resident a tunnel | %.1f KB |\n| goroutines a tunnel | %.2f |\n",
 		float64(full.Heap)/n/1000, float64(full.Stack)/n/1000, float64(rss)/n*1.024, float64(full.Goroutines)/n)
-	fmt.Printf("| dead peer detection of all, each every 10 s, watched for %.0f s | %.1f %% of one processor |\n", watched.Seconds(), 100*(after-before).Seconds()/watched.Seconds())
+	fmt.Printf("| dead peer detection of all, each every 10 s, watched %d times for %v | %s of one processor |\n", len(shares), b.plan.watch, strings.Join(shares, ", "))
 	return nil
+}
+
+// watchShares is how much of one processor o used during each watch, in words:
+// all that it used, in user space and in the kernel.
+func (b *bench) watchShares(o *ours) ([]string, error) {
+	var shares []string
+	for range b.plan.watches {
+		before, err := cpuTime(o.pid())
+		if err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		time.Sleep(b.plan.watch)
+		after, err := cpuTime(o.pid())
+		if err != nil {
+			return nil, err
+		}
+		watched := time.Since(began)
+		share := fmt.Sprintf("%.1f %%", 100*(after-before).Seconds()/watched.Seconds())
+		load, _ := os.ReadFile("/proc/loadavg")
+		fmt.Fprintf(os.Stderr, "watched for %.0f s: %s, load %s", watched.Seconds(), share, load)
+		shares = append(shares, share)
+	}
+	return shares, nil
 }
 
 // residentKB is the resident set of a process in KiB.

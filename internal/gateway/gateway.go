@@ -87,7 +87,8 @@ const (
 	// lookEvery is how often addresses and routes are compared with what they
 	// should be though nothing happened: others change them too.
 	lookEvery = 15 * time.Second
-	// lookFactor is how many times as long as it takes the pause is at least.
+	// lookFactor is how many times as long as the slowest look since the last
+	// that was due the pause is at least.
 	lookFactor = 1000
 	// With thousands of tunnels a look at all of them takes long, and something
 	// happens to one of them all the time. A look that took longer than quick is
@@ -214,11 +215,12 @@ func (g *Gateway) watch(ctx context.Context, paths watch) {
 func (g *Gateway) follow(ctx context.Context) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
-	said := ""
+	said, slowest := "", time.Duration(0)
 	for ctx.Err() == nil {
 		select {
 		case <-g.kick:
 		case <-timer.C:
+			slowest = 0
 			g.pathsChanged.Store(true)
 			g.forgetApplied()
 		case <-ctx.Done():
@@ -230,8 +232,11 @@ func (g *Gateway) follow(ctx context.Context) {
 			wait, text = retryAfter, err.Error()
 		}
 		took := time.Since(began)
+		// After one that found nothing new, and so was quick, the next that is due
+		// costs no less.
+		slowest = max(slowest, took)
 		if text == "" {
-			wait = max(wait, lookFactor*took)
+			wait = max(wait, lookFactor*slowest)
 		}
 		rest(ctx, pace(took))
 		if text != "" && text != said { // said once, not every second

@@ -95,7 +95,7 @@ func (b *both) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 }
 
 // answered reports whether s is of a peer that had begun with IKEv1.
-func answered(s ike.Snapshot) bool {
+func answered(s *ike.Snapshot) bool {
 	return s.Version == 1 && (s.Phase == ike.Established || s.Phase == ike.Authed)
 }
 

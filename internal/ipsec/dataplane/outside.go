@@ -99,6 +99,8 @@ type receiver struct {
 	delivered []*Tunnel         // to which something was written in this batch
 	joiners   []*offload.Joiner // as many as tunnels were touched at once
 	frame     tun.Frame
+
+	patient bool // what follows the last batch can wait, too
 }
 
 // A rxBatch is what a batch holds for one tunnel.
@@ -127,6 +129,9 @@ func (r *receiver) loop() {
 		switch {
 		case err == nil:
 			failed = 0
+			if r.patient {
+				time.Sleep(gather)
+			}
 			continue
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			if !r.o.stop.Load() {
@@ -144,12 +149,29 @@ func (r *receiver) loop() {
 	}
 }
 
+// gather is how long a socket for IKE alone is left unread after a batch that
+// had room for more and held nothing but answers to probes and the like: where
+// thousands of tunnels are probed the others follow, and to wake for each costs
+// more than all else that is done about it. Nobody waits for such an answer. A
+// socket that carries ESP, too, is never left: it would wait as well.
+const gather = 5 * time.Millisecond
+
+// informational is the exchange type of IKEv2 that probes are (RFC 7296 section
+// 3.1).
+const informational = 37
+
+// canWait reports whether b is an IKE message that nobody waits for.
+func canWait(b []byte) bool {
+	return len(b) >= ike.HeaderLen && b[18] == informational && b[19]&ike.FlagResponse != 0
+}
+
 // step reads one batch and carries it to its end.
 func (r *receiver) step() error {
 	n, err := r.r.Read()
 	if err != nil {
 		return err
 	}
+	r.patient = r.s.Kind() == udp.IKE && n < r.r.Batch() // until something else is found
 	r.batch(n)
 	for _, t := range r.delivered {
 		t.carryAnswer()
@@ -219,6 +241,7 @@ func (r *receiver) datagram(m *udp.Message, b []byte) {
 // ike shows b to the owner.
 func (r *receiver) ike(m *udp.Message, b []byte) {
 	r.o.ikeIn.Add(1)
+	r.patient = r.patient && canWait(b)
 	local := r.local
 	if m.Local.IsValid() {
 		local = netip.AddrPortFrom(m.Local, local.Port())

@@ -26,8 +26,9 @@ type Machine interface {
 	// Deadline is when the owner must next call Step with TimerFired. The zero
 	// time means never.
 	Deadline() time.Time
-	// State describes the machine for status output.
-	State() Snapshot
+	// State describes the machine for status output. What it returns never
+	// changes; while there is nothing new to say it may be the same again.
+	State() *Snapshot
 }
 
 // An Exporter is a Machine whose state can be kept, so that a new process goes

@@ -67,27 +67,28 @@ type Config struct {
 // A Tunnel is one running tunnel.
 type Tunnel struct {
 	cfg     Config
-	inbox   inbox
+	inbox   *inbox
 	control chan ike.Event
 	state   atomic.Pointer[ike.Snapshot]
 
 	// Owned by Run.
-	out   ike.Outputs
-	seen  time.Time   // the LastInbound that the machine was last told
-	renew *time.Timer // when sequence numbers are looked at
+	out  ike.Outputs
+	seen time.Time // the LastInbound that the machine was last told
+	look time.Time // when sequence numbers are looked at
 	// finite says that the outbound SA in use has no ESN.
 	finite bool
 	// refused is the first SA that the data plane did not take: the machine
 	// believes in it and the peer uses it, so the tunnel cannot go on.
 	refused error
 	kept    keptState
+	said    *ike.Snapshot // what the machine last said; state has it in Words
 }
 
 // New returns a tunnel that does nothing until Run.
 func New(cfg Config) *Tunnel {
 	t := &Tunnel{cfg: cfg, inbox: newInbox(), control: make(chan ike.Event, 8)}
-	state := cfg.Machine.State()
-	t.state.Store(&state)
+	t.said = cfg.Machine.State()
+	t.state.Store(t.said)
 	return t
 }
 
@@ -124,12 +125,13 @@ func (t *Tunnel) Run(ctx context.Context) error {
 	return t.step(ike.Close{})
 }
 
-// drive feeds the machine until ctx ends or something is broken.
+// drive feeds the machine until ctx ends or something is broken. It waits for
+// as few things as can be, since each costs a tunnel that wakes.
 func (t *Tunnel) drive(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	t.renew = time.NewTimer(renewEvery)
-	defer t.renew.Stop()
+	defer context.AfterFunc(ctx, t.inbox.wake)()
+	t.look = time.Now().Add(renewEvery)
 	if t.cfg.Resume {
 		if err := t.step(ike.Resume{}); err != nil {
 			return err
@@ -141,33 +143,48 @@ func (t *Tunnel) drive(ctx context.Context) error {
 		}
 	}
 	for {
+		if err := t.renew(); err != nil {
+			return err
+		}
 		t.arm(timer)
 		var ev ike.Event
 		select {
-		case <-ctx.Done():
-			return nil
-		case d := <-t.inbox.known:
-			ev = *d
-		case d := <-t.inbox.begun:
-			ev = *d
-		case d := <-t.inbox.first:
-			ev = *d
-		case ev = <-t.control:
-		case <-timer.C:
-			ev = ike.TimerFired{}
-		case <-t.renew.C:
-			used := t.cfg.Sequence()
-			t.renew.Reset(nextLook(used))
-			if !t.finite || used < renewAt {
+		case <-t.inbox.waits:
+			if ctx.Err() != nil {
+				return nil
+			}
+			d, ok := t.inbox.take()
+			if !ok {
 				continue
 			}
-			t.cfg.Log.Info("sequence numbers run low; asking for new keys", "last", used)
-			ev = ike.RekeyChild{}
+			ev = d
+		case ev = <-t.control:
+		case <-timer.C:
+			if d := t.cfg.Machine.Deadline(); d.IsZero() || time.Now().Before(d) {
+				continue
+			}
+			ev = ike.TimerFired{}
 		}
 		if err := t.step(ev); err != nil {
 			return err
 		}
 	}
+}
+
+// renew asks for new keys when the sequence numbers, looked at when it is time,
+// run low.
+func (t *Tunnel) renew() error {
+	now := time.Now()
+	if now.Before(t.look) {
+		return nil
+	}
+	used := t.cfg.Sequence()
+	t.look = now.Add(nextLook(used))
+	if !t.finite || used < renewAt {
+		return nil
+	}
+	t.cfg.Log.Info("sequence numbers run low; asking for new keys", "last", used)
+	return t.step(ike.RekeyChild{})
 }
 
 // nextLook is when sequence numbers, of which used were used, are looked at
@@ -196,13 +213,15 @@ func gathered(now time.Time, wait time.Duration) time.Duration {
 	return wait + grid - time.Duration(now.Add(wait).UnixNano()%int64(grid))
 }
 
-// arm sets the timer to the machine's deadline, or far away when it has none.
+// arm sets the timer to the machine's deadline, or to the next look at sequence
+// numbers if that is sooner.
 func (t *Tunnel) arm(timer *time.Timer) {
-	wait := time.Hour
+	now := time.Now()
+	wait := t.look.Sub(now)
 	if d := t.cfg.Machine.Deadline(); !d.IsZero() {
-		wait = gathered(time.Now(), max(0, time.Until(d)))
+		wait = min(wait, d.Sub(now))
 	}
-	timer.Reset(wait)
+	timer.Reset(gathered(now, max(0, wait)))
 }
 
 // step tells the machine of traffic since last time, feeds it ev and carries
@@ -241,16 +260,25 @@ func (t *Tunnel) carryOut() {
 	for _, a := range t.out.Actions {
 		changed = t.act(a) || changed
 	}
-	state := t.cfg.Machine.State()
-	state.Reason = t.words(state.Reason)
-	before := t.state.Swap(&state)
-	// New keys of the IKE SA are no action, but the owner finds the tunnel of a
-	// peer that moved by these SPIs. Those of an attempt, which any stranger can
-	// make, must not make it look.
-	changed = changed || !state.Established.IsZero() && (state.SPIi != before.SPIi || state.SPIr != before.SPIr)
-	if changed {
+	if t.show() || changed {
 		t.cfg.Changed()
 	}
+}
+
+// show makes what the machine says of itself now the state. It reports whether
+// that is of another IKE SA: new keys of one are no action, but the owner finds
+// the tunnel of a peer that moved by these SPIs. Those of an attempt, which any
+// stranger can make, must not make it look.
+func (t *Tunnel) show() (rekeyed bool) {
+	said := t.cfg.Machine.State()
+	if said == t.said {
+		return false
+	}
+	t.said = said
+	state := *said
+	state.Reason = t.words(state.Reason)
+	before := t.state.Swap(&state)
+	return !state.Established.IsZero() && (state.SPIi != before.SPIi || state.SPIr != before.SPIr)
 }
 
 func (t *Tunnel) install(in ike.InstallInbound) {
@@ -276,7 +304,7 @@ func (t *Tunnel) act(a ike.Action) (changed bool) {
 			return false
 		}
 		t.finite = !a.SA.Suite.ESN
-		t.renew.Reset(renewEvery)
+		t.look = time.Now().Add(renewEvery)
 		t.cfg.Log.Info("child SA in use", "spi_in", spi(a.SA.SPIIn), "spi_out", spi(a.SA.SPIOut), "suite", a.SA.Suite.String(), "encap", a.SA.Encap)
 		return true
 	case ike.RemoveChild:

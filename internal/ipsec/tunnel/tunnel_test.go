@@ -40,10 +40,10 @@ func (s *script) Step(_ time.Time, ev ike.Event, out *ike.Outputs) error {
 }
 
 func (s *script) Deadline() time.Time { return s.deadline }
-func (s *script) State() ike.Snapshot {
+func (s *script) State() *ike.Snapshot {
 	state := s.state
 	state.Phase = s.phase
-	return state
+	return &state
 }
 
 // A recorder is a data plane that writes down what it is asked.
@@ -161,15 +161,41 @@ func TestFloodOfFirstMessagesDrivesOutNothingElse(t *testing.T) {
 	before, data := tun.Dropped(), of(1, 2)
 	tun.Deliver(ike.Datagram{Data: data})
 	data[0] = 9 // whoever read it from the socket reads on
-	if got := tun.Dropped(); got != before || len(tun.inbox.known) != 1 || (<-tun.inbox.known).Data[0] != 0 {
+	kept := tun.inbox.rooms[known]
+	if got := tun.Dropped(); got != before || len(kept) != 1 || kept[0].(ike.Datagram).Data[0] != 0 {
 		t.Errorf("a message of the SA that is up: got %d dropped, want it to wait as it was", got-before)
 	}
 	noise := []byte{1}
 	if got := testing.AllocsPerRun(100, func() { tun.Deliver(ike.Datagram{Data: noise}) }); got > 0 {
 		t.Errorf("got %v allocations for each message that is dropped, want none", got)
 	}
-	if got, want := len(tun.inbox.first)+len(tun.inbox.begun), 2*inboxSize; got != want {
+	if got, want := len(tun.inbox.rooms[first])+len(tun.inbox.rooms[begun]), 2*inboxSize; got != want {
 		t.Errorf("of the flood: got %d kept, want %d", got, want)
+	}
+}
+
+func TestInboxIsTakenFromAllRoomsInTurn(t *testing.T) {
+	b, state := newInbox(), &ike.Snapshot{SPIi: 1, SPIr: 2}
+	for i := range uint32(3) {
+		for _, h := range []ike.Header{{SPIi: 1, SPIr: 2, MessageID: i}, {SPIi: 1, MessageID: i}} {
+			b.put(ike.Datagram{Data: h.Append(nil, ike.HeaderLen)}, state)
+		}
+	}
+	var got []string
+	for len(b.waits) > 0 { // a token is all that Run waits for
+		<-b.waits
+		ev, ok := b.take()
+		if !ok {
+			t.Fatal("a token, and nothing waits")
+		}
+		h, _, _ := ike.ParseHeader(ev.(ike.Datagram).Data)
+		got = append(got, fmt.Sprint(h.SPIr, " ", h.MessageID))
+	}
+	if want := []string{"0 0", "2 0", "0 1", "2 1", "0 2", "2 2"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, ok := b.take(); ok {
+		t.Error("got something from an empty inbox")
 	}
 }
 

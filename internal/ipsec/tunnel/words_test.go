@@ -13,7 +13,7 @@ import (
 // A sayer is a machine that fails to start, in words.
 type sayer struct{ script }
 
-func (*sayer) State() ike.Snapshot { return ike.Snapshot{Phase: ike.Failed, Reason: "change Option"} }
+func (*sayer) State() *ike.Snapshot { return &ike.Snapshot{Phase: ike.Failed, Reason: "change Option"} }
 
 func TestWordsReachLogAndStatus(t *testing.T) {
 	var log bytes.Buffer

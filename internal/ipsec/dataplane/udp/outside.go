@@ -17,11 +17,9 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
-
-	"seikan/internal/ipsec/ike"
 )
 
 // The well-known ports.
@@ -64,6 +62,8 @@ type Outside struct {
 	ike   *Socket
 	nat   *Socket
 	raw   *Socket // nil without RawESP
+
+	senders sync.Pool // of *sender
 }
 
 // Listen opens the sockets of addr, an IPv4 address of the network namespace
@@ -216,35 +216,6 @@ func (o *Outside) Files() ([]*os.File, error) {
 		files = append(files, f)
 	}
 	return files, nil
-}
-
-// SendIKE sends d from d.Local to d.Remote. The port of d.Local chooses the
-// socket; on that for NAT traversal the non-ESP marker goes before d.Data (RFC
-// 3948 section 2.2), unless d.Data is the single octet 0xff, which is a
-// keepalive (section 2.3) and goes as it is.
-func (o *Outside) SendIKE(d ike.Datagram) error {
-	s, data := o.ike, d.Data
-	switch {
-	case d.Local.Port() == o.ports.NAT || d.Local.Port() == NATPort && o.ports.IKE != NATPort:
-		s = o.nat
-		if !IsKeepalive(data) {
-			data = append(make([]byte, 4, 4+len(data)), data...)
-		}
-	case d.Local.Port() != o.ports.IKE && d.Local.Port() != IKEPort:
-		return fmt.Errorf("send IKE to %v: no socket on local port %d: want %d or %d", d.Remote, d.Local.Port(), o.ports.IKE, o.ports.NAT)
-	}
-	var oob []byte
-	if o.addr.IsUnspecified() && d.Local.Addr().Is4() && !d.Local.Addr().IsUnspecified() {
-		oob = (&ipv4.ControlMessage{Src: d.Local.Addr().AsSlice()}).Marshal()
-	}
-	conn, ok := s.conn.(*net.UDPConn)
-	if !ok {
-		return fmt.Errorf("send IKE to %v: %v is not UDP", d.Remote, s.kind)
-	}
-	if _, _, err := conn.WriteMsgUDPAddrPort(data, oob, d.Remote); err != nil {
-		return fmt.Errorf("send IKE to %v: %w", d.Remote, err)
-	}
-	return nil
 }
 
 // IsKeepalive reports whether b is a NAT keepalive (RFC 3948 section 2.3).

@@ -11,9 +11,10 @@ import (
 
 const (
 	// readBatch is how many datagrams, or trains of them, one Read takes;
-	// ikeBatch is the same for IKE, which never comes in bulk.
+	// ikeBatch is the same for IKE, which comes in bulk only where there are
+	// thousands of tunnels.
 	readBatch = 64
-	ikeBatch  = 8
+	ikeBatch  = 32
 	// maxDatagram is the largest datagram or train, in octets.
 	maxDatagram = 65535
 	// controlLen is room for UDP_GRO or UDP_SEGMENT, IP_TOS and IP_PKTINFO
@@ -56,7 +57,7 @@ type Reader struct {
 }
 
 // NewReader returns a Reader with buffers of its own: 4 MiB of address space,
-// for IKE 512 KiB.
+// for IKE 2 MiB.
 func (s *Socket) NewReader() *Reader {
 	n := readBatch
 	if s.kind == IKE {
@@ -84,6 +85,9 @@ func (s *Socket) NewReader() *Reader {
 	r.recv = r.recvmmsg
 	return r
 }
+
+// Batch is how many messages one Read takes at most.
+func (r *Reader) Batch() int { return len(r.hdrs) }
 
 // Read waits for messages and returns how many there are. The error is
 // net.ErrClosed after Close and os.ErrDeadlineExceeded after Interrupt;

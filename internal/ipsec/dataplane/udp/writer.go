@@ -250,16 +250,21 @@ func (w *Writer) control(n int, seg segments, from netip.Addr) int {
 		binary.NativeEndian.PutUint32(c[unix.CmsgLen(0):], uint32(seg.tos))
 		used += unix.CmsgSpace(4)
 	}
-	if w.s.anyLocal && from.Is4() && !from.IsUnspecified() {
-		c := b[used:]
-		putCmsg(c, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
-		data := c[unix.CmsgLen(0):][:unix.SizeofInet4Pktinfo]
-		clear(data)
-		src := from.As4()
-		copy(data[4:], src[:]) // ipi_spec_dst: the source to use
-		used += unix.CmsgSpace(unix.SizeofInet4Pktinfo)
+	return used + putSource(b[used:], w.s, from)
+}
+
+// putSource writes the control message that has a message leave from the given
+// address, if s has no address of its own. It returns how many octets it takes.
+func putSource(c []byte, s *Socket, from netip.Addr) int {
+	if !s.anyLocal || !from.Is4() || from.IsUnspecified() {
+		return 0
 	}
-	return used
+	putCmsg(c, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
+	data := c[unix.CmsgLen(0):][:unix.SizeofInet4Pktinfo]
+	clear(data)
+	src := from.As4()
+	copy(data[4:], src[:]) // ipi_spec_dst: the source to use
+	return unix.CmsgSpace(unix.SizeofInet4Pktinfo)
 }
 
 // putCmsg writes a control message header for n octets of data.

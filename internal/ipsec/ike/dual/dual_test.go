@@ -37,8 +37,8 @@ func (p *puppet) Step(_ time.Time, ev ike.Event, out *ike.Outputs) error {
 
 func (p *puppet) Deadline() time.Time { return p.at }
 
-func (p *puppet) State() ike.Snapshot {
-	return ike.Snapshot{Version: p.version, Retransmits: 1, Rekeys: 10}
+func (p *puppet) State() *ike.Snapshot {
+	return &ike.Snapshot{Version: p.version, Retransmits: 1, Rekeys: 10}
 }
 
 func (p *puppet) Export() (secret.Secret, bool) { return secret.FromString("state"), p.keeps }

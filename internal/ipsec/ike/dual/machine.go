@@ -279,17 +279,17 @@ func (m *Machine) report(t *turn, p ike.Phase, reason string) {
 
 // State describes the version that has the tunnel, else the one that it is
 // being tried with.
-func (m *Machine) State() ike.Snapshot {
+func (m *Machine) State() *ike.Snapshot {
 	v := m.owner
 	if v == none {
 		v = m.shown
 	}
-	snap := m.sides[v].machine.State()
+	snap := *m.sides[v].machine.State()
 	rest := m.sides[other(v)].machine.State()
 	snap.Phase, snap.Reason = m.status.phase, m.status.reason
 	snap.Retransmits += rest.Retransmits + m.counts.retransmits
 	snap.Rekeys += rest.Rekeys + m.counts.rekeys
-	return snap
+	return &snap
 }
 
 // Export is the state of the IKEv2 machine while that has the tunnel: what a

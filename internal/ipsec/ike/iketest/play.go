@@ -234,13 +234,13 @@ func (p *Play) genuine(data []byte) bool {
 // unmoved feeds end i a datagram that must not change a tunnel that is up.
 func (p *Play) unmoved(i int, d ike.Datagram) {
 	end := p.Ends[i]
-	before, out, sent := plain(end.Machine.State()), end.Outbound, len(p.Sent)
+	before, out, sent := plain(*end.Machine.State()), end.Outbound, len(p.Sent)
 	inbound := len(end.Inbound)
 	p.Step(i, d)
 	if p.Err() != nil || before.Phase != ike.Established && before.Phase != ike.Authed {
 		return
 	}
-	if after := plain(end.Machine.State()); !reflect.DeepEqual(before, after) {
+	if after := plain(*end.Machine.State()); !reflect.DeepEqual(before, after) {
 		p.fail("%s: %x, which proves nothing, changed\n%+v to\n%+v", end.Name, d.Data, before, after)
 	}
 	if end.Outbound != out || len(end.Inbound) != inbound {

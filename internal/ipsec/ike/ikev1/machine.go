@@ -208,8 +208,8 @@ func (m *Machine) setPhase(t *turn, p ike.Phase, reason string) {
 }
 
 // State describes the machine.
-func (m *Machine) State() ike.Snapshot {
-	snap := ike.Snapshot{
+func (m *Machine) State() *ike.Snapshot {
+	snap := &ike.Snapshot{
 		Version: 1, Phase: m.status.phase, Reason: m.status.reason, Initiator: m.cfg.Initiator,
 		Local: m.cfg.Local, Remote: m.cfg.Remote, LocalID: m.cfg.LocalID.String(), RemoteID: m.cfg.RemoteID.String(),
 		Retransmits: m.counts.retransmits, Rekeys: m.counts.rekeys,

@@ -91,7 +91,7 @@ func (d *duo) clear(list ...wire.Payload) []byte {
 }
 
 // checkUnmoved fails unless b is as it was, with traffic.
-func (d *duo) checkUnmoved(t testing.TB, before ike.Snapshot, what string) {
+func (d *duo) checkUnmoved(t testing.TB, before *ike.Snapshot, what string) {
 	t.Helper()
 	after := d.b.State()
 	if before.Phase != after.Phase || before.SPIi != after.SPIi || before.SPIr != after.SPIr || before.Remote != after.Remote ||

@@ -1,5 +1,7 @@
 package ikev2
 
+import "seikan/internal/ipsec/ike/suite"
+
 // extensions is what was negotiated on one IKE SA beyond RFC 7296, and what it
 // needs to remember for that. The successor of a rekeyed SA inherits what was
 // negotiated, never what is remembered.
@@ -19,25 +21,23 @@ func (e *extensions) inherited() extensions {
 	return extensions{fragments: fragmentation{on: e.fragments.on}, mobike: was, sync: synchronization{on: e.sync.on}, ppk: e.ppk, resumed: e.resumed}
 }
 
-// extensions are the names of what was negotiated on s.
-func (s *sa) extensions() []string {
-	out := s.ext.names()
-	for _, g := range s.suite.AddKE.List() {
-		out = append(out, g.String())
-	}
-	return out
+// A marks says which extensions status names.
+type marks struct{ fragments, mobike, sync, ppk, resumed bool }
+
+func (e *extensions) marks() marks {
+	return marks{e.fragments.on, e.mobike.on, e.sync.on, e.ppk, e.resumed}
 }
 
-// names are those that status shows.
-func (e *extensions) names() []string {
+// names are the names of e and of the additional key exchanges of its suite.
+func (e marks) names(of suite.IKE) []string {
 	var out []string
-	if e.fragments.on {
+	if e.fragments {
 		out = append(out, "fragmentation")
 	}
-	if e.mobike.on {
+	if e.mobike {
 		out = append(out, "MOBIKE")
 	}
-	if e.sync.on {
+	if e.sync {
 		out = append(out, "message-id-sync")
 	}
 	if e.ppk {
@@ -45,6 +45,9 @@ func (e *extensions) names() []string {
 	}
 	if e.resumed {
 		out = append(out, "resumed")
+	}
+	for _, g := range of.AddKE.List() {
+		out = append(out, g.String())
 	}
 	return out
 }

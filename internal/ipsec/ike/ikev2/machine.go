@@ -29,6 +29,8 @@ type Machine struct {
 	counts counters
 	closed bool
 	export exported
+	shown  shown
+	turn   turn // of Step, here to cost nothing
 
 	strangers strangers
 	session   resumption
@@ -134,10 +136,12 @@ func (t *turn) notice(level int, text string, attrs ...any) {
 // never blocks; now is its only clock. An error is a bug of ours or a failure
 // of Tuning.Rand, never the peer's doing.
 func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
-	t := &turn{now: now, out: out}
 	if m.closed {
 		return nil
 	}
+	m.turn = turn{now: now, out: out}
+	t := &m.turn
+	defer func() { t.out = nil }() // which is the caller's
 	switch ev.(type) {
 	case ike.Datagram, ike.PeerAlive: // of a datagram receive knows better
 	default:
@@ -190,15 +194,21 @@ func (m *Machine) Deadline() time.Time {
 	return at
 }
 
+// usualSAs is how many SAs there are at most but in a flood or a storm: for so
+// many a list of them needs no memory of its own.
+const usualSAs = 4
+
 // expire does everything that is due.
 func (m *Machine) expire(t *turn) {
-	for _, s := range slices.Clone(m.sas) {
+	var room [usualSAs]*sa
+	for _, s := range append(room[:0], m.sas...) { // some go
 		m.retransmit(t, s)
 		s.ext.fragments.expire(t.now)
 		m.expirePending(t, s)
 		m.expireSA(t, s)
 	}
-	for _, c := range slices.Clone(m.children) {
+	var children [usualSAs]*child
+	for _, c := range append(children[:0], m.children...) { // some go
 		m.expireChild(t, c)
 	}
 	m.keepMapping(t)
@@ -211,13 +221,14 @@ func (m *Machine) expire(t *turn) {
 
 // pump begins the next exchange wherever none is under way.
 func (m *Machine) pump(t *turn) {
-	for _, s := range slices.Clone(m.sas) {
+	var room [usualSAs]*sa
+	for _, s := range append(room[:0], m.sas...) { // some go
 		if s.window.next == lastID && len(s.tasks) > 0 {
 			m.outOfIDs(t, s)
 		}
 		for s.state != gone && s.window.out == nil && len(s.tasks) > 0 {
 			k := s.tasks[0]
-			s.tasks = s.tasks[1:]
+			s.tasks = slices.Delete(s.tasks, 0, 1)
 			list, ok := k.request(m, t, s)
 			if !ok {
 				continue
@@ -262,36 +273,6 @@ func (m *Machine) setPhase(t *turn, p ike.Phase, reason string) {
 	}
 	m.status = status{p, reason}
 	t.act(ike.StateChanged{Phase: p, Reason: reason})
-}
-
-// State describes the machine.
-func (m *Machine) State() ike.Snapshot {
-	snap := ike.Snapshot{
-		Version: 2, Phase: m.status.phase, Reason: m.status.reason, Initiator: m.cfg.Initiator,
-		Local: m.cfg.Local, Remote: m.cfg.Remote, LocalID: m.cfg.LocalID.String(), RemoteID: m.cfg.RemoteID.String(),
-		Retransmits: m.counts.retransmits, Rekeys: m.counts.rekeys,
-	}
-	s := m.current
-	if s == nil && len(m.sas) > 0 {
-		s = m.sas[len(m.sas)-1]
-	}
-	if s == nil || s.state == gone {
-		return snap
-	}
-	snap.Local, snap.Remote = s.path.local, s.path.remote
-	snap.SPIi, snap.SPIr = s.spiI, s.spiR
-	snap.NATLocal, snap.NATRemote = s.path.natLocal, s.path.natRemote
-	snap.Suite, snap.Established, snap.Extensions = s.suite, s.established, s.extensions()
-	if s == m.current {
-		snap.Initiator, snap.RemoteID, snap.Auth = s.initiator, clip(s.peer.String()), s.peer.auth
-	}
-	if c := m.used(); c != nil {
-		snap.Child = &ike.ChildSnapshot{
-			SPIIn: c.SA.SPIIn, SPIOut: c.SA.SPIOut, Suite: c.SA.Suite, Encap: c.SA.Encap,
-			LocalTS: slices.Clone(c.SA.LocalTS), RemoteTS: slices.Clone(c.SA.RemoteTS), Established: c.SA.Created,
-		}
-	}
-	return snap
 }
 
 // random is n octets of Tuning.Rand.

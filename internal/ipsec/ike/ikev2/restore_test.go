@@ -24,7 +24,7 @@ var keptFields = map[reflect.Type]map[string]string{
 		"sas": "kept", "current": "kept", "children": "kept", "start": "kept", "status": "kept",
 		"counts": "rekeys are kept, retransmissions are not worth a save each",
 		"cfg":    "given to Restore", "shared": "given to Restore", "live": "heard anew", "closed": "not exported then",
-		"export": "what this is about", "strangers": "half-open attempts of others are forgotten", "session": "without a ticket the full exchange follows",
+		"export": "what this is about", "shown": "made of the rest", "turn": "over when Step returns", "strangers": "half-open attempts of others are forgotten", "session": "without a ticket the full exchange follows",
 	},
 	reflect.TypeFor[sa](): {
 		"state": "kept", "initiator": "kept", "rekeyed": "kept", "spiI": "kept", "spiR": "kept", "peer": "kept", "suite": "kept",

@@ -195,7 +195,8 @@ func (m *Machine) roomSA() bool {
 
 // forgetGone drops the SAs that have nothing left to repeat.
 func (m *Machine) forgetGone(t *turn) {
-	for _, s := range slices.Clone(m.sas) {
+	var room [usualSAs]*sa
+	for _, s := range append(room[:0], m.sas...) {
 		if s.state == gone && (s.window.cached == nil || due(t, s.until)) {
 			m.forget(s)
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"seikan/internal/secret"
 )
@@ -43,6 +44,7 @@ type Protector struct {
 	block  cipher.Block  // nil with an AEAD
 	aead   cipher.AEAD   // nil with CBC
 	salt   secret.Secret // AEAD: first 4 octets of the nonce
+	whole  [12]byte      // AEAD: the nonce of the message at hand
 	next   uint64        // AEAD: explicit IV of the next message
 	spent  bool          // AEAD: the last IV has been used
 	integ  Integ
@@ -89,6 +91,7 @@ func NewProtector(s IKE, encKey, authKey secret.Secret, random io.Reader) (*Prot
 // have expanded. Afterwards p seals and opens nothing.
 func (p *Protector) Wipe() {
 	p.salt.Wipe()
+	clear(p.whole[:])
 	p.auth.Wipe()
 	p.block, p.aead, p.wiped = nil, nil, true
 }
@@ -117,7 +120,8 @@ func (p *Protector) padLen(plain int) int {
 // the IKE header to the last before the IV (the SK generic header, or the
 // fragment numbers of an SKF payload), then IV, ciphertext and ICV. All length
 // fields in msg must be final; the message length is checked, since a wrong
-// one would be sealed in. msg and plaintext are not changed and not kept.
+// one would be sealed in. msg and plaintext are not changed; the result is
+// appended to msg, in its memory if there is room.
 //
 // With an AEAD the IV counts messages and all of msg is associated data (RFC 5282
 // sections 3.1 and 5); with CBC the IV is random and the ICV covers
@@ -134,7 +138,7 @@ func (p *Protector) SealSK(msg, plaintext []byte) ([]byte, error) {
 	if got := binary.BigEndian.Uint32(msg[lengthAt:]); uint64(got) != uint64(total) {
 		return nil, fmt.Errorf("seal IKE message: header says %d octets, message will have %d: write len(msg)+SealedLen first", got, total)
 	}
-	out := append(make([]byte, 0, total), msg...)
+	out := slices.Grow(msg, total-len(msg))
 	if p.aead != nil {
 		return p.sealAEAD(out, plaintext)
 	}
@@ -162,7 +166,7 @@ func (p *Protector) sealAEAD(out, plaintext []byte) ([]byte, error) {
 // nonce is the AEAD's nonce: the salt, then the explicit IV (RFC 5282 section
 // 4, RFC 7634 section 2).
 func (p *Protector) nonce(iv []byte) []byte {
-	return append(append(make([]byte, 0, 12), p.salt.Reveal()...), iv...)
+	return append(append(p.whole[:0], p.salt.Reveal()...), iv...)
 }
 
 // sealCBC appends IV, ciphertext and ICV to out.
