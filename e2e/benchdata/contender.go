@@ -58,10 +58,15 @@ func (p plan) contenders() (list []contender) {
 	}
 	for _, c := range []contender{
 		{label: wireguard, start: startWireguard(p.wire)},
+		{label: openvpn, start: startOpenVPN},
+		{label: strongswan, start: startSwan},
 	} {
 		if p.only.has(c.label) {
 			list = append(list, c)
 		}
+	}
+	if p.null != "" && p.measures.has("null") {
+		list = append(list, contender{label: null, start: startOurs(p.null)})
 	}
 	return list
 }

@@ -72,6 +72,13 @@ func (p plan) versions() (list []string) {
 	if p.only.has(wireguard) {
 		list = append(list, wireguardVersion(p.wire))
 	}
+	if p.only.has(openvpn) {
+		line := first("openvpn", "--version")
+		list = append(list, strings.Join(strings.Fields(line)[:min(2, len(strings.Fields(line)))], " "))
+	}
+	if p.only.has(strongswan) {
+		list = append(list, "strongSwan "+first("dpkg-query", "-W", "-f", "${Version}", "strongswan-swanctl")+" (kernel-libipsec)")
+	}
 	return list
 }
 
@@ -122,6 +129,8 @@ type row struct {
 var rows = []row{
 	{"tcp.up", "TCP, one stream, client → server", "Mbit/s", []goal{{than: wireguard, atLeast: 2.5}, {than: strongswan, atLeast: 7}, {than: null, atLeast: 0.75}}},
 	{"tcp.down", "TCP, one stream, server → client", "Mbit/s", []goal{{than: wireguard, atLeast: 2.5}, {than: strongswan, atLeast: 7}, {than: null, atLeast: 0.75}}},
+	{"cbc.up", "the same with AES-256-CBC and SHA2-256, client → server", "Mbit/s", []goal{{than: strongswan, atLeast: 3}}},
+	{"cbc.down", "the same with AES-256-CBC and SHA2-256, server → client", "Mbit/s", []goal{{than: strongswan, atLeast: 3}}},
 	{"cpu", "processor time of both gateways a gigabyte", "s", []goal{{than: wireguard, atMost: 0.5}}},
 	{"rss", "memory of a gateway after the streams (RSS)", "MB", nil},
 	{"peak", "most memory it had (VmHWM)", "MB", []goal{{alone: true, atMost: 80}}},

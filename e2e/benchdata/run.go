@@ -38,7 +38,13 @@ func (p plan) jobs() (list []job) {
 		add("tcp", true, (*session).measureTCP)
 		add("ping", true, (*session).measurePing)
 		add("load", rival, (*session).measureLoad)
+		if c.label == null {
+			steps = []step{{"null", (*session).measureTCP}}
+		}
 		list = append(list, job{contender: c, steps: steps})
+		if p.measures.has("cbc") && (c.own || c.label == strongswan) {
+			list = append(list, job{contender: c, variant: variant{cbc: true}, steps: []step{{"cbc", (*session).measureCBC}}})
+		}
 	}
 	return list
 }

@@ -118,6 +118,18 @@ func (s *session) measureTCP(take taker) error {
 	return nil
 }
 
+// measureCBC is one stream either way, of a session with another cipher.
+func (s *session) measureCBC(take taker) error {
+	for name, st := range map[string]stream{"cbc.up": oneUp, "cbc.down": oneDown} {
+		m, err := s.tcp(st)
+		if err != nil {
+			return err
+		}
+		take(name, m.rate)
+	}
+	return nil
+}
+
 // interval is between two pings.
 const interval = 10 * time.Millisecond
 
