@@ -111,9 +111,9 @@ func (r *results) median(contender, measure string) (float64, bool) {
 
 // A goal is what ours shall be, compared with something or by itself.
 type goal struct {
-	than    string // a contender; empty: ours itself
-	measure string // of it; empty: the same
-	atLeast float64
+	than    string  // a contender; empty: ours itself
+	measure string  // of it; empty: the same
+	atLeast float64 // 0 in both: there is no goal
 	atMost  float64
 	alone   bool // the value itself, not a ratio
 }
@@ -134,9 +134,17 @@ var rows = []row{
 	{"cpu", "processor time of both gateways a gigabyte", "s", []goal{{than: wireguard, atMost: 0.5}}},
 	{"rss", "memory of a gateway after the streams (RSS)", "MB", nil},
 	{"peak", "most memory it had (VmHWM)", "MB", []goal{{alone: true, atMost: 80}}},
+	{"one", "two tunnels: one stream through one of them", "Mbit/s", nil},
+	{"eight", "two tunnels: four streams through each at once, sum", "Mbit/s", []goal{{measure: "one", atLeast: 1}}},
+	{"udp.small", "UDP, payload of 64 octets, the most with ≤ 0.1 % lost", "packets/s", []goal{{than: wireguard, atLeast: 2}}},
+	{"udp.large", "UDP, IP packets of 1,400 octets, the most with ≤ 0.1 % lost", "packets/s", []goal{{than: wireguard, atLeast: 2}}},
 	{"ping.avg", "ping, nothing else under way, mean", "ms", []goal{{than: wireguard, atMost: 0.6}}},
 	{"ping.p99", "ping, nothing else under way, p99", "ms", nil},
 	{"load.p99", "ping beside one stream, p99", "ms", []goal{{than: wireguard, atMost: 1}}},
+	{"loss.up", "TCP, one stream, 1 % lost either way, client → server", "Mbit/s", []goal{{than: wireguard}}},
+	{"loss.down", "TCP, one stream, 1 % lost either way, server → client", "Mbit/s", []goal{{than: wireguard}}},
+	{"reorder.up", "TCP, one stream, 10 % late either way, client → server", "Mbit/s", []goal{{than: wireguard}}},
+	{"reorder.down", "TCP, one stream, 10 % late either way, server → client", "Mbit/s", []goal{{than: wireguard}}},
 }
 
 // write prints the table and writes the files that were asked for.
@@ -150,6 +158,9 @@ func (r *results) write(p plan) error {
 		if err := os.WriteFile(p.json, append(b, '\n'), 0o644); err != nil {
 			return err
 		}
+	}
+	if p.plot != "" {
+		return r.writePlot(p.plot)
 	}
 	return nil
 }
@@ -256,6 +267,9 @@ func (r *results) verdict(own, measure string, g goal) string {
 	}
 	if !ok {
 		return ""
+	}
+	if g.atLeast == 0 && g.atMost == 0 {
+		return text
 	}
 	met, limit := value >= g.atLeast, fmt.Sprintf("≥ %g", g.atLeast)
 	if g.atMost != 0 {

@@ -36,6 +36,7 @@ func (p plan) jobs() (list []job) {
 			}
 		}
 		add("tcp", true, (*session).measureTCP)
+		add("udp", rival, (*session).measureUDP)
 		add("ping", true, (*session).measurePing)
 		add("load", rival, (*session).measureLoad)
 		if c.label == null {
@@ -44,6 +45,14 @@ func (p plan) jobs() (list []job) {
 		list = append(list, job{contender: c, steps: steps})
 		if p.measures.has("cbc") && (c.own || c.label == strongswan) {
 			list = append(list, job{contender: c, variant: variant{cbc: true}, steps: []step{{"cbc", (*session).measureCBC}}})
+		}
+		if p.measures.has("eight") && c.own {
+			list = append(list, job{contender: c, variant: variant{tunnels: 2}, steps: []step{{"eight", (*session).measureEight}}})
+		}
+		for _, i := range []impairment{loss, reorder} {
+			if p.measures.has(string(i)) && rival {
+				list = append(list, job{contender: c, impair: i, steps: []step{{string(i), measureImpaired(i)}}})
+			}
 		}
 	}
 	return list

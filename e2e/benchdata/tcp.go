@@ -120,13 +120,45 @@ func (s *session) measureTCP(take taker) error {
 
 // measureCBC is one stream either way, of a session with another cipher.
 func (s *session) measureCBC(take taker) error {
-	for name, st := range map[string]stream{"cbc.up": oneUp, "cbc.down": oneDown} {
-		m, err := s.tcp(st)
-		if err != nil {
-			return err
-		}
-		take(name, m.rate)
+	return s.measureBoth("cbc", take)
+}
+
+// measureBoth is one stream either way, as measures of that name.
+func (s *session) measureBoth(name string, take taker) error {
+	up, err := s.tcp(oneUp)
+	if err != nil {
+		return err
 	}
+	down, err := s.tcp(oneDown)
+	if err != nil {
+		return err
+	}
+	take(name+".up", up.rate)
+	take(name+".down", down.rate)
+	return nil
+}
+
+// measureEight is one stream through one tunnel, and four through each of two
+// at the same time.
+func (s *session) measureEight(take taker) error {
+	one, err := s.tcp(oneUp)
+	if err != nil {
+		return err
+	}
+	type result struct {
+		moved
+		err error
+	}
+	results := make(chan result, 2)
+	for _, st := range []stream{{from: clientAddr, to: serverAddr, parallel: 4}, {from: clientAddr2, to: serverAddr2, parallel: 4}} {
+		go func() { m, err := s.tcp(st); results <- result{m, err} }()
+	}
+	first, second := <-results, <-results
+	if err := errors.Join(first.err, second.err); err != nil {
+		return err
+	}
+	take("one", one.rate)
+	take("eight", first.rate+second.rate)
 	return nil
 }
 
