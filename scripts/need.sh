@@ -44,7 +44,7 @@ for part in "$@"; do
   e2e) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   bench-ike) wanted="$wanted $c $load ip:iproute2 unshare:util-linux" ;;
   bench-dataplane) wanted="$wanted $rivals" ;;
-  all) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
+  all) wanted="$wanted $lab $tests $c $peers $rivals $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   *)
     echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike bench-dataplane all" >&2
     exit 2

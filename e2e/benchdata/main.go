@@ -115,6 +115,9 @@ func (p *plan) check() error {
 		}
 	}
 	p.pings = 200 * p.seconds
+	if p.short {
+		p.pings = 100 * p.seconds
+	}
 	if p.runs < 1 || p.seconds < 2 {
 		return errors.New("-runs and -seconds: at least 1 round of 2 s is needed")
 	}

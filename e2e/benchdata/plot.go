@@ -14,8 +14,8 @@ import (
 type panel struct{ measure, title string }
 
 var panels = []panel{
-	{"tcp.up", "TCP, one stream, AES-128-GCM: Mbit/s, more is better"},
-	{"cbc.up", "TCP, one stream, AES-256-CBC, SHA2-256: Mbit/s, more is better"},
+	{"tcp.up", "TCP, AES-128-GCM: Mbit/s, more is better"},
+	{"cbc.up", "TCP, AES-256-CBC, SHA2-256: Mbit/s, more is better"},
 	{"udp.small", "UDP, 64 octets, ≤ 0.1 % lost: packets/s, more is better"},
 	{"udp.large", "UDP, 1,400 octets, ≤ 0.1 % lost: packets/s, more is better"},
 	{"cpu", "processor time of both ends a gigabyte: s, less is better"},
@@ -62,7 +62,7 @@ func (r *results) plot() string {
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, y+foot)
 	b.WriteString(body.String())
 	fmt.Fprintf(&b, `<text x="%d" y="%d" fill="#555" font-size="11">%s</text>`+"\n</svg>\n", gap, y+foot/2, html.EscapeString(
-		fmt.Sprintf("%s, %s, %s; median of %d rounds. make bench-dataplane", r.Machine, r.Kernel, r.Date, r.Runs)))
+		fmt.Sprintf("%s, %s, %s; rounds: %d. make bench-dataplane", r.Machine, r.Kernel, r.Date, r.Runs)))
 	return b.String()
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,7 +19,8 @@ import (
 type results struct {
 	Machine  string
 	Kernel   string
-	Load     string // before
+	Load     string  // before
+	Stolen   float64 // of the processors' time, by the host, in percent
 	Date     string
 	Versions []string
 	Runs     int
@@ -31,10 +33,31 @@ type results struct {
 	columns  []string
 	own      []string // columns that are builds of ours
 	failures []error
+	before   stat
+}
+
+// A stat is the processors' time since they started, in ticks.
+type stat struct{ total, stolen float64 }
+
+// readStat reads the first line of /proc/stat; zeros if it cannot.
+func readStat() (s stat) {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, word := range strings.Fields(line) {
+		v, err := strconv.ParseFloat(word, 64)
+		if err != nil || i > 8 { // the rest is part of user time
+			continue
+		}
+		s.total += v
+		if i == 8 {
+			s.stolen = v
+		}
+	}
+	return s
 }
 
 func newResults(p plan) *results {
-	r := &results{Date: time.Now().Format("2 January 2006"), Runs: p.runs, Seconds: p.seconds, Values: map[string]map[string][]float64{}}
+	r := &results{Date: time.Now().Format("2 January 2006"), Runs: p.runs, Seconds: p.seconds, Values: map[string]map[string][]float64{}, before: readStat()}
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	_, model, _ := strings.Cut(string(info), "model name\t: ")
 	model, _, _ = strings.Cut(model, "\n")
@@ -149,6 +172,9 @@ var rows = []row{
 
 // write prints the table and writes the files that were asked for.
 func (r *results) write(p plan) error {
+	if after := readStat(); after.total > r.before.total {
+		r.Stolen = 100 * (after.stolen - r.before.stolen) / (after.total - r.before.total)
+	}
 	fmt.Print(r.table())
 	if p.json != "" {
 		b, err := json.MarshalIndent(r, "", "  ")
@@ -169,7 +195,11 @@ func (r *results) write(p plan) error {
 func (r *results) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s; %s; load before: %s\n%s\n", r.Machine, r.Kernel, r.Date, r.Load, strings.Join(r.Versions, "; "))
-	fmt.Fprintf(&b, "Median of %d rounds (each in brackets), contenders in turn; streams of %d s; everything on the same processors. Took %.0f s.\n\n", r.Runs, r.Seconds, r.Took.Seconds())
+	rounds := "One round"
+	if r.Runs > 1 {
+		rounds = fmt.Sprintf("Median of %d rounds (each in brackets), contenders in turn", r.Runs)
+	}
+	fmt.Fprintf(&b, "%s; streams of %d s; everything on the same processors, of which the host stole %.1f %%. Took %.0f s.\n\n", rounds, r.Seconds, r.Stolen, r.Took.Seconds())
 	fmt.Fprint(&b, "| measure |")
 	for _, c := range r.columns {
 		fmt.Fprintf(&b, " %s |", title(c))

@@ -165,6 +165,9 @@ func (s *session) measureEight(take taker) error {
 // interval is between two pings.
 const interval = 10 * time.Millisecond
 
+// lostTrip is what a ping that is not answered counts as, in milliseconds.
+const lostTrip = 1000
+
 // ping returns the round trips in milliseconds, the shortest first.
 func (s *session) ping(count int) (trips []float64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(count)*interval+20*time.Second)
@@ -185,8 +188,12 @@ func (s *session) ping(count int) (trips []float64, err error) {
 			trips = append(trips, trip)
 		}
 	}
-	if len(trips) < count*9/10 {
-		return nil, fmt.Errorf("ping: %d of %d answered: %s", len(trips), count, out.String()[max(0, out.Len()-300):])
+	if len(trips) == 0 {
+		return nil, fmt.Errorf("ping: none of %d answered: %s", count, out.String()[max(0, out.Len()-300):])
+	}
+	if lost := count - len(trips); lost > 0 {
+		progress("  %d of %d pings lost", lost, count)
+		trips = append(trips, slices.Repeat([]float64{lostTrip}, lost)...)
 	}
 	slices.Sort(trips)
 	return trips, nil

@@ -207,15 +207,16 @@ func (s *shooter) passes(rate float64) (last shot, ok bool, err error) {
 	return last, false, nil
 }
 
-// highest looks for the highest rate that passes, until those that pass and
-// those that do not are as near as close.
+// highest looks for the highest rate that passes, until one that passes and one
+// that does not are near. It is 0 if even a few a second are lost.
 func (s *shooter) highest(near float64) (best float64, err error) {
-	low, high := 0.0, firstRate*1.0
+	low, high, came := 0.0, firstRate*1.0, false
 	for {
 		got, ok, err := s.passes(high)
 		if err != nil {
 			return 0, err
 		}
+		came = came || got.rate > 0
 		if !ok {
 			break
 		}
@@ -231,13 +232,14 @@ func (s *shooter) highest(near float64) (best float64, err error) {
 		if err != nil {
 			return 0, err
 		}
+		came = came || got.rate > 0
 		if ok {
 			best, low = max(best, got.rate), middle
 		} else {
 			high = middle
 		}
 	}
-	if best == 0 {
+	if !came {
 		return 0, errors.New("no datagram came at any rate")
 	}
 	return best, nil
