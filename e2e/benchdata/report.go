@@ -113,9 +113,12 @@ func (r *results) take(contender, measure string, value float64) {
 	r.Values[contender][measure] = append(r.Values[contender][measure], value)
 }
 
+// fail takes note that a job came to nothing. The variant without a cipher may.
 func (r *results) fail(j job, err error) {
 	err = fmt.Errorf("%s%s: %w", j.contender.label, j.what(), err)
-	r.failures = append(r.failures, err)
+	if j.contender.label != null {
+		r.failures = append(r.failures, err)
+	}
 	r.Failed = append(r.Failed, err.Error())
 }
 
@@ -266,7 +269,7 @@ func (r *results) verdicts(row row) string {
 			name = own + ": "
 		}
 		if ratio, ok := r.ratio(own, row.measure, r.own[0], row.measure); ok && i > 0 {
-			list = append(list, fmt.Sprintf("%s %.2f × %s", name, ratio, r.own[0]))
+			list = append(list, fmt.Sprintf("%s%.2f × %s", name, ratio, r.own[0]))
 		}
 		for _, g := range row.goals {
 			if v := r.verdict(own, row.measure, g); v != "" {
