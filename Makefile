@@ -8,7 +8,7 @@ FUZZTIME     ?= 60s
 PKG          ?= ./...
 RUN          ?= .
 
-.PHONY: help build test race fuzz kat e2e interop bench bench-ike lint gen demo setup cover vuln
+.PHONY: help build test race fuzz kat e2e interop bench bench-ike bench-dataplane lint gen demo setup cover vuln
 .DEFAULT_GOAL := build
 
 help: ## list the targets
@@ -45,6 +45,10 @@ bench: ## benchmarks, six runs each, for benchstat
 bench-ike: build ## setups a second and CPU a setup, ours and strongSwan's; 10,000 tunnels (needs root; BENCH=flags)
 	@scripts/need.sh bench-ike
 	scripts/bench-ike.sh $(BENCH)
+
+bench-dataplane: build ## what the data plane carries, beside wireguard-go, OpenVPN, strongSwan (needs root; BENCH=flags)
+	@scripts/need.sh bench-dataplane
+	scripts/bench-dataplane.sh $(BENCH)
 
 lint: ## gofmt, vet, staticcheck, tidy, the rules of docs/ARCHITECTURE.md
 	@test -z "$$(gofmt -l cmd internal e2e)" || { echo 'gofmt is needed for:'; gofmt -l cmd internal e2e; exit 1; }

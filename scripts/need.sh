@@ -3,7 +3,7 @@
 #
 # As root on a machine with apt-get it installs what is missing; otherwise it
 # prints one line that names the missing packages and fails. Parts: build,
-# test, race, demo, e2e, bench-ike, all.
+# test, race, demo, e2e, bench-ike, bench-dataplane, all.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -24,6 +24,12 @@ peers="swanctl:strongswan-swanctl charon-systemd:charon-systemd pki:strongswan-p
 # what strongSwan's load-tester is built with
 load="make:make bzip2:bzip2 /usr/include/openssl/evp.h:libssl-dev =libgmp-dev:libgmp-dev"
 
+# whom the data plane is measured with
+rivals="ip:iproute2 ping:iputils-ping sysctl:procps ethtool:ethtool nft:nftables iperf3:iperf3 openvpn:openvpn
+  swanctl:strongswan-swanctl charon-systemd:charon-systemd
+  /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
+  /usr/lib/ipsec/plugins/libstrongswan-openssl.so:libstrongswan-standard-plugins"
+
 # libreswan's package conflicts with strongSwan's, so it is unpacked beside it:
 # where e2e/libreswan looks for it.
 libreswan=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/seikan/libreswan
@@ -37,9 +43,10 @@ for part in "$@"; do
   race) wanted="$wanted $lab $tests $c" ;;
   e2e) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   bench-ike) wanted="$wanted $c $load ip:iproute2 unshare:util-linux" ;;
-  all) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
+  bench-dataplane) wanted="$wanted $rivals" ;;
+  all) wanted="$wanted $lab $tests $c $peers $rivals $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   *)
-    echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike all" >&2
+    echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike bench-dataplane all" >&2
     exit 2
     ;;
   esac

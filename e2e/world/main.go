@@ -28,18 +28,21 @@ const insideEnv = "SEIKAN_E2E_INSIDE"
 // where the binary under test is.
 const scratch = "/run/tmp"
 
-// Main runs the tests of m as pid 1 of new pid, mount and network namespaces
-// and ends the process. When the tests end, by whatever cause, the kernel kills
-// what they started and removes what they laid.
-func Main(m *testing.M) {
+// Main runs the tests of m as Private does and ends the process.
+func Main(m *testing.M) { os.Exit(Private(m.Run)) }
+
+// Private runs this binary again, as pid 1 of new pid, mount and network
+// namespaces, and there run, whose exit code it returns. When run ends, by
+// whatever cause, the kernel kills what it started and removes what it laid.
+func Private(run func() int) int {
 	if os.Getenv(insideEnv) == "" {
-		os.Exit(again())
+		return again()
 	}
 	if err := prepare(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: %v\n", err)
-		os.Exit(1)
+		return 1
 	}
-	os.Exit(m.Run())
+	return run()
 }
 
 // again runs this binary inside new namespaces and returns its exit code.
@@ -50,7 +53,7 @@ func again() int {
 		return 1
 	}
 	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "e2e: strongSwan needs root: run make e2e as root")
+		fmt.Fprintln(os.Stderr, "e2e: namespaces and strongSwan need root: run this as root")
 		return 1
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
