@@ -194,8 +194,7 @@ func (e *Engine) RemoveTunnel(t *Tunnel) {
 	last := e.leaveLocked(t.outside)
 	e.mu.Unlock()
 	t.loop.Wait()
-	t.turning.Lock() // a receiver may be carrying an answer
-	t.turning.Unlock()
+	t.rest()
 	if last != nil {
 		last.loops.Wait()
 		last.resume()

@@ -152,6 +152,13 @@ func (t *Tunnel) carryAnswer() {
 	_ = x.turn(t, framesPerAnswer) // an error meets the reader too, who counts it
 }
 
+// rest waits until no answer is being carried. None is any more when the TUN is
+// being closed.
+func (t *Tunnel) rest() {
+	t.turning.Lock()
+	defer t.turning.Unlock()
+}
+
 // lost tells the owner that the TUN is of no use any more, unless we closed it.
 func (t *Tunnel) lost(err error) {
 	if t.closing.Load() {
