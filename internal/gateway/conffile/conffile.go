@@ -83,6 +83,9 @@ func Parse(b []byte, dir string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
+	if out.Gateway.BGP, err = raw.BGP.parse(); err != nil {
+		return File{}, err
+	}
 	if len(raw.Tunnels) == 0 {
 		return File{}, errors.New("tunnels: none is given; an AWS connection has two")
 	}
@@ -106,6 +109,7 @@ type rawFile struct {
 	State     string      `yaml:"state_directory,omitempty"`
 	NoForward bool        `yaml:"no_forwarding,omitempty"`
 	Routes    []text      `yaml:"routes,omitempty"`
+	BGP       rawBGP      `yaml:"bgp,omitempty"`
 	Tunnels   []rawTunnel `yaml:"tunnels,omitempty"`
 }
 
@@ -128,6 +132,7 @@ type rawTunnel struct {
 	LocalCIDR    text        `yaml:"local_cidr,omitempty"`
 	RemoteCIDR   text        `yaml:"remote_cidr,omitempty"`
 	Routes       []text      `yaml:"routes,omitempty"`
+	BGP          rawSession  `yaml:"bgp,omitempty"`
 
 	Certificates rawCertificates `yaml:",inline"`
 	Extensions   rawExtensions   `yaml:",inline"`
@@ -177,7 +182,7 @@ func (rt rawTunnel) parse(i int, dir directory) (gateway.Tunnel, error) {
 	}
 	steps := []func(*gateway.Tunnel) error{
 		rt.startup, rt.outside, func(t *gateway.Tunnel) error { return rt.proof(t, dir) }, rt.versions, rt.dpdAction,
-		func(t *gateway.Tunnel) error { return rt.extensions(t, dir) }, rt.inside, rt.suites, rt.times, rt.selectors,
+		func(t *gateway.Tunnel) error { return rt.extensions(t, dir) }, rt.inside, rt.suites, rt.times, rt.selectors, rt.session,
 	}
 	for _, step := range steps {
 		if err := step(&t); err != nil {
@@ -269,12 +274,9 @@ func (rt rawTunnel) times(t *gateway.Tunnel) error {
 		{"liveness.interval", rt.Liveness.Interval, &t.Liveness.Interval},
 		{"liveness.timeout", rt.Liveness.Timeout, &t.Liveness.Timeout},
 	} {
-		if f.in.value == "" {
-			continue
-		}
-		d, err := time.ParseDuration(f.in.value)
-		if err != nil || d <= 0 {
-			return f.in.errorf(f.name, "%q is not a duration such as 8h, 30s or 300ms", f.in.value)
+		d, err := f.in.duration(f.name)
+		if err != nil {
+			return err
 		}
 		*f.out = d
 	}
