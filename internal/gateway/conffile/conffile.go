@@ -129,13 +129,18 @@ type rawTunnel struct {
 	Rekey        rawRekey    `yaml:"rekey,omitempty"`
 	Liveness     rawLiveness `yaml:"liveness,omitempty"`
 	ReplayWindow int         `yaml:"replay_window,omitempty"`
-	LocalCIDR    text        `yaml:"local_cidr,omitempty"`
-	RemoteCIDR   text        `yaml:"remote_cidr,omitempty"`
 	Routes       []text      `yaml:"routes,omitempty"`
 	BGP          rawSession  `yaml:"bgp,omitempty"`
 
+	Selectors    rawSelectors    `yaml:",inline"`
 	Certificates rawCertificates `yaml:",inline"`
 	Extensions   rawExtensions   `yaml:",inline"`
+}
+
+// rawSelectors are what the tunnel may carry.
+type rawSelectors struct {
+	Local  text `yaml:"local_cidr,omitempty"`
+	Remote text `yaml:"remote_cidr,omitempty"`
 }
 
 type rawOutside struct {
@@ -284,10 +289,10 @@ func (rt rawTunnel) times(t *gateway.Tunnel) error {
 }
 
 func (rt rawTunnel) selectors(t *gateway.Tunnel) (err error) {
-	if t.LocalTS, err = rt.LocalCIDR.prefix("local_cidr"); err != nil {
+	if t.LocalTS, err = rt.Selectors.Local.prefix("local_cidr"); err != nil {
 		return err
 	}
-	if t.RemoteTS, err = rt.RemoteCIDR.prefix("remote_cidr"); err != nil {
+	if t.RemoteTS, err = rt.Selectors.Remote.prefix("remote_cidr"); err != nil {
 		return err
 	}
 	t.Routes, err = prefixes(rt.Routes)

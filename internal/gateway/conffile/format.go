@@ -65,7 +65,7 @@ func format(t gateway.Tunnel) rawTunnel {
 		Rekey:        rawRekey{Margin: duration(t.Lifetime.RekeyMargin), FuzzPercent: &t.Lifetime.RekeyFuzz},
 		Liveness:     rawLiveness{Interval: duration(t.Liveness.Interval), Timeout: duration(t.Liveness.Timeout)},
 		ReplayWindow: t.ReplayWindow,
-		LocalCIDR:    prefixText(t.LocalTS), RemoteCIDR: prefixText(t.RemoteTS),
+		Selectors:    rawSelectors{Local: prefixText(t.LocalTS), Remote: prefixText(t.RemoteTS)},
 		Routes:     prefixTexts(t.Routes),
 		BGP:        sessionText(t.BGP),
 		Extensions: extensions(t.Extensions),
