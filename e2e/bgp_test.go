@@ -13,6 +13,7 @@ import (
 	"seikan/e2e/strongswan"
 	"seikan/e2e/world"
 	"seikan/internal/gateway"
+	"seikan/internal/routing/bgp"
 )
 
 // customerFile is our customer gateway with two tunnels, BGP and AWS's timers.
@@ -159,7 +160,7 @@ route-map metric permit 10
 		t.Fatal(err)
 	}
 	for _, p := range st.BGP.Peers {
-		if len(p.Routes) != 2 || p.Routes[0].Refused == "" {
+		if len(p.Routes) == 0 || p.Routes[0].Prefix.Bits() != 0 || p.Routes[0].Refused != bgp.DefaultRefused {
 			t.Errorf("%s: got %+v, want the default route refused", p.Tunnel, p.Routes)
 		}
 	}
@@ -174,6 +175,13 @@ route-map metric permit 10
 	if _, err := routers[1].Vtysh("clear bgp *"); err != nil {
 		t.Fatal(err)
 	}
+	w.Until("tunnel 2's routes gone", 5*time.Second, func() error {
+		st, err := ours.Whole()
+		if err == nil && (!st.Tunnels[1].Up || st.BGP.Peers[1].Established || len(st.BGP.Peers[1].Routes) > 0 || carried(st, world.ServerSite, "t1") != nil) {
+			err = fmt.Errorf("got %+v and %+v", st.BGP.Peers[1], st.Routes)
+		}
+		return err
+	})
 	w.Until("the session that was cleared", 60*time.Second, func() error { return spoken(ours, 1, world.ServerSite, "") })
 	if packets, _ := w.Seen("clear"); packets != 0 {
 		t.Errorf("%d packets crossed the internet in clear", packets)

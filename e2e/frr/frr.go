@@ -58,10 +58,10 @@ func Start(t testing.TB, w *world.World, namespace, config string) *Router {
 	if err := os.Chmod(r.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.show)
 	for _, name := range []string{"zebra", "bgpd"} {
 		r.start(name)
 	}
+	t.Cleanup(r.show) // while they run
 	w.Until("FRR", 10*time.Second, func() error {
 		_, err := r.Vtysh("show bgp summary json")
 		return err

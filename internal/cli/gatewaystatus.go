@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"seikan/internal/gateway"
+	"seikan/internal/routing/bgp"
 )
 
 // printGateway shows a gateway's tunnels, what is worth a remark about them,
@@ -92,7 +93,7 @@ func bgpRemarks(b *gateway.BGPStatus) (out []string) {
 			out = append(out, fmt.Sprintf("%s: BGP: %s", p.Tunnel, p.LastError))
 		}
 		for _, r := range p.Routes {
-			if r.Refused != "" {
+			if r.Refused != "" && r.Refused != bgp.LoopRefused {
 				out = append(out, fmt.Sprintf("%s: BGP: %v refused: %s", p.Tunnel, r.Prefix, r.Refused))
 			}
 		}

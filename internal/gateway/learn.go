@@ -81,7 +81,7 @@ func (g *Gateway) learnLocked() map[string][]bgp.Route {
 				continue
 			}
 			key := refusedRoute{p.Name, route.Prefix, route.Refused}
-			if said[key] = true; !r.said[key] {
+			if said[key] = true; !r.said[key] && route.Refused != bgp.LoopRefused {
 				g.log.Warn("a route learned by BGP is refused", "tunnel", p.Name, "prefix", route.Prefix, "reason", route.Refused)
 			}
 		}

@@ -66,9 +66,9 @@ func format(t gateway.Tunnel) rawTunnel {
 		Liveness:     rawLiveness{Interval: duration(t.Liveness.Interval), Timeout: duration(t.Liveness.Timeout)},
 		ReplayWindow: t.ReplayWindow,
 		Selectors:    rawSelectors{Local: prefixText(t.LocalTS), Remote: prefixText(t.RemoteTS)},
-		Routes:     prefixTexts(t.Routes),
-		BGP:        sessionText(t.BGP),
-		Extensions: extensions(t.Extensions),
+		Routes:       prefixTexts(t.Routes),
+		BGP:          sessionText(t.BGP),
+		Extensions:   extensions(t.Extensions),
 	}
 }
 

@@ -222,18 +222,6 @@ func TestAnnouncementsChangeWithoutANewSession(t *testing.T) {
 	}
 }
 
-func TestSetOfAnotherASNBeginsAnew(t *testing.T) {
-	cgw, aws := pair()
-	both := run(t, cgw, aws)
-	both[0].until(t, "aws", "the session", established)
-	cgw.ASN, aws.Peers[0].ASN = 65001, 65001
-	both[1].set(t, aws)
-	both[0].set(t, cgw)
-	both[1].until(t, "cgw", "a route of AS 65001", func(p PeerStatus) bool {
-		return p.Accepted == 1 && slices.Equal(p.Routes[0].ASPath, []uint32{65001})
-	})
-}
-
 func TestDefaultRouteIsRefusedUnlessAskedFor(t *testing.T) {
 	cgw, aws := pair()
 	aws.Peers[0].Announce = list("0.0.0.0/0", "10.0.0.0/16")

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type raw struct {
 	t    *testing.T
 	conn net.Conn
+	asn  uint16 // what we said in our OPEN
 }
 
 // dial opens a session from 127.0.0.2 with a hold time in seconds, and returns
@@ -27,15 +29,20 @@ func dial(t *testing.T, hold uint16) raw {
 	late := time.Now().Add(patience)
 	for time.Now().Before(late) {
 		conn, err := d.Dial("tcp", "127.0.0.1:179")
+		if errors.Is(err, syscall.ECONNREFUSED) { // it begins anew
+			<-time.After(100 * time.Millisecond)
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := raw{t, conn}
+		r := raw{t: t, conn: conn}
 		r.send(open(hold))
 		r.send(wire.NewBGPKeepAliveMessage())
 		// It may be idle for five seconds after a session and close at once.
 		if m, err := r.read(); err == nil && m.Header.Type == wire.BGP_MSG_OPEN {
 			t.Cleanup(func() { conn.Close() })
+			r.asn = m.Body.(*wire.BGPOpen).MyAS
 			return r
 		}
 		conn.Close()
@@ -61,8 +68,8 @@ func (r raw) send(m *wire.BGPMessage) {
 	if err == nil {
 		_, err = r.conn.Write(b)
 	}
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		r.t.Logf("sending: %v", err) // whoever reads sees that it was closed
+	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) { // whoever reads sees those
+		r.t.Error(err)
 	}
 }
 
@@ -119,6 +126,22 @@ func customer(t *testing.T, hold uint16, change func(*Peer)) (*runner, raw) {
 	peer.update("10.0.0.0/16", "127.0.0.2", 64512)
 	us.until(t, "aws", "its route", func(p PeerStatus) bool { return p.Established && p.Accepted == 1 })
 	return us, peer
+}
+
+// The other end is no speaker of this process, for GoBGP writes package variables
+// when it starts.
+func TestSetOfAnotherASNBeginsAnew(t *testing.T) {
+	us, peer := customer(t, 30, nil)
+	cgw, _ := pair()
+	cgw.ASN = 65001
+	us.set(t, cgw)
+	if got := peer.refusal(); got != "6/3 (Cease/Peer De-configured)" {
+		t.Errorf("the peer was told %q", got)
+	}
+	if peer = dial(t, 30); peer.asn != 65001 {
+		t.Errorf("ASN afterwards: got %d, want 65001", peer.asn)
+	}
+	us.until(t, "aws", "a session without the route of before", func(p PeerStatus) bool { return p.Established && len(p.Routes) == 0 })
 }
 
 // vpn §4.2: what AWS's log calls DENIED.
@@ -210,7 +233,7 @@ func TestStrangersAreNotSpokenTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if m, err := (raw{t, conn}).read(); err == nil {
+	if m, err := (raw{t: t, conn: conn}).read(); err == nil {
 		t.Errorf("a stranger got %+v, want nothing", m)
 	}
 }

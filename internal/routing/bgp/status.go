@@ -54,7 +54,7 @@ type Route struct {
 func refusal(r Route, p Peer, own uint32) string {
 	switch {
 	case slices.Contains(r.ASPath, own):
-		return "as-path contains our own AS"
+		return LoopRefused
 	case r.NextHop != p.Remote:
 		return "next hop " + r.NextHop.String() + " is not the connected peer"
 	case r.Prefix.Bits() == 0 && !p.AcceptDefault:
@@ -65,9 +65,12 @@ func refusal(r Route, p Peer, own uint32) string {
 	return ""
 }
 
-// DefaultRefused is Route.Refused of a default route that the peer may not
-// announce.
-const DefaultRefused = "default route, which is not accepted unless asked for"
+// What Route.Refused says of a default route that the peer may not announce, and
+// of what came back: some peers announce to us what they have from us.
+const (
+	DefaultRefused = "default route, which is not accepted unless asked for"
+	LoopRefused    = "as-path contains our own AS"
+)
 
 // usable reports whether p can be the destination of a route: it has nothing of
 // loopback, of link-local and multicast addresses, and of 0.0.0.0/8. The
