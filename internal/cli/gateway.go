@@ -50,6 +50,9 @@ func newGatewayRun(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, w := range f.Gateway.Warnings() {
+				logger(s, verbose).Warn(w)
+			}
 			path := socketPath(socket, f.Control)
 			return task.Run(c.Context(), nil,
 				task.Part{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: 10 * time.Second},
@@ -87,6 +90,9 @@ func newGatewayCheck(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, w := range f.Gateway.Warnings() {
+				fmt.Fprintf(s.out, "%s: warning: %s\n", config, w)
+			}
 			_, err = fmt.Fprintf(s.out, "%s: %s is fine; tunnels: %d\n", config, f.Gateway.Name, len(f.Gateway.Tunnels))
 			return err
 		},
@@ -101,7 +107,7 @@ func newGatewayStatus(s *streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "status",
-		Short:   "Show the tunnels of the running gateway",
+		Short:   "Show the tunnels, BGP sessions and routes of the running gateway",
 		Example: "  seikan gateway status\n  seikan gateway status --json",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
