@@ -24,11 +24,16 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	samples, err := filepath.Abs("../site/awsconfig/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var scripts atomic.Int32
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("OVERVIEW", overview)
+			env.Setenv("SAMPLES", samples)
 			lab := fmt.Sprintf("t%d-%d", os.Getpid(), scripts.Add(1))
 			env.Setenv("LAB", lab)
 			env.Defer(func() { takeDown(env, lab) })

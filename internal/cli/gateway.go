@@ -24,25 +24,38 @@ func newGateway(s *streams) *cobra.Command {
 		Short: "The customer gateway: the on-premises end of a VPN connection",
 		Long: `Runs the customer's end of Site-to-Site VPN connections, behind NAT or not, in the
 network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
+
+` + filesHelp + `
 ` + exitHelp,
-		Example: "  seikan gateway example > gateway.yaml\n  seikan gateway check --config gateway.yaml\n  seikan gateway run --config gateway.yaml\n  seikan gateway status",
-		Args:    noVerb,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  # what AWS knows of a connection, made into a file of ours
+  aws ec2 describe-vpn-connections --vpn-connection-ids vpn-0123456789abcdef0 > aws.json
+  seikan gateway import aws.json --route 10.0.0.0/16 -o gateway.yaml
+  # or a file from scratch
+  seikan gateway example > gateway.yaml
+
+  seikan gateway check --config gateway.yaml
+  seikan gateway run --config gateway.yaml
+  seikan gateway status`,
+		Args: noVerb,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newGatewayRun(s), newGatewayExample(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s))
+	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s))
 	return c
 }
 
 func newGatewayRun(s *streams) *cobra.Command {
-	var config, socket string
+	var in input
+	var socket string
 	var verbose bool
 	c := &cobra.Command{
-		Use:     "run --config FILE",
-		Short:   "Run the gateway until it is told to stop",
-		Example: "  seikan gateway run --config /etc/seikan/gateway.yaml",
-		Args:    arguments(cobra.NoArgs),
+		Use:   "run --config FILE",
+		Short: "Run the gateway until it is told to stop",
+		Long:  filesHelp + "\n" + exitHelp,
+		Example: "  seikan gateway run --config /etc/seikan/gateway.yaml\n" +
+			"  seikan gateway run --config aws.xml --route 10.0.0.0/16",
+		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			f, err := conffile.Read(config)
+			f, err := in.read(s)
 			if err != nil {
 				return err
 			}
@@ -57,10 +70,9 @@ func newGatewayRun(s *streams) *cobra.Command {
 			)
 		},
 	}
-	c.Flags().StringVar(&config, "config", "", "configuration file")
+	in.configFlags(c)
 	c.Flags().StringVar(&socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
-	_ = c.MarkFlagRequired("config")
 	return c
 }
 
@@ -76,23 +88,23 @@ func socketPath(flag, file string) string {
 }
 
 func newGatewayCheck(s *streams) *cobra.Command {
-	var config string
+	var in input
 	c := &cobra.Command{
 		Use:     "check --config FILE",
-		Short:   "Validate a configuration file",
-		Example: "  seikan gateway check --config gateway.yaml",
+		Short:   "Validate a configuration file; start nothing",
+		Long:    filesHelp + "\n" + exitHelp,
+		Example: "  seikan gateway check --config gateway.yaml\n  seikan gateway check --config aws.json --route 10.0.0.0/16",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			f, err := conffile.Read(config)
+			f, err := in.read(s)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(s.out, "%s: %s is fine; tunnels: %d\n", config, f.Gateway.Name, len(f.Gateway.Tunnels))
+			_, err = fmt.Fprintf(s.out, "%s: %s is fine; tunnels: %d; read as %s\n", in.file, f.Gateway.Name, len(f.Gateway.Tunnels), f.Kind)
 			return err
 		},
 	}
-	c.Flags().StringVar(&config, "config", "", "configuration file")
-	_ = c.MarkFlagRequired("config")
+	in.configFlags(c)
 	return c
 }
 
