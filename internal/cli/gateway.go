@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,11 +14,13 @@ import (
 	"seikan/internal/gateway/conffile"
 	"seikan/internal/gateway/control"
 	"seikan/internal/gateway/worker"
+	"seikan/internal/site/service"
 	"seikan/internal/task"
 )
 
-// defaultControl is where a gateway answers unless its file says otherwise.
-const defaultControl = "/run/seikan-gateway.sock"
+// defaultControl is where a gateway answers unless its file says otherwise, as a
+// service too.
+const defaultControl = service.Control
 
 func newGateway(s *streams) *cobra.Command {
 	c := &cobra.Command{
@@ -39,13 +43,13 @@ network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
 		Args: noVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s))
+	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s), newGatewayInstall(s))
 	return c
 }
 
 func newGatewayRun(s *streams) *cobra.Command {
 	var in input
-	var socket string
+	var socket, state string
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "run --config FILE",
@@ -59,11 +63,16 @@ func newGatewayRun(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(f.Gateway, gateway.Options{Log: logger(s, verbose).With("gateway", f.Gateway.Name), Words: conffile.Words(), StateDirectory: f.State})
+			g, err := gateway.New(f.Gateway, gateway.Options{Log: logger(s, verbose).With("gateway", f.Gateway.Name), Words: conffile.Words(), StateDirectory: cmp.Or(state, f.State)})
 			if err != nil {
 				return err
 			}
 			path := socketPath(socket, f.Control)
+			if path == defaultControl {
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					return fmt.Errorf("control socket: %w; name another place with --control", err)
+				}
+			}
 			return task.Run(c.Context(), nil,
 				task.Part{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: 10 * time.Second},
 				task.Part{Name: "control socket", Run: func(ctx context.Context, ready func()) error { ready(); return control.Serve(ctx, path, g) }},
@@ -72,6 +81,7 @@ func newGatewayRun(s *streams) *cobra.Command {
 	}
 	in.configFlags(c)
 	c.Flags().StringVar(&socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
+	c.Flags().StringVar(&state, "state", "", "`DIRECTORY` to keep SAs in over a crash (default: state_directory of the file, else none)")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return c
 }

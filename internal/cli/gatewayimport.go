@@ -30,15 +30,15 @@ type input struct {
 
 // configFlags adds --config and the flags of AWS's files.
 func (in *input) configFlags(c *cobra.Command) {
-	c.Flags().StringVar(&in.file, "config", "", "configuration file, ours or AWS's")
+	c.Flags().StringVar(&in.file, "config", "", "configuration `FILE`, ours or AWS's")
 	_ = c.MarkFlagRequired("config")
 	in.flags(c)
 }
 
 func (in *input) flags(c *cobra.Command) {
-	c.Flags().StringArrayVar(&in.advertise, "advertise", nil, "AWS's files: a network here that AWS shall reach, such as 192.168.1.0/24 (repeatable)")
-	c.Flags().StringArrayVar(&in.routes, "route", nil, "AWS's files, static connection: a network behind AWS, such as 10.0.0.0/16 (repeatable)")
-	c.Flags().StringVar(&in.options.Connection, "connection", "", "AWS's JSON: the connection to take of several, vpn-…")
+	c.Flags().StringArrayVar(&in.advertise, "advertise", nil, "AWS's files: a `NETWORK` here that AWS shall reach, such as 192.168.1.0/24 (repeatable)")
+	c.Flags().StringArrayVar(&in.routes, "route", nil, "AWS's files, static connection: a `NETWORK` behind AWS, such as 10.0.0.0/16 (repeatable)")
+	c.Flags().StringVar(&in.options.Connection, "connection", "", "AWS's JSON: the connection to take of several, by `ID`, such as vpn-0123456789abcdef0")
 	c.Flags().BoolVar(&in.options.AllAlgorithms, "all-algorithms", false, "AWS's files: offer weak algorithms too; AWS then takes the weakest that it allows")
 }
 
@@ -111,7 +111,7 @@ pre-shared keys: with -o the file gets mode 0600. Nothing is started.
 		},
 	}
 	in.flags(c)
-	c.Flags().StringVarP(&out, "output", "o", "", "file to write (default: standard output)")
+	c.Flags().StringVarP(&out, "output", "o", "", "`FILE` to write (default: standard output)")
 	c.Flags().BoolVar(&force, "force", false, "replace the file of -o if there is one")
 	return c
 }
