@@ -8,7 +8,7 @@ FUZZTIME     ?= 60s
 PKG          ?= ./...
 RUN          ?= .
 
-.PHONY: help build test race fuzz kat e2e interop bench bench-ike bench-dataplane lint gen demo setup cover vuln
+.PHONY: help build package test race fuzz kat e2e interop bench bench-ike bench-dataplane lint gen demo setup cover vuln
 .DEFAULT_GOAL := build
 
 help: ## list the targets
@@ -16,6 +16,9 @@ help: ## list the targets
 
 build: ## bin/seikan, static
 	go build -trimpath -o bin/seikan ./cmd/seikan
+
+package: build ## bin/seikan_*.deb: program, unit, manual pages, example (needs dpkg-deb)
+	scripts/package.sh bin
 
 test: ## all tests; those that need namespaces make their own
 	@scripts/need.sh test

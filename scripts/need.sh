@@ -9,7 +9,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 
 # program:package, as Debian 12 names them; /file:package, =library:package
 lab="nft:nftables nsenter:util-linux"
-tests="ip:iproute2 ping:iputils-ping sysctl:procps"
+tests="ip:iproute2 ping:iputils-ping sysctl:procps dpkg-deb:dpkg"
 c="gcc:gcc /usr/include/stdlib.h:libc6-dev"
 peers="swanctl:strongswan-swanctl charon-systemd:charon-systemd pki:strongswan-pki
   /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins
