@@ -272,14 +272,15 @@ func TestWhatDoesNotContinueIsNotJoined(t *testing.T) {
 		return p
 	}
 	for what, change := range map[string]func(p []byte) []byte{
-		"type of service": func(p []byte) []byte { p[1] = 4; return fix(p) },
-		"identification":  func(p []byte) []byte { p[5] = 9; return fix(p) },
-		"DF":              func(p []byte) []byte { p[6] = 0x40; return fix(p) },
-		"a fragment":      func(p []byte) []byte { p[6] = 0x20; return fix(p) },
-		"TTL":             func(p []byte) []byte { p[8] = 3; return fix(p) },
-		"source":          func(p []byte) []byte { p[15]++; return fix(p) },
-		"IP checksum is not looked at, but UDP's and TCP's are": func(p []byte) []byte { p[len(p)-1] ^= 1; return p },
-		"port": func(p []byte) []byte { p[21]++; return fix(p) },
+		"type of service":                   func(p []byte) []byte { p[1] = 4; return fix(p) },
+		"identification":                    func(p []byte) []byte { p[5] = 9; return fix(p) },
+		"DF":                                func(p []byte) []byte { p[6] = 0x40; return fix(p) },
+		"a fragment":                        func(p []byte) []byte { p[6] = 0x20; return fix(p) },
+		"TTL":                               func(p []byte) []byte { p[8] = 3; return fix(p) },
+		"source":                            func(p []byte) []byte { p[15]++; return fix(p) },
+		"a wrong checksum of the transport": func(p []byte) []byte { p[len(p)-1] ^= 1; return p },
+		"a wrong checksum of IP":            func(p []byte) []byte { p[10] ^= 1; return p },
+		"port":                              func(p []byte) []byte { p[21]++; return fix(p) },
 		"larger": func(p []byte) []byte {
 			p = append(p, 1, 2)
 			binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
@@ -309,6 +310,11 @@ func TestWhatDoesNotContinueIsNotJoined(t *testing.T) {
 	first[len(first)-1] ^= 1
 	if got := len(joined(t, [][]byte{first, plain(tcp, 2, 1100, ack, data)})); got != 2 {
 		t.Errorf("first with a wrong checksum: got %d frames, want 2", got)
+	}
+	first = plain(tcp, 1, 100, ack, data)
+	first[10] ^= 1
+	if got := len(joined(t, [][]byte{first, plain(tcp, 2, 1100, ack, data)})); got != 2 {
+		t.Errorf("first with a wrong checksum of IP: got %d frames, want 2", got)
 	}
 }
 
