@@ -19,13 +19,13 @@ import (
 const (
 	// sealBatch is how many packets are sealed and sent together, as many as a
 	// Writer gives to the kernel at once.
-	sealBatch = 128
+	sealBatch = 256
 	// slabLen is the room for them, in octets: a frame of the largest size, with
 	// what ESP adds to each of its packets, and as much again.
-	slabLen = 160 << 10
+	slabLen = 384 << 10
 	// sendBytes is how many octets are sealed and sent though there may be more
 	// to read: as much as one message to the kernel can hold.
-	sendBytes = 48 << 10
+	sendBytes = 180 << 10
 	// framesPerTurn is how many frames of a TUN are carried before the buffers go
 	// to another TUN that waits for some.
 	framesPerTurn = 256

@@ -63,7 +63,7 @@ func (f *Frame) AppendTo(b []byte) []byte {
 // writev writes f to fd.
 func (f *Frame) writev(fd uintptr) {
 	for {
-		_, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&f.vec[0])), uintptr(len(f.vec)))
+		_, _, errno := unix.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&f.vec[0])), uintptr(len(f.vec)))
 		switch errno {
 		case 0:
 			f.err = nil

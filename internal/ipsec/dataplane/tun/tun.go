@@ -13,6 +13,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -187,9 +188,16 @@ func (t *TUN) Read(b []byte) (int, error) {
 // readFrame reads a frame to t.buf.
 func (t *TUN) readFrame(fd uintptr) {
 	for {
-		if t.n, t.err = unix.Read(int(fd), t.buf); t.err != unix.EINTR {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&t.buf[0])), uintptr(len(t.buf)))
+		switch errno {
+		case 0:
+			t.n, t.err = int(n), nil
 			return
+		case unix.EINTR:
+			continue
 		}
+		t.err = errno
+		return
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 const (
 	// writeBatch is how many packets go into one sendmmsg(2) at most.
-	writeBatch = 128
+	writeBatch = 256
 	// maxSegments is how many packets the kernel takes as one train: UDP_MAX_SEGMENTS
 	// before Linux 6.9.
 	maxSegments = 64
@@ -272,7 +272,7 @@ func putCmsg(b []byte, level, typ int32, n int) {
 // sendmmsg is called by the poller; false means wait until writable.
 func (w *Writer) sendmmsg(fd uintptr) bool {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd,
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
 			uintptr(unsafe.Pointer(&w.todo[0])), uintptr(len(w.todo)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
