@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 
+	"seikan/internal/ipsec/esp/aesgcm"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -100,7 +101,12 @@ func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
 		return t, nil
 	}
 	copy(t.nonce[:], key[d.keyLen:])
-	if t.aead, err = s.EncrKey().NewAEAD(key[:d.keyLen]); err != nil {
+	if s.Encr == suite.AESGCM16 {
+		t.aead, err = aesgcm.New(key[:d.keyLen])
+	} else {
+		t.aead, err = s.EncrKey().NewAEAD(key[:d.keyLen])
+	}
+	if err != nil {
 		return nil, fmt.Errorf("esp: %w", err)
 	}
 	return t, nil
