@@ -279,8 +279,9 @@ type view struct {
 	routes     []Route
 }
 
-// look is how all peers are.
-func (s *server) look(ctx context.Context) (map[netip.Addr]view, error) {
+// look is how all peers are, without the routes of those that it shall skip or
+// that announced too many.
+func (s *server) look(ctx context.Context, skip map[netip.Addr]bool) (map[netip.Addr]view, error) {
 	out := map[netip.Addr]view{}
 	err := s.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(p *api.Peer) {
 		addr, err := netip.ParseAddr(p.GetState().GetNeighborAddress())
@@ -304,7 +305,7 @@ func (s *server) look(ctx context.Context) (map[netip.Addr]view, error) {
 		return nil, err
 	}
 	for addr, v := range out {
-		if v.state != api.PeerState_SESSION_STATE_ESTABLISHED && !v.restarting {
+		if skip[addr] || v.limited || v.state != api.PeerState_SESSION_STATE_ESTABLISHED && !v.restarting {
 			continue
 		}
 		if v.routes, err = s.routes(addr); err != nil {
@@ -312,7 +313,9 @@ func (s *server) look(ctx context.Context) (map[netip.Addr]view, error) {
 		}
 		out[addr] = v
 	}
-	return out, nil
+	// ListPath reads without a lock what GoBGP changes under its own when a peer
+	// goes. To be in its queue once more orders what was read before what is next.
+	return out, s.ListPeer(ctx, &api.ListPeerRequest{Address: "none"}, func(*api.Peer) {})
 }
 
 // routes are what the peer at addr announces.

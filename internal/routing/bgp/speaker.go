@@ -143,14 +143,41 @@ func (s *Speaker) converge(ctx context.Context, srv *server) error {
 	return err
 }
 
+// ending is how long a session may take to end after a NOTIFICATION.
+const ending = time.Second
+
+// ending are the peers whose sessions are about to end, since a NOTIFICATION was
+// heard of. Their tables change under whoever reads them. One that lives on was
+// not meant: two sessions had been opened at once.
+func (s *Speaker) ending() map[netip.Addr]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[netip.Addr]bool{}
+	for addr, n := range s.notes {
+		if !n.ended || !n.established {
+			continue
+		}
+		if time.Since(n.lastErrorAt) < ending {
+			out[addr] = true
+		} else {
+			n.ended = false
+		}
+	}
+	return out
+}
+
 // look reads the tables of srv and lets a peer that announced too much try
 // again when it is time. It returns after how long there is to look again.
 func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) {
-	views, err := srv.look(ctx)
+	skip := s.ending()
+	views, err := srv.look(ctx, skip)
 	if err != nil {
 		return lookEvery, err
 	}
 	next, now := lookEvery, time.Now()
+	if len(skip) > 0 {
+		next = ending
+	}
 	var again []netip.Addr
 	var seen []PeerStatus
 	s.mu.Lock()
@@ -170,6 +197,11 @@ func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) 
 			n.limited = time.Time{}
 		default:
 			next = min(next, p.Pause-now.Sub(n.limited))
+		}
+		was := slices.IndexFunc(s.seen, func(ps PeerStatus) bool { return ps.Name == p.Name })
+		if skip[addr] && was >= 0 && !v.limited && v.state == api.PeerState_SESSION_STATE_ESTABLISHED {
+			seen = append(seen, s.seen[was])
+			continue
 		}
 		seen = append(seen, status(p, v, n, srv.own))
 	}
