@@ -5,9 +5,11 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"seikan/internal/ipsec/dataplane/offload"
 	"seikan/internal/ipsec/dataplane/tun"
 )
 
@@ -20,41 +22,41 @@ type gatedDevice struct {
 	closed chan struct{}
 	once   sync.Once
 
-	next int // granted and not yet read; the reader's
+	next atomic.Int64 // granted and not yet read
 }
 
 func (d *gatedDevice) Wait() error {
-	if d.next > 0 {
+	if d.next.Load() > 0 {
 		return nil
 	}
 	select {
-	case d.next = <-d.grants:
+	case n := <-d.grants:
+		d.next.Add(int64(n))
 		return nil
 	case <-d.closed:
 		return os.ErrClosed
 	}
 }
 
-func (d *gatedDevice) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
-	if err := d.Wait(); err != nil {
-		return 0, err
+func (d *gatedDevice) Read(b []byte) (int, error) {
+	if d.next.Load() == 0 {
+		return 0, tun.ErrEmpty
 	}
-	n := min(d.next, len(bufs))
-	for i := range n {
-		sizes[i] = copy(bufs[i][offset:], d.pkt)
-	}
-	d.next -= n
-	return n, nil
+	d.next.Add(-1)
+	offload.Header{}.Put(b)
+	return offload.HeaderLen + copy(b[offload.HeaderLen:], d.pkt), nil
 }
 
-func (d *gatedDevice) Write(bufs [][]byte, _ int) error {
+func (d *gatedDevice) Write(*tun.Frame) error {
 	select {
-	case d.wrote <- len(bufs):
+	case d.wrote <- 1:
 		return nil
 	case <-d.closed:
 		return os.ErrClosed
 	}
 }
+
+func (*gatedDevice) JoinsUDP() bool { return false }
 
 func (d *gatedDevice) Close() error {
 	d.once.Do(func() { close(d.closed) })

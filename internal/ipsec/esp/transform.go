@@ -106,9 +106,11 @@ func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
 		return t, nil
 	}
 	copy(t.nonce[:], key[d.keyLen:])
-	if t.aead, err = s.EncrKey().NewAEAD(key[:d.keyLen]); err != nil {
+	aead, err := s.EncrKey().NewAEAD(key[:d.keyLen])
+	if err != nil {
 		return nil, fmt.Errorf("esp: %w", err)
 	}
+	t.aead = ciphered(aead)
 	return t, nil
 }
 

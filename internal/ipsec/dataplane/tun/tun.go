@@ -30,7 +30,7 @@ const MaxFrame = offload.HeaderLen + MaxPacket
 // ErrEmpty says that there is nothing to read now.
 var ErrEmpty = errors.New("tun: nothing to read")
 
-// A Device is a TUN. One goroutine may Wait and Read while any number Write.
+// A Device is a TUN. One goroutine may Wait and one Read while any number Write.
 // After Close all three return os.ErrClosed.
 type Device interface {
 	// Wait waits until Read would not return ErrEmpty.

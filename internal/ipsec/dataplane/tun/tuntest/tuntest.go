@@ -17,14 +17,14 @@ import (
 // reader blocks the test when it is full; the one from the writer drops the
 // newest packet and counts it, as the queue of a socket would.
 type Device struct {
-	toRead chan []byte
-	wrote  chan []byte
-	closed chan struct{}
-	once   sync.Once
+	wrote chan []byte
 
-	next []byte // what Wait has seen; the reader's
-
+	// mu guards the fields below it; changed says that one of them did.
 	mu      sync.Mutex
+	changed *sync.Cond
+	toRead  [][]byte
+	most    int
+	closed  bool
 	dropped int
 }
 
@@ -32,27 +32,25 @@ var _ tun.Device = (*Device)(nil)
 
 // New returns a Device whose queues hold n packets each.
 func New(n int) *Device {
-	return &Device{
-		toRead: make(chan []byte, n),
-		wrote:  make(chan []byte, n),
-		closed: make(chan struct{}),
-	}
+	d := &Device{most: n, wrote: make(chan []byte, n)}
+	d.changed = sync.NewCond(&d.mu)
+	return d
 }
 
 // Send hands pkt, which must not be changed afterwards, to the reader. It
 // returns os.ErrClosed when the device is closed.
 func (d *Device) Send(pkt []byte) error {
-	select {
-	case <-d.closed: // even when the queue has room
-		return os.ErrClosed
-	default:
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.toRead) == d.most && !d.closed {
+		d.changed.Wait()
 	}
-	select {
-	case <-d.closed:
+	if d.closed {
 		return os.ErrClosed
-	case d.toRead <- pkt:
-		return nil
 	}
+	d.toRead = append(d.toRead, pkt)
+	d.changed.Broadcast()
+	return nil
 }
 
 // Packets is what was written to the device, a copy for each packet.
@@ -67,46 +65,43 @@ func (d *Device) Dropped() int {
 
 // Wait is as tun.Device says.
 func (d *Device) Wait() error {
-	if d.next != nil {
-		return nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.toRead) == 0 && !d.closed {
+		d.changed.Wait()
 	}
-	select {
-	case <-d.closed:
+	if d.closed {
 		return os.ErrClosed
-	case d.next = <-d.toRead:
-		return nil
 	}
+	return nil
 }
 
 // Read is as tun.Device says.
 func (d *Device) Read(b []byte) (int, error) {
-	pkt := d.next
-	d.next = nil
-	if pkt == nil {
-		select {
-		case pkt = <-d.toRead:
-		default:
-			select {
-			case <-d.closed:
-				return 0, os.ErrClosed
-			default:
-				return 0, tun.ErrEmpty
-			}
-		}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return 0, os.ErrClosed
+	case len(d.toRead) == 0:
+		return 0, tun.ErrEmpty
 	}
+	pkt := d.toRead[0]
 	if len(b) < offload.HeaderLen+len(pkt) {
 		return 0, fmt.Errorf("tuntest: a buffer of %d octets for a packet of %d", len(b), len(pkt))
 	}
+	d.toRead = d.toRead[1:]
+	d.changed.Broadcast()
 	offload.Header{}.Put(b)
 	return offload.HeaderLen + copy(b[offload.HeaderLen:], pkt), nil
 }
 
 // Write is as tun.Device says. What is joined is cut again.
 func (d *Device) Write(f *tun.Frame) error {
-	select {
-	case <-d.closed:
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
 		return os.ErrClosed
-	default:
 	}
 	var s offload.Splitter
 	if err := s.Begin(f.AppendTo(nil)); err != nil {
@@ -118,9 +113,7 @@ func (d *Device) Write(f *tun.Frame) error {
 		select {
 		case d.wrote <- pkt:
 		default:
-			d.mu.Lock()
 			d.dropped++
-			d.mu.Unlock()
 		}
 	}
 	return nil
@@ -129,8 +122,11 @@ func (d *Device) Write(f *tun.Frame) error {
 // JoinsUDP is as tun.Device says.
 func (d *Device) JoinsUDP() bool { return true }
 
-// Close ends Read, Write and Send. It may be called twice.
+// Close ends Wait, Read, Write and Send. It may be called twice.
 func (d *Device) Close() error {
-	d.once.Do(func() { close(d.closed) })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	d.changed.Broadcast()
 	return nil
 }
