@@ -3,7 +3,7 @@
 #
 # As root on a machine with apt-get it installs what is missing; otherwise it
 # prints one line that names the missing packages and fails. Parts: build,
-# test, race, demo, e2e, bench-ike, bench-dataplane, all.
+# test, race, demo, e2e, bench-ike, bench-dataplane, soak, all.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -44,9 +44,10 @@ for part in "$@"; do
   e2e) wanted="$wanted $lab $tests $c $peers $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   bench-ike) wanted="$wanted $c $load ip:iproute2 unshare:util-linux" ;;
   bench-dataplane) wanted="$wanted $rivals" ;;
+  soak) wanted="$wanted ip:iproute2" ;;
   all) wanted="$wanted $lab $tests $c $peers $rivals $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   *)
-    echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike bench-dataplane all" >&2
+    echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike bench-dataplane soak all" >&2
     exit 2
     ;;
   esac

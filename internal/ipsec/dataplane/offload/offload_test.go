@@ -475,66 +475,84 @@ func FuzzJoiner(f *testing.F) {
 	})
 }
 
-func TestNothingIsAllocated(t *testing.T) {
-	f := flowSpec{port: 1000, ttl: 64}
-	frame := kernelFrame(f, 1, 1, ack, 1400, make([]byte, 40*1400))
-	pkts := make([][]byte, 40)
-	for i := range pkts {
-		pkts[i] = make([]byte, 1440)
+// benchFlows are the frames of which cutting and joining is measured.
+var benchFlows = map[string]flowSpec{
+	"TCPv4": {port: 1000, ttl: 64, options: 12},
+	"TCPv6": {port: 1000, ttl: 64, options: 12, v6: true},
+	"UDPv4": {port: 1000, ttl: 64, udp: true},
+	"UDPv6": {port: 1000, ttl: 64, udp: true, v6: true},
+}
+
+const benchPackets, benchPayload = 45, 1386
+
+// benchFrame is one of benchPackets packets.
+func benchFrame(f flowSpec) []byte {
+	return kernelFrame(f, 1, 1, ack, benchPayload, make([]byte, benchPackets*benchPayload))
+}
+
+// cutTo cuts frame into packets within slab.
+func cutTo(tb testing.TB, s *Splitter, frame, slab []byte) {
+	if err := s.Begin(frame); err != nil {
+		tb.Fatal(err)
 	}
-	var s Splitter
-	j := &Joiner{}
-	if got := testing.AllocsPerRun(20, func() {
-		if err := s.Begin(frame); err != nil {
-			t.Fatal(err)
-		}
-		for i := range pkts {
-			s.Next(pkts[i][:s.NextLen()])
-		}
-		j.Reset()
-		for _, p := range pkts {
-			j.Add(p)
-		}
-		for i := range j.Len() {
-			j.Frame(i)
-		}
-	}); got != 0 {
-		t.Errorf("%v allocations, want 0", got)
+	for i := range benchPackets {
+		s.Next(slab[i*1500:][:s.NextLen()])
 	}
+}
+
+// joinAll makes one frame of pkts, and writes its header over that of the first.
+func joinAll(tb testing.TB, j *Joiner, pkts [][]byte) {
+	j.Reset()
+	for _, p := range pkts {
+		j.Add(p)
+	}
+	j.Frame(0)
 	if j.Len() != 1 {
-		t.Errorf("%d frames, want 1", j.Len())
+		tb.Fatalf("%d frames, want 1", j.Len())
+	}
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	for name, f := range benchFlows {
+		var s Splitter
+		j := &Joiner{UDP: true}
+		frame, slab := benchFrame(f), make([]byte, 1500*benchPackets)
+		pkts := cut(t, frame)
+		head := bytes.Clone(pkts[0])
+		if got := testing.AllocsPerRun(20, func() { cutTo(t, &s, frame, slab) }); got != 0 {
+			t.Errorf("%s: cutting: %v allocations, want 0", name, got)
+		}
+		if got := testing.AllocsPerRun(20, func() { copy(pkts[0], head); joinAll(t, j, pkts) }); got != 0 {
+			t.Errorf("%s: joining: %v allocations, want 0", name, got)
+		}
 	}
 }
 
 func BenchmarkSplit(b *testing.B) {
-	frame := kernelFrame(flowSpec{port: 1000, ttl: 64}, 1, 1, ack, 1398, make([]byte, 45*1398))
-	var s Splitter
-	slab := make([]byte, 1500*45)
-	b.SetBytes(45 * 1398)
-	for b.Loop() {
-		if err := s.Begin(frame); err != nil {
-			b.Fatal(err)
-		}
-		for i := range 45 {
-			s.Next(slab[i*1500:][:s.NextLen()])
-		}
+	for name, f := range benchFlows {
+		b.Run(name, func(b *testing.B) {
+			var s Splitter
+			frame, slab := benchFrame(f), make([]byte, 1500*benchPackets)
+			b.SetBytes(benchPackets * benchPayload)
+			b.ReportAllocs()
+			for b.Loop() {
+				cutTo(b, &s, frame, slab)
+			}
+		})
 	}
 }
 
 func BenchmarkJoin(b *testing.B) {
-	pkts := cut(b, kernelFrame(flowSpec{port: 1000, ttl: 64}, 1, 1, ack, 1398, make([]byte, 45*1398)))
-	j := &Joiner{}
-	head := bytes.Clone(pkts[0])
-	b.SetBytes(45 * 1398)
-	for b.Loop() {
-		copy(pkts[0], head)
-		j.Reset()
-		for _, p := range pkts {
-			j.Add(p)
-		}
-		j.Frame(0)
-		if j.Len() != 1 {
-			b.Fatal(j.Len())
-		}
+	for name, f := range benchFlows {
+		b.Run(name, func(b *testing.B) {
+			j, pkts := &Joiner{UDP: true}, cut(b, benchFrame(f))
+			head := bytes.Clone(pkts[0])
+			b.SetBytes(benchPackets * benchPayload)
+			b.ReportAllocs()
+			for b.Loop() {
+				copy(pkts[0], head)
+				joinAll(b, j, pkts)
+			}
+		})
 	}
 }
