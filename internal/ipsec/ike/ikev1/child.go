@@ -295,7 +295,7 @@ func (m *Machine) lostChild(t *turn, c *child) {
 	}
 	if next := m.fallback(t); next != nil {
 		if next.state == childLingering {
-			next.until = time.Time{}
+			next.until, next.doubt = time.Time{}, false
 			if next.soft.IsZero() {
 				next.soft = t.now.Add(reviveFor)
 			}
