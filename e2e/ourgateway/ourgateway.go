@@ -156,6 +156,16 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 	return g
 }
 
+// StartFile is Start for a file as it is, whoever has written it, with the flags
+// that a user gives with it. Of cfg the namespace counts, and the key, which must
+// not be seen.
+func StartFile(t testing.TB, w *world.World, cfg Config, text string, flags ...string) *Gateway {
+	t.Helper()
+	g := &Gateway{t: t, cfg: cfg, dir: t.TempDir()}
+	g.start(w, text, append(flags, "--control", g.control())...)
+	return g
+}
+
 // StartText is Start for a gateway that the text of a file configures, but for
 // the name and the control socket. Its tunnels have the key of cfg in the file psk.
 func StartText(t testing.TB, w *world.World, cfg Config, text string) *Gateway {
@@ -165,7 +175,7 @@ func StartText(t testing.TB, w *world.World, cfg Config, text string) *Gateway {
 	return g
 }
 
-func (g *Gateway) start(w *world.World, text string) {
+func (g *Gateway) start(w *world.World, text string, flags ...string) {
 	t, cfg := g.t, g.cfg
 	t.Helper()
 	binary := os.Getenv("SEIKAN")
@@ -178,7 +188,7 @@ func (g *Gateway) start(w *world.World, text string) {
 		}
 	}
 	g.launch = func() {
-		g.process = w.Command(cfg.Namespace, binary, "gateway", "run", "--config", filepath.Join(g.dir, "gateway.yaml"))
+		g.process = w.Command(cfg.Namespace, append([]string{binary, "gateway", "run", "--config", filepath.Join(g.dir, "gateway.yaml")}, flags...)...)
 		g.process.Stdout, g.process.Stderr = &g.out, &g.out
 		g.exited = make(chan struct{})
 		if err := g.process.Start(); err != nil {

@@ -30,7 +30,8 @@ type Config struct {
 	Inside, Site      string // its address in the tunnel with prefix length; the prefix behind the peer
 	Local, Remote     string // addresses; Remote empty: whoever comes
 	LocalID, RemoteID string
-	Version           int // of IKE; 0: 2
+	Version           int  // of IKE; 0: 2
+	AnyVersion        bool // of IKE, as AWS has it
 	PSK               string
 	Certificates      *pki.Files // instead of PSK
 	IKE, ESP          string     // proposals in strongSwan's words
@@ -96,7 +97,7 @@ swanctl {
 var swanctlConf = template.Must(template.New("swanctl.conf").Parse(`
 connections {
   t1 {
-    version = {{if .Version}}{{.Version}}{{else}}2{{end}}
+    version = {{if .AnyVersion}}0{{else if .Version}}{{.Version}}{{else}}2{{end}}
     mobike = {{if .MOBIKE}}yes{{else}}no{{end}}
     {{if .Local}}local_addrs = {{.Local}}{{end}}
     {{if .Remote}}remote_addrs = {{.Remote}}{{end}}

@@ -33,7 +33,7 @@ network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
 ` + exitHelp,
 		Example: `  # what AWS knows of a connection, made into a file of ours
   aws ec2 describe-vpn-connections --vpn-connection-ids vpn-0123456789abcdef0 > aws.json
-  seikan gateway import aws.json --route 10.0.0.0/16 -o gateway.yaml
+  seikan gateway import aws.json --advertise 192.168.1.0/24 -o gateway.yaml
   # or a file from scratch
   seikan gateway example > gateway.yaml
 
@@ -56,7 +56,8 @@ func newGatewayRun(s *streams) *cobra.Command {
 		Short: "Run the gateway until it is told to stop",
 		Long:  filesHelp + "\n" + exitHelp,
 		Example: "  seikan gateway run --config /etc/seikan/gateway.yaml\n" +
-			"  seikan gateway run --config aws.xml --route 10.0.0.0/16",
+			"  seikan gateway run --config aws.xml --advertise 192.168.1.0/24   # a connection with BGP\n" +
+			"  seikan gateway run --config aws.xml --route 10.0.0.0/16          # a static one",
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			f, err := in.read(s)

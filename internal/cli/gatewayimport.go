@@ -19,7 +19,8 @@ const filesHelp = `FILE is Seikan's own YAML ("seikan gateway example"), or what
 that it calls CustomerGatewayConfiguration, the text for the vendor Generic, or
 the JSON that "aws ec2 describe-vpn-connections" prints. Which one it is is
 recognised; "-" is standard input. JSON is best, for only it says which algorithms
-a connection allows. What AWS's files do not say, flags do.`
+a connection allows. What AWS's files do not say, flags do: --advertise with BGP,
+--route without.`
 
 // input is a configuration file, and what the user says beside one of AWS's.
 type input struct {
@@ -36,8 +37,9 @@ func (in *input) configFlags(c *cobra.Command) {
 }
 
 func (in *input) flags(c *cobra.Command) {
-	c.Flags().StringArrayVar(&in.advertise, "advertise", nil, "AWS's files: a `NETWORK` here that AWS shall reach, such as 192.168.1.0/24 (repeatable)")
+	c.Flags().StringArrayVar(&in.advertise, "advertise", nil, "AWS's files: a `NETWORK` here that AWS shall reach, such as 192.168.1.0/24; with BGP it is announced (repeatable)")
 	c.Flags().StringArrayVar(&in.routes, "route", nil, "AWS's files, static connection: a `NETWORK` behind AWS, such as 10.0.0.0/16 (repeatable)")
+	c.Flags().BoolVar(&in.options.AcceptDefault, "accept-default", false, "AWS's files, connection with BGP: let AWS announce a default route")
 	c.Flags().StringVar(&in.options.Connection, "connection", "", "AWS's JSON: the connection to take of several, by `ID`, such as vpn-0123456789abcdef0")
 	c.Flags().BoolVar(&in.options.AllAlgorithms, "all-algorithms", false, "AWS's files: offer weak algorithms too; AWS then takes the weakest that it allows")
 }

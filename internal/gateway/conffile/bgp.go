@@ -7,9 +7,9 @@ import (
 	"seikan/internal/gateway"
 )
 
-// defaultMaxPrefixes is the most that AWS announces, a transit gateway's (vpn
+// DefaultMaxPrefixes is the most that AWS announces, a transit gateway's (vpn
 // §4.5).
-const defaultMaxPrefixes = 5000
+const DefaultMaxPrefixes = 5000
 
 // rawBGP is what all BGP sessions have in common.
 type rawBGP struct {
@@ -68,7 +68,7 @@ func (rt rawTunnel) session(t *gateway.Tunnel) (err error) {
 	if out.Keepalive, err = in.Keepalive.duration("bgp.keepalive"); err != nil {
 		return err
 	}
-	out.MaxPrefixes = defaultMaxPrefixes
+	out.MaxPrefixes = DefaultMaxPrefixes
 	if in.MaxPrefixes != nil {
 		out.MaxPrefixes = *in.MaxPrefixes
 	}

@@ -23,24 +23,31 @@ const (
 	patternAddr     = `^[0-9]{1,3}(\.[0-9]{1,3}){3}$`
 	patternPrefix   = `^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$`
 	patternDuration = `^\+?([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
+	patternNumber   = `^[0-9]+$`
 	patternLink     = `^[^/%:\s]{1,15}$`
 )
 
 // rules has every key of the file, by its path; [] is any element of a list. A
 // key that both phases have stands under phase1.
 var rules = map[string]rule{
-	"name":              {about: "The gateway's name, for logs and status."},
-	"control_socket":    {about: "Where the gateway answers `seikan gateway status`."},
-	"state_directory":   {about: "Where SAs are kept, sealed, so that a gateway that crashed goes on with them."},
-	"no_forwarding":     {about: "Leave the kernel's switch for IP forwarding as it is."},
-	"routes":            {about: "What lies behind the peers, of tunnels that have no routes of their own."},
-	"routes[]":          {pattern: patternPrefix},
-	"tunnels":           {about: "The tunnels; a connection of AWS has two."},
-	"tunnels[].name":    {about: "Unique in the file; tunnel-N unless given."},
-	"tunnels[].outside": {about: "Where the packets between the gateways go."},
-	"tunnels[].phase1":  {about: "What is allowed of the IKE SA. The order does not matter: what is strongest is offered first."},
-	"tunnels[].phase2":  {about: "What is allowed of the CHILD SAs."},
-	"tunnels[].rekey":   {about: "When SAs are renewed."},
+	"name":               {about: "The gateway's name, for logs and status."},
+	"control_socket":     {about: "Where the gateway answers `seikan gateway status`."},
+	"state_directory":    {about: "Where SAs are kept, sealed, so that a gateway that crashed goes on with them."},
+	"no_forwarding":      {about: "Leave the kernel's switch for IP forwarding as it is."},
+	"routes":             {about: "What lies behind the peers, of tunnels that have no routes of their own."},
+	"routes[]":           {pattern: patternPrefix},
+	"bgp":                {about: "What all BGP sessions have in common; each tunnel with one has a block bgp, too."},
+	"bgp.asn":            {about: "Our autonomous system number.", pattern: patternNumber, numeric: true, least: 1},
+	"bgp.router_id":      {about: "Our BGP identifier, if not the inside address of the first tunnel with a session.", pattern: patternAddr},
+	"bgp.announce":       {about: "The networks of ours that peers are told of; 0.0.0.0/0 draws all their traffic here."},
+	"bgp.announce[]":     {pattern: patternPrefix},
+	"bgp.accept_default": {about: "Let peers announce 0.0.0.0/0."},
+	"tunnels":            {about: "The tunnels; a connection of AWS has two."},
+	"tunnels[].name":     {about: "Unique in the file; tunnel-N unless given."},
+	"tunnels[].outside":  {about: "Where the packets between the gateways go."},
+	"tunnels[].phase1":   {about: "What is allowed of the IKE SA. The order does not matter: what is strongest is offered first."},
+	"tunnels[].phase2":   {about: "What is allowed of the CHILD SAs."},
+	"tunnels[].rekey":    {about: "When SAs are renewed."},
 
 	"tunnels[].interface":           {about: "The name of the tunnel's TUN; tunN unless given.", pattern: patternLink, numeric: true},
 	"tunnels[].startup_action":      {about: "Whether we start IKE or wait for the peer.", words: []string{"start", "add"}},
@@ -80,6 +87,14 @@ var rules = map[string]rule{
 	"tunnels[].liveness":           {about: "When a silent peer is probed, and when it is dead."},
 	"tunnels[].liveness.interval":  {about: "Silence before the first probe.", pattern: patternDuration},
 	"tunnels[].liveness.timeout":   {about: "From the first probe to death.", pattern: patternDuration},
+
+	"tunnels[].bgp":              {about: "The BGP session between the inside addresses, instead of routes."},
+	"tunnels[].bgp.peer_asn":     {about: "The autonomous system number of the peer, AWS's 64512 unless another was chosen.", pattern: patternNumber, numeric: true, least: 1},
+	"tunnels[].bgp.hold_time":    {about: "How long the peer may be silent.", pattern: patternDuration},
+	"tunnels[].bgp.keepalive":    {about: "How often the peer hears of us, at most a third of hold_time.", pattern: patternDuration},
+	"tunnels[].bgp.max_prefixes": {about: "How many prefixes the peer may announce; one more ends the session. 0: any number."},
+	"tunnels[].bgp.med":          {about: "The metric sent with each network: the peer prefers the tunnel with the lower one. 0: none.", pattern: patternNumber, numeric: true},
+	"tunnels[].bgp.prepend":      {about: "How many times more our ASN is in the path, so that the peer prefers another tunnel.", least: 0, most: 10},
 
 	"tunnels[].certificate_file": {about: "Our certificate in PEM, then the intermediate ones, instead of a pre-shared key."},
 	"tunnels[].private_key_file": {about: "Its private key in PEM, of mode 0600."},

@@ -133,6 +133,9 @@ func (r *Result) setTimes(key string, out *gateway.Tunnel, t awsconfig.Tunnel) {
 
 // routeStatically leads what lies behind AWS into the tunnels.
 func (r *Result) routeStatically(c awsconfig.Connection, o Options) error {
+	if o.AcceptDefault {
+		return errors.New("it is static: AWS announces nothing; leave --accept-default out, and for a default route say --route 0.0.0.0/0")
+	}
 	routes := o.Routes
 	if len(routes) == 0 && c.Options != nil && selector(c.Options.Remote).IsValid() {
 		routes = []netip.Prefix{c.Options.Remote}
@@ -166,18 +169,62 @@ func listed[T any](list []T) string {
 
 // routeByBGP has both tunnels exchange routes with AWS.
 //
-// TO BE COMPLETED when package gateway has BGP: then this, and nothing else
-// here, fills its configuration from what c says (ASN, inside address and hold
-// time of both ends of each tunnel) and o (what to announce, never a default
-// route that was not asked for; none of AWS's replaces ours).
+// No tunnel is made the better one: AWS chooses, and says so by MED while it
+// works on one, which a longer path of ours would defeat (vpn §4.3).
 func (r *Result) routeByBGP(c awsconfig.Connection, o Options) error {
-	us, aws := c.Tunnels[0].Customer, c.Tunnels[0].AWS
+	if err := bgpFits(c, o); err != nil {
+		return err
+	}
+	out := gateway.BGP{ASN: c.Tunnels[0].Customer.ASN, AcceptDefault: o.AcceptDefault}
+	for _, p := range o.Advertise {
+		if !slices.Contains(out.Announce, p) {
+			out.Announce = append(out.Announce, p)
+		}
+	}
+	if most := announced(c); len(out.Announce) > most {
+		return fmt.Errorf("it announces %d networks, and AWS ends the session over more than %d; summarise them", len(out.Announce), most)
+	}
+	r.Gateway.BGP = out
+	for i, t := range c.Tunnels {
+		r.Gateway.Tunnels[i].BGP = gateway.Session{PeerASN: t.AWS.ASN, Hold: t.HoldTime, MaxPrefixes: conffile.DefaultMaxPrefixes}
+		r.note(fmt.Sprintf("tunnels.%d.bgp", i), "AWS chooses by which tunnel it answers; med or prepend would steer it, and get in\nthe way when it works on one of its ends.")
+	}
+	if o.AcceptDefault {
+		r.note("bgp.accept_default", "A default route of AWS's stands behind one of yours; without one, give AWS's outside\naddresses a route of their own.")
+	} else {
+		r.note("bgp", "AWS says what lies behind it, but a default route is not accepted: see accept_default.")
+	}
+	for _, w := range r.Gateway.Warnings() {
+		r.note("bgp.announce", "%s.", w)
+	}
+	return nil
+}
+
+// bgpFits refuses what does not go with BGP, or not yet.
+func bgpFits(c awsconfig.Connection, o Options) error {
 	switch {
 	case len(o.Routes) > 0:
 		return errors.New("it learns by BGP what lies behind AWS; leave --route out")
 	case len(o.Advertise) == 0:
 		return errors.New("it announces by BGP which networks AWS shall reach, and the file does not say them; say them with --advertise, such as --advertise 192.168.1.0/24")
+	case c.Options == nil:
+		return nil
 	}
-	return fmt.Errorf("it exchanges routes by BGP (AS %d here, announcing %s; AS %d at AWS, hold time %v), which this gateway does not speak yet; "+
-		"make the connection with StaticRoutesOnly", us.ASN, listed(o.Advertise), aws.ASN, c.Tunnels[0].HoldTime)
+	local, remote := selector(c.Options.Local), selector(c.Options.Remote)
+	for _, t := range c.Tunnels {
+		if local.IsValid() && !local.Contains(t.Customer.Inside.Addr()) || remote.IsValid() && !remote.Contains(t.AWS.Inside.Addr()) {
+			return fmt.Errorf("it exchanges routes by BGP between the inside addresses %v and %v, which LocalIpv4NetworkCidr %v and RemoteIpv4NetworkCidr %v keep out of its tunnels; "+
+				"open both: aws ec2 modify-vpn-connection-options --vpn-connection-id %s --local-ipv4-network-cidr 0.0.0.0/0 --remote-ipv4-network-cidr 0.0.0.0/0, and ask AWS for the JSON again",
+				t.Customer.Inside.Addr(), t.AWS.Inside.Addr(), c.Options.Local, c.Options.Remote, c.ID)
+		}
+	}
+	return nil
+}
+
+// announced is how many networks AWS takes by BGP (vpn §4.5).
+func announced(c awsconfig.Connection) int {
+	if strings.HasPrefix(c.GatewayID, "vgw-") {
+		return 100
+	}
+	return 1000
 }

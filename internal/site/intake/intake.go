@@ -26,12 +26,14 @@ type Options struct {
 	// Advertise are the networks on our side that AWS shall reach, Routes those
 	// behind AWS, for a static connection.
 	Advertise, Routes []netip.Prefix
+	// AcceptDefault lets AWS announce 0.0.0.0/0 by BGP.
+	AcceptDefault bool
 	// AllAlgorithms offers everything that AWS can, weak ones too.
 	AllAlgorithms bool
 }
 
 func (o Options) given() bool {
-	return o.Connection != "" || len(o.Advertise) > 0 || len(o.Routes) > 0 || o.AllAlgorithms
+	return o.Connection != "" || len(o.Advertise) > 0 || len(o.Routes) > 0 || o.AcceptDefault || o.AllAlgorithms
 }
 
 // A Result is what a file means.
@@ -79,7 +81,7 @@ func Parse(b []byte, dir string, o Options) (Result, error) {
 	}
 	if format == awsconfig.Other || format == awsconfig.JSON && conffile.Claims(text) {
 		if o.given() {
-			return Result{}, errors.New("this is " + ours + ", which says by itself what --advertise, --route, --connection and --all-algorithms say of AWS's files; write it there")
+			return Result{}, errors.New("this is " + ours + ", which says by itself what --advertise, --route, --accept-default, --connection and --all-algorithms say of AWS's files; write it there")
 		}
 		f, err := conffile.Parse(text, dir)
 		return Result{File: f, Kind: ours}, err

@@ -8,7 +8,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"seikan/internal/gateway"
 	"seikan/internal/gateway/conffile"
 	"seikan/internal/ipsec/ike/suite"
 )
@@ -45,6 +47,8 @@ func TestImportedFilesMeanWhatAWSsSay(t *testing.T) {
 	vpc := Options{Routes: nets("10.0.0.0/16"), Advertise: nets("192.168.1.0/24")}
 	all := vpc
 	all.AllAlgorithms = true
+	office := Options{Advertise: nets("192.168.1.0/24", "192.168.2.0/24")}
+	withDefault := Options{Advertise: nets("0.0.0.0/0"), AcceptDefault: true}
 	for _, tt := range []struct {
 		name, from string
 		options    Options
@@ -53,6 +57,9 @@ func TestImportedFilesMeanWhatAWSsSay(t *testing.T) {
 		{"static.txt", "static.txt", vpc},
 		{"static.json", "static.json", Options{Advertise: nets("192.168.1.0/24")}},
 		{"all-algorithms.xml", "static.xml", all},
+		{"bgp.xml", "bgp.xml", office},
+		{"bgp.txt", "bgp.txt", office},
+		{"bgp.json", "bgp.json", withDefault},
 	} {
 		r := taken(t, sample(t, tt.from), tt.options)
 		b, err := conffile.Annotate(r.File, r.Notes)
@@ -76,10 +83,41 @@ func TestImportedFilesMeanWhatAWSsSay(t *testing.T) {
 }
 
 func TestXMLAndTextMeanTheSame(t *testing.T) {
-	o := Options{Routes: nets("10.0.0.0/16")}
-	xml, text := taken(t, sample(t, "static.xml"), o), taken(t, sample(t, "static.txt"), o)
-	if !reflect.DeepEqual(xml.File, text.File) {
-		t.Errorf("got %+v of the text, want %+v as of the XML", text.File, xml.File)
+	for kind, o := range map[string]Options{"static": {Routes: nets("10.0.0.0/16")}, "bgp": {Advertise: nets("192.168.1.0/24")}} {
+		xml, text := taken(t, sample(t, kind+".xml"), o), taken(t, sample(t, kind+".txt"), o)
+		if !reflect.DeepEqual(xml.File, text.File) {
+			t.Errorf("%s: got %+v of the text, want %+v as of the XML", kind, text.File, xml.File)
+		}
+	}
+}
+
+func TestBGPIsWithBothTunnelsAndPrefersNone(t *testing.T) {
+	for _, name := range []string{"bgp.xml", "bgp.txt", "bgp.json"} {
+		in := strings.ReplaceAll(string(sample(t, name)), "<hold_time>30", "<hold_time>90")
+		in = strings.ReplaceAll(in, "Neighbor Hold Time                    : 30", "Neighbor Hold Time                    : 90")
+		r := taken(t, []byte(in), Options{Advertise: nets("192.168.1.0/24", "192.168.1.0/24")})
+		want := gateway.BGP{ASN: 65000, Announce: nets("192.168.1.0/24")}
+		if !reflect.DeepEqual(r.Gateway.BGP, want) {
+			t.Errorf("%s: got %+v, want %+v", name, r.Gateway.BGP, want)
+		}
+		for _, tun := range r.Gateway.Tunnels {
+			if want := (gateway.Session{PeerASN: 64512, Hold: 90 * time.Second, MaxPrefixes: 5000}); tun.BGP != want || len(tun.Routes) > 0 {
+				t.Errorf("%s: %s: got %+v and routes %v, want %+v and none", name, tun.ID, tun.BGP, tun.Routes, want)
+			}
+		}
+	}
+}
+
+func TestNoMoreIsAnnouncedThanAWSTakes(t *testing.T) {
+	var o Options
+	for i := range 101 {
+		o.Advertise = append(o.Advertise, netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, byte(i), 0}), 24))
+	}
+	if _, err := Parse(sample(t, "bgp.xml"), t.TempDir(), o); err == nil || !strings.Contains(err.Error(), "it announces 101 networks, and AWS ends the session over more than 100; summarise them") {
+		t.Errorf("a virtual private gateway: got %v", err)
+	}
+	if _, err := Parse(sample(t, "bgp.json"), t.TempDir(), o); err != nil {
+		t.Errorf("a transit gateway: got %v", err)
 	}
 }
 
@@ -163,7 +201,10 @@ func TestWhatTheFileDoesNotSayIsAskedForInOneLine(t *testing.T) {
 	}{
 		{"what lies behind AWS", sample(t, "static.xml"), Options{}, "connection vpn-0fedcba9876543210: it is static, and the file does not say what lies behind AWS; say it with --route"},
 		{"what is to be announced", sample(t, "bgp.xml"), Options{}, "say them with --advertise"},
-		{"BGP", sample(t, "bgp.txt"), Options{Advertise: nets("192.168.1.0/24")}, "it exchanges routes by BGP (AS 65000 here, announcing 192.168.1.0/24; AS 64512 at AWS, hold time 30s), which this gateway does not speak yet"},
+		{"selectors that keep BGP out", []byte(strings.Replace(string(sample(t, "bgp.json")), `"LocalIpv4NetworkCidr": "0.0.0.0/0"`, `"LocalIpv4NetworkCidr": "192.168.0.0/16"`, 1)),
+			Options{Advertise: nets("192.168.1.0/24")}, "which LocalIpv4NetworkCidr 192.168.0.0/16 and RemoteIpv4NetworkCidr 0.0.0.0/0 keep out of its tunnels; open both: aws ec2 modify-vpn-connection-options --vpn-connection-id vpn-0123456789abcdef0"},
+		{"a default route of a static connection", sample(t, "static.xml"), Options{AcceptDefault: true, Routes: nets("10.0.0.0/16")}, "leave --accept-default out"},
+		{"a default route beside our own file", []byte(own), Options{AcceptDefault: true}, "this is Seikan's YAML, which says by itself"},
 		{"routes beside BGP", sample(t, "bgp.json"), Options{Routes: nets("10.0.0.0/16")}, "leave --route out"},
 		{"a network that AWS has no route to", sample(t, "static.json"), Options{Advertise: nets("192.168.7.0/24")}, "AWS has no route to 192.168.7.0/24 here (it has 192.168.1.0/24); add it: aws ec2 create-vpn-connection-route --vpn-connection-id vpn-0fedcba9876543210 --destination-cidr-block 192.168.7.0/24"},
 		{"IPv6 within", sample(t, "inside-ipv6.json"), Options{Advertise: nets("192.168.1.0/24")}, "its tunnels carry IPv6"},
@@ -198,11 +239,15 @@ func TestFilesAreReadFromDiskAndFromStandardInput(t *testing.T) {
 }
 
 func FuzzImport(f *testing.F) {
-	for _, name := range []string{"static.xml", "static.txt", "static.json"} {
-		f.Add(sample(f, name))
+	for _, name := range []string{"static.xml", "static.txt", "static.json", "bgp.xml", "bgp.txt", "bgp.json"} {
+		f.Add(sample(f, name), strings.HasPrefix(name, "bgp"))
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		r, err := Parse(in, t.TempDir(), o0())
+	f.Fuzz(func(t *testing.T, in []byte, dynamic bool) {
+		o := o0()
+		if dynamic {
+			o = Options{Advertise: nets("192.168.1.0/24")}
+		}
+		r, err := Parse(in, t.TempDir(), o)
 		if err != nil || r.Ours() {
 			return
 		}
