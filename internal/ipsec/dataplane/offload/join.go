@@ -23,8 +23,8 @@ const (
 //
 // The packets of a flow stay in order; those of different flows may overtake
 // each other. Only TCP segments with data and nothing else, and UDP datagrams
-// with a checksum, are joined, and only with a checksum that is right: joined,
-// the kernel computes it anew.
+// with a checksum, are joined, and only with checksums that are right: joined,
+// they are computed anew.
 type Joiner struct {
 	// UDP allows frames of UDP datagrams, which TUNs take since Linux 6.2.
 	UDP bool
@@ -41,7 +41,7 @@ type frame struct {
 	shape  shape    // of head
 	total  int      // octets of payload in all
 	flags  byte     // of TCP, of the last packet
-	proven bool     // the checksum of head is right
+	proven bool     // the checksums of head are right
 	closed bool     // nothing can follow
 }
 
@@ -188,8 +188,12 @@ func (f *frame) continuesTCP(pkt []byte, s shape) bool {
 		bytes.Equal(a[18:], b[18:]) // urgent pointer, options
 }
 
-// checksumOK reports whether the transport checksum of pkt is right.
+// checksumOK reports whether the checksums of pkt are right, that of the IPv4
+// header and that of the transport.
 func checksumOK(pkt []byte, s shape) bool {
+	if s.l4 == ipv4Len && packet.Checksum(pkt[:ipv4Len]) != 0 {
+		return false
+	}
 	return packet.Fold(packet.Sum(pkt[s.l4:], pseudo(pkt, s, len(pkt)-s.l4))) == 0
 }
 
