@@ -428,7 +428,7 @@ func FuzzSplitter(f *testing.F) {
 		if s.Begin(bytes.Clone(frame)) != nil {
 			return
 		}
-		hdr, total := s.hdr, 0
+		hdr, total, count := s.hdr, 0, 0
 		for n := s.NextLen(); n > 0; n = s.NextLen() {
 			pkt := make([]byte, n)
 			s.Next(pkt)
@@ -436,6 +436,10 @@ func FuzzSplitter(f *testing.F) {
 				t.Fatalf("cut a packet of %d octets that is not whole: %v", n, err)
 			}
 			total += n - hdr
+			count++
+		}
+		if count != s.Packets() {
+			t.Fatalf("cut %d packets, want %d", count, s.Packets())
 		}
 		if total != len(s.pkt)-hdr {
 			t.Fatalf("cut %d octets of payload of %d", total, len(s.pkt)-hdr)

@@ -130,6 +130,14 @@ func (s *Splitter) Packet() []byte { return s.pkt }
 // Joined reports whether the frame may be more than one packet.
 func (s *Splitter) Joined() bool { return s.hdr != 0 }
 
+// Packets is how many packets the frame is made of.
+func (s *Splitter) Packets() int {
+	if s.hdr == 0 {
+		return 1
+	}
+	return (len(s.pkt) - s.hdr + int(s.h.Size) - 1) / int(s.h.Size)
+}
+
 // NextLen is the length of the packet that Next cuts, 0 when there is none.
 func (s *Splitter) NextLen() int {
 	if s.hdr == 0 {
