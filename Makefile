@@ -8,7 +8,7 @@ FUZZTIME     ?= 60s
 PKG          ?= ./...
 RUN          ?= .
 
-.PHONY: help build test race fuzz kat e2e interop bench bench-ike bench-dataplane soak lint gen demo setup cover vuln
+.PHONY: help build package test race fuzz kat e2e interop bench bench-ike bench-dataplane soak lint gen demo setup cover vuln
 .DEFAULT_GOAL := build
 
 help: ## list the targets
@@ -16,6 +16,9 @@ help: ## list the targets
 
 build: ## bin/seikan, static
 	go build -trimpath -o bin/seikan ./cmd/seikan
+
+package: build ## bin/seikan_*.deb: program, unit, manual pages, example (needs dpkg-deb)
+	scripts/package.sh bin
 
 test: ## all tests; those that need namespaces make their own
 	@scripts/need.sh test
@@ -31,7 +34,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 kat: ## Project Wycheproof's vectors through our cryptography (gets 110 MB from the module proxy)
 	cd e2e/wycheproof && go vet ./... && go test ./...
 
-e2e: build ## strongSwan, libreswan and OpenIKED against us, in namespaces (needs root)
+e2e: build ## strongSwan, libreswan, OpenIKED and FRR against us, in namespaces (needs root)
 	@scripts/need.sh e2e
 	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 40m -parallel 4 -v -run '$(RUN)' ./e2e/...
 

@@ -26,6 +26,7 @@ import (
 
 	"seikan/e2e/pki"
 	"seikan/e2e/world"
+	"seikan/internal/gateway"
 )
 
 // A Phase2 is what phase 2 has where it differs from phase 1.
@@ -143,10 +144,6 @@ func (o *output) String() string {
 // it shows the gateway's log.
 func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 	t.Helper()
-	binary := os.Getenv("SEIKAN")
-	if binary == "" {
-		t.Fatal("SEIKAN is not set: it is the path of the binary under test; make e2e sets it")
-	}
 	g := &Gateway{t: t, cfg: cfg, dir: t.TempDir()}
 	var text bytes.Buffer
 	if err := file.Execute(&text, struct {
@@ -155,7 +152,27 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 	}{cfg, g.control()}); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"gateway.yaml": text.String(), "psk": cfg.PSK + "\n", "ppk": cfg.Quantum.PPK.Key + "\n"} {
+	g.start(w, text.String())
+	return g
+}
+
+// StartText is Start for a gateway that the text of a file configures, but for
+// the name and the control socket. Its tunnels have the key of cfg in the file psk.
+func StartText(t testing.TB, w *world.World, cfg Config, text string) *Gateway {
+	t.Helper()
+	g := &Gateway{t: t, cfg: cfg, dir: t.TempDir()}
+	g.start(w, fmt.Sprintf("name: e2e\ncontrol_socket: %s\n%s", g.control(), text))
+	return g
+}
+
+func (g *Gateway) start(w *world.World, text string) {
+	t, cfg := g.t, g.cfg
+	t.Helper()
+	binary := os.Getenv("SEIKAN")
+	if binary == "" {
+		t.Fatal("SEIKAN is not set: it is the path of the binary under test; make e2e sets it")
+	}
+	for name, content := range map[string]string{"gateway.yaml": text, "psk": cfg.PSK + "\n", "ppk": cfg.Quantum.PPK.Key + "\n"} {
 		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -180,10 +197,9 @@ func Start(t testing.TB, w *world.World, cfg Config) *Gateway {
 			return fmt.Errorf("the gateway ended: %v: %s", g.exitErr, g.out.String())
 		default:
 		}
-		_, err := g.Status()
+		_, err := g.Whole()
 		return err
 	})
-	return g
 }
 
 // Log is what the gateway has logged.
@@ -293,6 +309,19 @@ type Tunnel struct {
 		BytesOut   uint64            `json:"bytes_out"`
 		Drops      map[string]uint64 `json:"drops"`
 	} `json:"traffic"`
+}
+
+// Whole asks the gateway about all of it.
+func (g *Gateway) Whole() (gateway.Status, error) {
+	var answer struct {
+		Status gateway.Status `json:"status"`
+		Error  string         `json:"error"`
+	}
+	err := g.ask("status", &answer)
+	if err == nil && answer.Error != "" {
+		err = errors.New(answer.Error)
+	}
+	return answer.Status, err
 }
 
 // Status asks the gateway about its tunnel.

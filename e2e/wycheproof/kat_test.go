@@ -2,6 +2,7 @@ package wycheproof
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/c2sp/wycheproof"
 
+	"seikan/internal/ipsec/esp/aesgcm"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -127,20 +129,32 @@ func TestAEAD(t *testing.T) {
 			if !k.Known() || g.IVSize != 96 || g.TagSize != 128 {
 				return false
 			}
-			aead, err := k.NewAEAD(v.Key)
-			if err != nil {
-				t.Fatalf("%s %d: %v", file, v.ID, err)
+			makes := []func([]byte) (cipher.AEAD, error){k.NewAEAD}
+			if encr == suite.AESGCM16 {
+				makes = append(makes, aesgcm.New) // ESP's own
 			}
-			sealed := append(bytes.Clone(v.CT), v.Tag...)
-			got, err := aead.Open(nil, v.IV, sealed, v.AAD)
-			if valid := v.Result == "valid"; valid != (err == nil) || valid && !bytes.Equal(got, v.Msg) {
-				t.Errorf("%s %d (%s): got %x, %v, want %x, %s", file, v.ID, v.Comment, got, err, []byte(v.Msg), v.Result)
-			}
-			if got := aead.Seal(nil, v.IV, v.Msg, v.AAD); v.Result == "valid" && !bytes.Equal(got, sealed) {
-				t.Errorf("%s %d (%s): got %x, want %x", file, v.ID, v.Comment, got, sealed)
+			for _, make := range makes {
+				aead, err := make(v.Key)
+				if err != nil {
+					t.Fatalf("%s %d: %v", file, v.ID, err)
+				}
+				checkAEAD(t, file, aead, v)
 			}
 			return true
 		})
+	}
+}
+
+// checkAEAD opens and seals v.
+func checkAEAD(t *testing.T, file string, aead cipher.AEAD, v vector) {
+	t.Helper()
+	sealed := append(bytes.Clone(v.CT), v.Tag...)
+	got, err := aead.Open(nil, v.IV, sealed, v.AAD)
+	if valid := v.Result == "valid"; valid != (err == nil) || valid && !bytes.Equal(got, v.Msg) {
+		t.Errorf("%s %d (%s): %T: got %x, %v, want %x, %s", file, v.ID, v.Comment, aead, got, err, []byte(v.Msg), v.Result)
+	}
+	if got := aead.Seal(nil, v.IV, v.Msg, v.AAD); v.Result == "valid" && !bytes.Equal(got, sealed) {
+		t.Errorf("%s %d (%s): %T: got %x, want %x", file, v.ID, v.Comment, aead, got, sealed)
 	}
 }
 

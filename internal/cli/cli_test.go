@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -24,11 +26,23 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	samples, err := filepath.Abs("../site/awsconfig/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packager, err := filepath.Abs("../../scripts/package.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var scripts atomic.Int32
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("OVERVIEW", overview)
+			env.Setenv("SAMPLES", samples)
+			env.Setenv("PACKAGER", packager)
+			env.Setenv("GOMODCACHE", goEnv(t, "GOMODCACHE"))
+			env.Setenv("GOCACHE", goEnv(t, "GOCACHE"))
 			lab := fmt.Sprintf("t%d-%d", os.Getpid(), scripts.Add(1))
 			env.Setenv("LAB", lab)
 			env.Defer(func() { takeDown(env, lab) })
@@ -36,6 +50,15 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 	})
+}
+
+// goEnv is a setting of the go command, which scripts with another home lack.
+func goEnv(t *testing.T, name string) string {
+	out, err := exec.Command("go", "env", name).Output()
+	if err != nil {
+		t.Fatalf("go env %s: %v", name, err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // takeDown removes the lab that a failed script left.

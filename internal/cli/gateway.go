@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,11 +14,13 @@ import (
 	"seikan/internal/gateway/conffile"
 	"seikan/internal/gateway/control"
 	"seikan/internal/gateway/worker"
+	"seikan/internal/site/service"
 	"seikan/internal/task"
 )
 
-// defaultControl is where a gateway answers unless its file says otherwise.
-const defaultControl = "/run/seikan-gateway.sock"
+// defaultControl is where a gateway answers unless its file says otherwise, as a
+// service too.
+const defaultControl = service.Control
 
 func newGateway(s *streams) *cobra.Command {
 	c := &cobra.Command{
@@ -24,43 +28,64 @@ func newGateway(s *streams) *cobra.Command {
 		Short: "The customer gateway: the on-premises end of a VPN connection",
 		Long: `Runs the customer's end of Site-to-Site VPN connections, behind NAT or not, in the
 network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
+
+` + filesHelp + `
 ` + exitHelp,
-		Example: "  seikan gateway example > gateway.yaml\n  seikan gateway check --config gateway.yaml\n  seikan gateway run --config gateway.yaml\n  seikan gateway status",
-		Args:    noVerb,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  # what AWS knows of a connection, made into a file of ours
+  aws ec2 describe-vpn-connections --vpn-connection-ids vpn-0123456789abcdef0 > aws.json
+  seikan gateway import aws.json --route 10.0.0.0/16 -o gateway.yaml
+  # or a file from scratch
+  seikan gateway example > gateway.yaml
+
+  seikan gateway check --config gateway.yaml
+  seikan gateway run --config gateway.yaml
+  seikan gateway status`,
+		Args: noVerb,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newGatewayRun(s), newGatewayExample(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s))
+	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s), newGatewayInstall(s))
 	return c
 }
 
 func newGatewayRun(s *streams) *cobra.Command {
-	var config, socket string
+	var in input
+	var socket, state string
 	var verbose bool
 	c := &cobra.Command{
-		Use:     "run --config FILE",
-		Short:   "Run the gateway until it is told to stop",
-		Example: "  seikan gateway run --config /etc/seikan/gateway.yaml",
-		Args:    arguments(cobra.NoArgs),
+		Use:   "run --config FILE",
+		Short: "Run the gateway until it is told to stop",
+		Long:  filesHelp + "\n" + exitHelp,
+		Example: "  seikan gateway run --config /etc/seikan/gateway.yaml\n" +
+			"  seikan gateway run --config aws.xml --route 10.0.0.0/16",
+		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			f, err := conffile.Read(config)
+			f, err := in.read(s)
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(f.Gateway, gateway.Options{Log: logger(s, verbose).With("gateway", f.Gateway.Name), Words: conffile.Words(), StateDirectory: f.State})
+			g, err := gateway.New(f.Gateway, gateway.Options{Log: logger(s, verbose).With("gateway", f.Gateway.Name), Words: conffile.Words(), StateDirectory: cmp.Or(state, f.State)})
 			if err != nil {
 				return err
+			}
+			for _, w := range f.Gateway.Warnings() {
+				logger(s, verbose).Warn(w)
 			}
 			path := socketPath(socket, f.Control)
+			if path == defaultControl {
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					return fmt.Errorf("control socket: %w; name another place with --control", err)
+				}
+			}
 			return task.Run(c.Context(), nil,
 				task.Part{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: 10 * time.Second},
 				task.Part{Name: "control socket", Run: func(ctx context.Context, ready func()) error { ready(); return control.Serve(ctx, path, g) }},
 			)
 		},
 	}
-	c.Flags().StringVar(&config, "config", "", "configuration file")
+	in.configFlags(c)
 	c.Flags().StringVar(&socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
+	c.Flags().StringVar(&state, "state", "", "`DIRECTORY` to keep SAs in over a crash (default: state_directory of the file, else none)")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
-	_ = c.MarkFlagRequired("config")
 	return c
 }
 
@@ -76,23 +101,26 @@ func socketPath(flag, file string) string {
 }
 
 func newGatewayCheck(s *streams) *cobra.Command {
-	var config string
+	var in input
 	c := &cobra.Command{
 		Use:     "check --config FILE",
-		Short:   "Validate a configuration file",
-		Example: "  seikan gateway check --config gateway.yaml",
+		Short:   "Validate a configuration file; start nothing",
+		Long:    filesHelp + "\n" + exitHelp,
+		Example: "  seikan gateway check --config gateway.yaml\n  seikan gateway check --config aws.json --route 10.0.0.0/16",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			f, err := conffile.Read(config)
+			f, err := in.read(s)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(s.out, "%s: %s is fine; tunnels: %d\n", config, f.Gateway.Name, len(f.Gateway.Tunnels))
+			for _, w := range f.Gateway.Warnings() {
+				fmt.Fprintf(s.out, "%s: warning: %s\n", in.file, w)
+			}
+			_, err = fmt.Fprintf(s.out, "%s: %s is fine; tunnels: %d; read as %s\n", in.file, f.Gateway.Name, len(f.Gateway.Tunnels), f.Kind)
 			return err
 		},
 	}
-	c.Flags().StringVar(&config, "config", "", "configuration file")
-	_ = c.MarkFlagRequired("config")
+	in.configFlags(c)
 	return c
 }
 
@@ -101,7 +129,7 @@ func newGatewayStatus(s *streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "status",
-		Short:   "Show the tunnels of the running gateway",
+		Short:   "Show the tunnels, BGP sessions and routes of the running gateway",
 		Example: "  seikan gateway status\n  seikan gateway status --json",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"seikan/internal/gateway"
+	"seikan/internal/routing/bgp"
 )
 
 // printGateway shows a gateway's tunnels, what is worth a remark about them,
@@ -37,15 +39,66 @@ func printGateway(s *streams, st gateway.Status) error {
 			}
 		}
 	}
-	routes := newTable("PREFIX", "BY")
+	if err := printBGP(s, st.BGP); err != nil {
+		return err
+	}
+	routes := newTable("PREFIX", "BY", "FROM")
 	for _, r := range st.Routes {
-		by := r.Tunnel
+		by, from := r.Tunnel, "configuration"
 		if by == "" {
 			by = "nothing: unreachable"
 		}
-		routes.add(r.Prefix.String(), by)
+		if r.Learned {
+			from = "BGP"
+		}
+		routes.add(r.Prefix.String(), by, from)
 	}
 	return routes.print(s.out)
+}
+
+// printBGP shows the BGP sessions and what is worth a remark about them.
+func printBGP(s *streams, b *gateway.BGPStatus) error {
+	if b == nil {
+		return nil
+	}
+	t := newTable("BGP", "STATE", "SINCE", "PEER", "ASN", "RECEIVED", "ACCEPTED", "ANNOUNCED")
+	for _, p := range b.Peers {
+		since := ""
+		if !p.Since.IsZero() {
+			since = time.Since(p.Since).Round(time.Second).String()
+		}
+		t.add(p.Tunnel, p.State, since, p.Remote.String(), fmt.Sprint(p.ASN), fmt.Sprint(p.Received), fmt.Sprint(p.Accepted), fmt.Sprint(p.Announced))
+	}
+	if err := t.print(s.out); err != nil {
+		return err
+	}
+	for _, line := range bgpRemarks(b) {
+		if _, err := fmt.Fprintln(s.out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bgpRemarks are why sessions are down and routes are not used.
+func bgpRemarks(b *gateway.BGPStatus) (out []string) {
+	if b.Deaf != "" {
+		out = append(out, "BGP: peers cannot open sessions to us, we only to them: "+b.Deaf)
+	}
+	if slices.ContainsFunc(b.Announce, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+		out = append(out, "BGP: warning: 0.0.0.0/0 is announced to the peers")
+	}
+	for _, p := range b.Peers {
+		if !p.Established && p.LastError != "" {
+			out = append(out, fmt.Sprintf("%s: BGP: %s", p.Tunnel, p.LastError))
+		}
+		for _, r := range p.Routes {
+			if r.Refused != "" && r.Refused != bgp.LoopRefused {
+				out = append(out, fmt.Sprintf("%s: BGP: %v refused: %s", p.Tunnel, r.Prefix, r.Refused))
+			}
+		}
+	}
+	return out
 }
 
 // suites are those of a tunnel's IKE SA and CHILD SA, a weak one marked.

@@ -33,3 +33,35 @@ func TestGatewayStatusMarksWhatIsWeakAndSaysWhatToChange(t *testing.T) {
 		}
 	}
 }
+
+func TestGatewayStatusShowsBGPAndWhyItIsNotAsItShouldBe(t *testing.T) {
+	var out bytes.Buffer
+	prefix := netip.MustParsePrefix
+	err := printGateway(&streams{out: &out}, gateway.Status{
+		BGP: &gateway.BGPStatus{
+			Announce: []netip.Prefix{prefix("0.0.0.0/0")}, Deaf: "address already in use",
+			Peers: []gateway.BGPPeer{
+				{Tunnel: "tunnel-1", State: "Established", Established: true, Remote: netip.MustParseAddr("169.254.10.1"), ASN: 64512, Received: 2, Accepted: 1, Announced: 3, LastError: "old",
+					Routes: []gateway.BGPRoute{{Prefix: prefix("10.0.0.0/16")}, {Prefix: prefix("0.0.0.0/0"), Refused: "it is a default route"}}},
+				{Tunnel: "tunnel-2", State: "Idle", LastError: "received 6/1 (Cease/Maximum Number of Prefixes Reached)"},
+			},
+		},
+		Routes: []gateway.RouteStatus{{Prefix: prefix("10.0.0.0/16"), Tunnel: "tunnel-1", Learned: true}, {Prefix: prefix("10.1.0.0/16")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{
+		"tunnel-1 Established 169.254.10.1 64512 2 1 3", "BGP: peers cannot open sessions to us, we only to them: address already in use", "BGP: warning: 0.0.0.0/0 is announced",
+		"tunnel-1: BGP: 0.0.0.0/0 refused: it is a default route", "tunnel-2: BGP: received 6/1 (Cease/Maximum Number of Prefixes Reached)",
+		"10.0.0.0/16 tunnel-1 BGP", "10.1.0.0/16 nothing: unreachable configuration",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(got, "old") {
+		t.Errorf("an error of before is shown of a session that is up:\n%s", out.String())
+	}
+}

@@ -29,7 +29,7 @@ const (
 )
 
 func newHidden(s *streams) []*cobra.Command {
-	list := []*cobra.Command{newInit(), newSupervise(s), newEnter(), newInnerCapture(s), newWorker(s), newServer(s), newClient(s)}
+	list := []*cobra.Command{newInit(), newSupervise(s), newEnter(), newInnerCapture(s), newWorker(s), newServer(s), newClient(s), newManPages()}
 	for _, c := range list {
 		c.Hidden = true
 	}

@@ -20,6 +20,7 @@ type Config struct {
 	Tunnels []Tunnel
 	// Forward turns on IP forwarding in the gateway's namespace.
 	Forward bool
+	BGP     BGP
 }
 
 // A Tunnel is one of a gateway's tunnels. Names follow AWS's tunnel options;
@@ -54,8 +55,10 @@ type Tunnel struct {
 	Extensions   Extensions
 	// Routes are the prefixes behind the peer. Of the tunnels that list a
 	// prefix the gateway uses one that is up; while none is, the prefix is
-	// unreachable, so that nothing leaves in clear.
+	// unreachable, so that nothing leaves in clear. They go before those that peers
+	// announce.
 	Routes []netip.Prefix
+	BGP    Session
 }
 
 // Outside is where a tunnel's packets go between the gateways.
@@ -160,6 +163,9 @@ func (c Config) Validate() error {
 		if err := t.withDefaults().validate(); err != nil {
 			return fmt.Errorf("gateway %q: tunnel %s: %w", c.Name, t.ID, err)
 		}
+	}
+	if err := c.validateBGP(); err != nil {
+		return fmt.Errorf("gateway %q: %w", c.Name, err)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func nextPause(lived, last time.Duration) time.Duration {
 func (g *Gateway) converge(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeRoutesLocked(ctx))
+	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeBGPLocked(ctx), g.convergeRoutesLocked(ctx))
 	signal(g.changed)
 	return err
 }
@@ -93,7 +93,7 @@ func (g *Gateway) endTunnelsLocked(ctx context.Context, wanted map[string]Tunnel
 		r.stop()
 		delete(g.tunnels, id)
 		delete(g.between, r.peer)
-		g.laid.applied = nil // routes and addresses went with the TUN
+		g.routing.applied = nil // routes and addresses went with the TUN
 		if ok && broken != nil {
 			g.log.Error("tunnel broke; it is started again", "tunnel", id, "err", broken)
 			g.failed[id] = failure{time.Now(), broken, nextPause(time.Since(r.started), r.pause)}
@@ -111,7 +111,7 @@ func (g *Gateway) startLocked(ctx context.Context, t Tunnel) {
 	r.cfg, r.started, r.pause = t, time.Now(), g.failed[t.ID].pause
 	g.tunnels[t.ID] = r
 	g.between[r.peer] = t.ID
-	g.laid.applied = nil // the TUN is new
+	g.routing.applied = nil // the TUN is new
 	delete(g.failed, t.ID)
 }
 
@@ -139,16 +139,16 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 	for id, r := range g.tunnels {
 		up[id], mtu[id] = r.up(), r.data.MTU()
 	}
-	g.laid.chosen = choose(g.have.Tunnels, up, g.laid.chosen)
-	want := spec(g.have, g.laid.chosen, mtu)
-	if g.laid.applied != nil && reflect.DeepEqual(*g.laid.applied, want) {
+	g.routing.chosen = choose(g.have.Tunnels, up, g.learnLocked(), g.routing.chosen)
+	want := spec(g.have, g.routing.chosen, g.routing.held, mtu)
+	if g.routing.applied != nil && reflect.DeepEqual(*g.routing.applied, want) {
 		return nil
 	}
 	if _, err := g.host.Apply(ctx, want); err != nil {
-		g.laid.applied = nil // who knows how much of it
+		g.routing.applied = nil // who knows how much of it
 		return err
 	}
-	g.laid.applied = &want
+	g.routing.applied = &want
 	return nil
 }
 
@@ -156,7 +156,7 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 func (g *Gateway) forgetApplied() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.laid.applied = nil
+	g.routing.applied = nil
 }
 
 // status is that of t, which does not run because of f.

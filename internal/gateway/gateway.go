@@ -1,5 +1,5 @@
-// Package gateway is one VPN gateway: tunnels, data plane and static routes.
-// Configuration goes in, Status comes out.
+// Package gateway is one VPN gateway: tunnels, data plane, static routes and
+// those that peers announce by BGP. Configuration goes in, Status comes out.
 //
 // The customer gateway and the cloud's VPN gateway are this package with
 // another Config. It makes a TUN for each tunnel in the network namespace that
@@ -68,16 +68,20 @@ type Gateway struct {
 	tunnels  map[string]*running
 	between  map[peer]string // the IDs of tunnels by their addresses
 	outsides map[netip.Addr]*udp.Outside
-	laid     laid
+	routing  routing
 	failed   map[string]failure // tunnels that do not run, by ID
 	store    *keep.Store        // nil: nothing is kept
 }
 
-// laid is what was laid last: which tunnel carries which prefix, and the whole
-// spec, nil when the kernel must be looked at.
-type laid struct {
-	chosen  map[netip.Prefix]string
-	applied *netspec.Spec
+// routing is which tunnel carries which prefix, and what BGP has to do with it.
+type routing struct {
+	chosen  map[netip.Prefix]pick
+	applied *netspec.Spec // the whole spec that was laid last; nil when the kernel must be looked at
+	speech  *speech       // nil without BGP
+	// routerID is the one that BGP has, or had last.
+	routerID netip.Addr
+	held     map[netip.Prefix]bool // learned by BGP when last a session was up
+	said     map[refusedRoute]bool // the log has it
 }
 
 const (
@@ -270,6 +274,8 @@ func rest(ctx context.Context, d time.Duration) {
 func (g *Gateway) stopAll() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.routing.speech.stop() // its goodbye goes through the tunnels
+	g.routing.speech = nil
 	var all sync.WaitGroup
 	for _, r := range g.tunnels {
 		all.Go(r.stop)
@@ -291,20 +297,16 @@ func (g *Gateway) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := Status{Name: g.have.Name, Strangers: g.mail.strangers.Load()}
-	seen := map[netip.Prefix]bool{}
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
 			s.Tunnels = append(s.Tunnels, r.status())
 		} else {
 			s.Tunnels = append(s.Tunnels, g.failed[t.ID].status(t))
 		}
-		for _, p := range t.Routes {
-			if p = p.Masked(); !seen[p] {
-				seen[p] = true
-				s.Routes = append(s.Routes, RouteStatus{Prefix: p, Tunnel: g.laid.chosen[p]})
-			}
-		}
 	}
+	peers := g.peersLocked()
+	s.Routes = g.routesLocked(peers)
+	s.BGP = g.bgpLocked(peers)
 	return s
 }
 

@@ -155,8 +155,8 @@ func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
 	visit("ppk", &t.Extensions.PPK)
 }
 
-// sameSession reports whether t and u differ at most in their routes, so that
-// the SAs of one serve the other.
+// sameSession reports whether t and u differ at most in their routes and in BGP,
+// so that the SAs of one serve the other.
 func (t Tunnel) sameSession(u Tunnel) bool {
 	kept := map[string]secret.Secret{}
 	t.VisitSecrets(func(name string, s *secret.Secret) { kept[name], *s = *s, secret.Secret{} })
@@ -166,5 +166,6 @@ func (t Tunnel) sameSession(u Tunnel) bool {
 		*s = secret.Secret{}
 	})
 	t.Routes, u.Routes = nil, nil
+	t.BGP, u.BGP = Session{}, Session{}
 	return same && reflect.DeepEqual(t, u)
 }

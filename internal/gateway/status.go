@@ -18,16 +18,10 @@ type Status struct {
 	Name    string         `json:"name"`
 	Tunnels []TunnelStatus `json:"tunnels"`
 	Routes  []RouteStatus  `json:"routes"`
+	BGP     *BGPStatus     `json:"bgp,omitempty"`
 	// Strangers counts the IKE messages that were for no tunnel: from addresses
 	// that are no peer's.
 	Strangers uint64 `json:"strangers"`
-}
-
-// A RouteStatus says which tunnel carries a prefix; Tunnel is empty while none
-// is up.
-type RouteStatus struct {
-	Prefix netip.Prefix `json:"prefix"`
-	Tunnel string       `json:"tunnel,omitempty"`
 }
 
 // A TunnelStatus is one tunnel.

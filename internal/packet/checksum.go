@@ -5,6 +5,13 @@ import (
 	"math/bits"
 )
 
+// Where vectors pay, and how much of them at once: what is in assembly cannot be
+// interrupted.
+const (
+	wide    = 192
+	maxWide = 1 << 20
+)
+
 // Sum adds the 16-bit words of b to the partial sum acc of the Internet
 // checksum (RFC 1071); an odd last octet counts as the high half of a word.
 // Only the last of several parts may be odd.
@@ -14,6 +21,11 @@ func Sum(b []byte, acc uint64) uint64 {
 	// wide a word is, as long as carries come round: eight octets are added at
 	// once, as they stand.
 	var sum, carry uint64
+	for len(b) >= wide && canSumWide() {
+		n := min(len(b), maxWide) &^ 31
+		sum, carry = bits.Add64(sum, sumWide(b[:n]), carry)
+		b = b[n:]
+	}
 	for len(b) >= 64 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)

@@ -83,6 +83,9 @@ func Parse(b []byte, dir string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
+	if out.Gateway.BGP, err = raw.BGP.parse(); err != nil {
+		return File{}, err
+	}
 	if len(raw.Tunnels) == 0 {
 		return File{}, errors.New("tunnels: none is given; an AWS connection has two")
 	}
@@ -106,6 +109,7 @@ type rawFile struct {
 	State     string      `yaml:"state_directory,omitempty"`
 	NoForward bool        `yaml:"no_forwarding,omitempty"`
 	Routes    []text      `yaml:"routes,omitempty"`
+	BGP       rawBGP      `yaml:"bgp,omitempty"`
 	Tunnels   []rawTunnel `yaml:"tunnels,omitempty"`
 }
 
@@ -125,12 +129,18 @@ type rawTunnel struct {
 	Rekey        rawRekey    `yaml:"rekey,omitempty"`
 	Liveness     rawLiveness `yaml:"liveness,omitempty"`
 	ReplayWindow int         `yaml:"replay_window,omitempty"`
-	LocalCIDR    text        `yaml:"local_cidr,omitempty"`
-	RemoteCIDR   text        `yaml:"remote_cidr,omitempty"`
 	Routes       []text      `yaml:"routes,omitempty"`
+	BGP          rawSession  `yaml:"bgp,omitempty"`
 
+	Selectors    rawSelectors    `yaml:",inline"`
 	Certificates rawCertificates `yaml:",inline"`
 	Extensions   rawExtensions   `yaml:",inline"`
+}
+
+// rawSelectors are what the tunnel may carry.
+type rawSelectors struct {
+	Local  text `yaml:"local_cidr,omitempty"`
+	Remote text `yaml:"remote_cidr,omitempty"`
 }
 
 type rawOutside struct {
@@ -177,7 +187,7 @@ func (rt rawTunnel) parse(i int, dir directory) (gateway.Tunnel, error) {
 	}
 	steps := []func(*gateway.Tunnel) error{
 		rt.startup, rt.outside, func(t *gateway.Tunnel) error { return rt.proof(t, dir) }, rt.versions, rt.dpdAction,
-		func(t *gateway.Tunnel) error { return rt.extensions(t, dir) }, rt.inside, rt.suites, rt.times, rt.selectors,
+		func(t *gateway.Tunnel) error { return rt.extensions(t, dir) }, rt.inside, rt.suites, rt.times, rt.selectors, rt.session,
 	}
 	for _, step := range steps {
 		if err := step(&t); err != nil {
@@ -269,12 +279,9 @@ func (rt rawTunnel) times(t *gateway.Tunnel) error {
 		{"liveness.interval", rt.Liveness.Interval, &t.Liveness.Interval},
 		{"liveness.timeout", rt.Liveness.Timeout, &t.Liveness.Timeout},
 	} {
-		if f.in.value == "" {
-			continue
-		}
-		d, err := time.ParseDuration(f.in.value)
-		if err != nil || d <= 0 {
-			return f.in.errorf(f.name, "%q is not a duration such as 8h, 30s or 300ms", f.in.value)
+		d, err := f.in.duration(f.name)
+		if err != nil {
+			return err
 		}
 		*f.out = d
 	}
@@ -282,10 +289,10 @@ func (rt rawTunnel) times(t *gateway.Tunnel) error {
 }
 
 func (rt rawTunnel) selectors(t *gateway.Tunnel) (err error) {
-	if t.LocalTS, err = rt.LocalCIDR.prefix("local_cidr"); err != nil {
+	if t.LocalTS, err = rt.Selectors.Local.prefix("local_cidr"); err != nil {
 		return err
 	}
-	if t.RemoteTS, err = rt.RemoteCIDR.prefix("remote_cidr"); err != nil {
+	if t.RemoteTS, err = rt.Selectors.Remote.prefix("remote_cidr"); err != nil {
 		return err
 	}
 	t.Routes, err = prefixes(rt.Routes)

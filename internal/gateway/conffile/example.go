@@ -9,6 +9,15 @@ name: office
 # What lies behind the cloud's end; unreachable while no tunnel is up.
 routes: [10.0.0.0/16]
 
+# Or instead of routes, for a connection with dynamic routing: the cloud's end
+# says by BGP what lies behind it, and is told what lies behind us. Each tunnel
+# then has a block bgp of its own.
+# bgp:
+#   asn: 65000                         # ours, as the customer gateway object has it
+#   announce: [192.168.1.0/24]         # our networks; 0.0.0.0/0 would draw all the cloud's traffic here
+#   accept_default: true               # let the cloud be the way to everywhere; needs routes of your own to its outside addresses
+#   router_id: 192.168.1.2             # if not the inside address of the first tunnel
+
 # Where the tunnels' SAs are kept, sealed, so that a gateway that crashed goes on
 # with them when it is started again. Leave it out to begin anew each time.
 # state_directory: /var/lib/seikan
@@ -54,6 +63,12 @@ tunnels:
     replay_window: 1024
     fragmentation: true                # of long IKE messages, at fragment_size: 1280
     mobike: true                       # a changed address of ours keeps the tunnel, where the peer can
+    # bgp:                             # with the block bgp above
+    #   peer_asn: 64512                # the cloud's
+    #   hold_time: 30s                 # how long the cloud may be silent
+    #   keepalive: 10s
+    #   max_prefixes: 5000             # one more ends the session; 0: any number
+    #   med: 200                       # with prepend: 2 makes the cloud prefer the other tunnel
     # local_cidr: 0.0.0.0/0            # what the tunnel may carry; routes say what it does
     # remote_cidr: 0.0.0.0/0
     # inside_address: 169.254.11.2/30  # instead of inside_cidr

@@ -27,7 +27,7 @@ const header = `# Customer gateway of a Site-to-Site VPN connection.
 // its lists allow comes back too. The text holds the pre-shared keys. What would
 // need other files beside it is an error.
 func Format(f File) ([]byte, error) {
-	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, State: f.State, NoForward: !f.Gateway.Forward}
+	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, State: f.State, NoForward: !f.Gateway.Forward, BGP: bgpText(f.Gateway.BGP)}
 	for _, t := range f.Gateway.Tunnels {
 		if t.Certificates.Used() || !t.Extensions.PPK.IsZero() {
 			return nil, fmt.Errorf("formatting tunnel %s: %w", t.ID, errFiles)
@@ -65,9 +65,10 @@ func format(t gateway.Tunnel) rawTunnel {
 		Rekey:        rawRekey{Margin: duration(t.Lifetime.RekeyMargin), FuzzPercent: &t.Lifetime.RekeyFuzz},
 		Liveness:     rawLiveness{Interval: duration(t.Liveness.Interval), Timeout: duration(t.Liveness.Timeout)},
 		ReplayWindow: t.ReplayWindow,
-		LocalCIDR:    prefixText(t.LocalTS), RemoteCIDR: prefixText(t.RemoteTS),
-		Routes:     prefixTexts(t.Routes),
-		Extensions: extensions(t.Extensions),
+		Selectors:    rawSelectors{Local: prefixText(t.LocalTS), Remote: prefixText(t.RemoteTS)},
+		Routes:       prefixTexts(t.Routes),
+		BGP:          sessionText(t.BGP),
+		Extensions:   extensions(t.Extensions),
 	}
 }
 

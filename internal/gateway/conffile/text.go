@@ -3,6 +3,7 @@ package conffile
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -64,4 +65,16 @@ func (t text) addr(field string, required bool) (netip.Addr, error) {
 		return netip.Addr{}, t.errorf(field, "%q is not an IPv4 address", t.value)
 	}
 	return a, nil
+}
+
+// duration reads a duration; none is 0.
+func (t text) duration(field string) (time.Duration, error) {
+	if t.value == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(t.value)
+	if err != nil || d <= 0 {
+		return 0, t.errorf(field, "%q is not a duration such as 8h, 30s or 300ms", t.value)
+	}
+	return d, nil
 }

@@ -44,7 +44,7 @@ func TestDropsCountPacketsNotFrames(t *testing.T) {
 	dev := &frameDevice{frame: trainOf(n)}
 	e.tunnel.dev = dev
 	x := newTransmitter()
-	if err := x.turn(e.tunnel, framesPerTurn); err != nil {
+	if err := x.turn(e.tunnel, framesPerTurn, bytesPerTurn); err != nil {
 		t.Fatal(err)
 	}
 	if got := e.tunnel.Counters().Drops; got != (Drops{NoSA: n}) {
@@ -53,7 +53,7 @@ func TestDropsCountPacketsNotFrames(t *testing.T) {
 	sa, _ := sas(e, e, gcm, true, 0x1000)
 	sa.LocalTS = []ike.Selector{}
 	e.install(t, sa)
-	if err := x.turn(e.tunnel, framesPerTurn); err != nil {
+	if err := x.turn(e.tunnel, framesPerTurn, bytesPerTurn); err != nil {
 		t.Fatal(err)
 	}
 	if got := e.tunnel.Counters().Drops; got != (Drops{NoSA: n, Selector: n}) {

@@ -2,11 +2,12 @@
 // sockets of a VPN gateway, through ESP.
 //
 // Outwards, one goroutine a TUN, which waits without buffers and borrows them
-// from a few when there is something to read: a batch is read, fitted to the tunnel's MTU
+// from a few when there is something to read: frames are read and cut into packets, each fitted to the tunnel's MTU
 // (segment size clamped, fragmented or answered by ICMP), sealed in place and
 // sent in one go. Inwards, one goroutine an outside socket: a batch is read,
-// IKE is handed to the owner, ESP is looked up by SPI, opened, checked against
-// the traffic selectors and written to its TUN in one go. Every packet is
+// IKE is handed to the owner, ESP is looked up by SPI, opened in place, checked against
+// the traffic selectors, joined and written to its TUN; what that TUN has to answer at once goes out from there, too.
+// Every packet is
 // carried to the end by the goroutine that read it: there is no queue between
 // them, and per packet no lock, no log and no allocation.
 //
@@ -194,8 +195,7 @@ func (e *Engine) RemoveTunnel(t *Tunnel) {
 	last := e.leaveLocked(t.outside)
 	e.mu.Unlock()
 	t.loop.Wait()
-	t.turning.Lock() // a receiver may be carrying an answer
-	t.turning.Unlock()
+	t.rest()
 	if last != nil {
 		last.loops.Wait()
 		last.resume()

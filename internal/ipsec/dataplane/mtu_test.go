@@ -152,7 +152,7 @@ func TestICMPErrorsAreBounded(t *testing.T) {
 		a.send(t, setDF(datagram4(left4, right4, 1500, i)))
 	}
 	x := newTransmitter()
-	if err := x.turn(a.tunnel, framesPerTurn); err != nil {
+	if err := x.turn(a.tunnel, framesPerTurn, bytesPerTurn); err != nil {
 		t.Fatal(err)
 	}
 	if got := len(a.dev.Packets()); got != icmpPerTurn {
@@ -211,7 +211,7 @@ func TestPacketPathDoesNotAllocate(t *testing.T) {
 		a.tunnel.dev, b.tunnel.dev = src, dst
 		x, r := newTransmitter(), newReceiver(b.tunnel.outside, b.out.Socket(udp.NAT))
 		if n := testing.AllocsPerRun(50, func() {
-			if err := x.turn(a.tunnel, framesPerTurn); err != nil {
+			if err := x.turn(a.tunnel, framesPerTurn, bytesPerTurn); err != nil {
 				t.Fatal(err)
 			}
 			for before := b.tunnel.count.packetsIn.Load(); b.tunnel.count.packetsIn.Load() < before+uint64(len(src.pkts)); {
@@ -269,7 +269,7 @@ func BenchmarkTunnel(b *testing.B) {
 			b.SetBytes(int64(len(src.pkts) * len(src.pkts[0])))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := x.turn(l.tunnel, framesPerTurn); err != nil {
+				if err := x.turn(l.tunnel, framesPerTurn, bytesPerTurn); err != nil {
 					b.Fatal(err)
 				}
 				for before := r.tunnel.count.packetsIn.Load(); r.tunnel.count.packetsIn.Load() < before+uint64(len(src.pkts)); {

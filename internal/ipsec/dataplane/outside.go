@@ -185,6 +185,7 @@ func (r *receiver) batch(n int) {
 	defer r.o.rxMu.Unlock()
 	for i := range n {
 		m := r.r.Message(i)
+		r.patient = r.patient && len(m.Data) > 0
 		for data := m.Data; len(data) > 0; {
 			k := min(max(m.Segment, 1), len(data))
 			r.datagram(&m, data[:k:k])

@@ -23,10 +23,25 @@ func newTransmitterPool() *transmitterPool {
 	return p
 }
 
-// take waits for a transmitter. It never waits for long: who has one never
-// waits for packets.
+// take waits for a transmitter: until another's turn is over, which is bounded in
+// octets but may wait for a socket.
 func (p *transmitterPool) take() *transmitter {
 	<-p.free
+	return p.lend()
+}
+
+// tryTake is nil when none is free.
+func (p *transmitterPool) tryTake() *transmitter {
+	select {
+	case <-p.free:
+		return p.lend()
+	default:
+		return nil
+	}
+}
+
+// lend is the transmitter of a token that was taken.
+func (p *transmitterPool) lend() *transmitter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(p.idle)

@@ -53,3 +53,37 @@ func TestBusyTunnelsLeaveRoomForOthers(t *testing.T) {
 		t.Errorf("transmitters: got %d, want at most %d", len(pool.idle), cap(pool.free))
 	}
 }
+
+// TestReceiverWaitsForNoTransmitter has all of them lent for as long as packets
+// come in: the socket is read all the same, for it is that of many tunnels.
+func TestReceiverWaitsForNoTransmitter(t *testing.T) {
+	a, b := newEnds(t, nil)
+	connect(t, a, b, gcm, true)
+	settle(t, a, b)
+	pool := a.engine.transmitters
+	for range cap(pool.free) {
+		defer pool.give(pool.take())
+	}
+	for i := range uint32(10) {
+		p := datagram4(right4, left4, 100, i)
+		b.send(t, p)
+		a.want(t, p)
+	}
+}
+
+// TestTurnIsBoundedInOctets has frames of the largest size wait.
+func TestTurnIsBoundedInOctets(t *testing.T) {
+	a, b := newEnd(t, "127.0.0.1", nil), newEnd(t, "127.0.0.2", nil)
+	connect(t, a, b, gcm, true)
+	src := &cannedDevice{}
+	for i := range uint32(100) {
+		src.pkts = append(src.pkts, datagram4(left4, right4, 60000, i))
+	}
+	a.tunnel.dev = src
+	if err := newTransmitter().turn(a.tunnel, framesPerTurn, bytesPerTurn); err != nil {
+		t.Fatal(err)
+	}
+	if got := src.next * 60000; got < bytesPerTurn || got > bytesPerTurn+60000 {
+		t.Errorf("a turn of %d octets, want some %d", got, bytesPerTurn)
+	}
+}

@@ -20,17 +20,20 @@ const (
 	// sealBatch is how many packets are sealed and sent together, as many as a
 	// Writer gives to the kernel at once.
 	sealBatch = 256
-	// slabLen is the room for them, in octets: a frame of the largest size, with
-	// what ESP adds to each of its packets, and as much again.
+	// slabLen is the room for them, in octets: what is sent at once, a frame of
+	// the largest size beyond it, and what ESP adds to their packets.
 	slabLen = 384 << 10
 	// sendBytes is how many octets are sealed and sent though there may be more
-	// to read: as much as one message to the kernel can hold.
+	// to read: so many that most trains are full ones.
 	sendBytes = 180 << 10
-	// framesPerTurn is how many frames of a TUN are carried before the buffers go
-	// to another TUN that waits for some.
+	// framesPerTurn and bytesPerTurn are how much of a TUN is carried before the
+	// buffers go to another TUN that waits for some.
 	framesPerTurn = 256
-	// framesPerAnswer is the same for a turn between two reads of a socket.
+	bytesPerTurn  = 256 << 10
+	// framesPerAnswer and bytesPerAnswer are the same for a turn between two
+	// reads of a socket.
 	framesPerAnswer = 16
+	bytesPerAnswer  = 64 << 10
 	// icmpPerTurn bounds the ICMP errors for one turn (RFC 1812 section 4.3.2.8
 	// wants a limit).
 	icmpPerTurn = 8
@@ -40,7 +43,7 @@ const (
 )
 
 // A transmitter carries what one TUN has to send, a turn at a time. It is some
-// 350 KiB, so that tunnels borrow one while they have something to send.
+// 600 KiB, so that tunnels borrow one while they have something to send.
 //
 // A frame is read to in and cut; each packet goes to its place in slab, where it
 // is sealed and from where it is sent:
@@ -50,6 +53,9 @@ type transmitter struct {
 	t     *Tunnel // of this turn
 	sa    *outboundSA
 	count tally
+
+	answering bool // the turn is a receiver's, who must not wait
+	told      bool // the sender of this frame knows that it is too big
 
 	in    []byte // a frame
 	split offload.Splitter
@@ -132,13 +138,16 @@ func (t *Tunnel) carry() error {
 	defer t.turning.Unlock()
 	x := t.engine.transmitters.take()
 	defer t.engine.transmitters.give(x)
-	return x.turn(t, framesPerTurn)
+	return x.turn(t, framesPerTurn, bytesPerTurn)
 }
 
 // carryAnswer carries what the packets just written to the TUN have brought
 // forth already, such as the acknowledgments of a host on this machine. So they
-// need not wait until another goroutine has been woken up for them. When the
-// TUN is being read it does nothing: its reader comes to them by itself.
+// need not wait until another goroutine has been woken up for them.
+//
+// Its caller reads the socket of many tunnels, so that it waits for nothing:
+// when the TUN is being read, or no transmitter is free, it leaves the rest to
+// the TUN's reader, and what the socket has no room for is dropped.
 func (t *Tunnel) carryAnswer() {
 	if !t.turning.TryLock() {
 		return
@@ -147,9 +156,21 @@ func (t *Tunnel) carryAnswer() {
 	if t.closing.Load() {
 		return
 	}
-	x := t.engine.transmitters.take()
+	x := t.engine.transmitters.tryTake()
+	if x == nil {
+		return
+	}
 	defer t.engine.transmitters.give(x)
-	_ = x.turn(t, framesPerAnswer) // an error meets the reader too, who counts it
+	x.answering = true
+	_ = x.turn(t, framesPerAnswer, bytesPerAnswer) // an error meets the reader too, who counts it
+	x.answering = false
+}
+
+// rest waits until no answer is being carried. None is any more when the TUN is
+// being closed.
+func (t *Tunnel) rest() {
+	t.turning.Lock()
+	defer t.turning.Unlock()
 }
 
 // lost tells the owner that the TUN is of no use any more, unless we closed it.
@@ -163,15 +184,16 @@ func (t *Tunnel) lost(err error) {
 	}
 }
 
-// turn carries what there is to read from t to its end, at most frames frames of
-// it. The caller holds t.turning.
-func (x *transmitter) turn(t *Tunnel, frames int) (err error) {
+// turn carries what there is to read from t to its end, until that were so many
+// frames or octets. The caller holds t.turning.
+func (x *transmitter) turn(t *Tunnel, frames, octets int) (err error) {
 	x.t, x.sa, x.icmps = t, t.out.Load(), 0
-	for range frames {
+	for ; frames > 0 && octets > 0; frames-- {
 		var n int
 		if n, err = t.dev.Read(x.in); err != nil {
 			break
 		}
+		octets -= n
 		x.frame(x.in[:n])
 		if x.used >= sendBytes {
 			x.send()
@@ -195,6 +217,7 @@ func (x *transmitter) frame(frame []byte) {
 		x.count.noSA += uint64(x.split.Packets())
 		return
 	}
+	x.told = false
 	all := x.split.Packet()
 	if !x.sa.selectors.match(all) { // what they look at is the same in all packets
 		x.count.selector += uint64(x.split.Packets())
@@ -220,9 +243,6 @@ func (x *transmitter) room(n int) []byte {
 	need := x.sa.seal.SealedLen(n)
 	if len(x.pkts) == cap(x.pkts) || x.used+need > len(x.slab) {
 		x.send()
-	}
-	if need > len(x.slab) {
-		x.slab = make([]byte, need) // a jumbo frame's
 	}
 	return x.slab[x.used+x.sa.seal.Prefix():][:n]
 }
@@ -288,9 +308,10 @@ func (x *transmitter) icmpSource(dst netip.Addr) netip.Addr {
 // answer writes an ICMP error to the TUN. ok is false when there is none to be
 // written.
 func (x *transmitter) answer(msg []byte, ok bool) {
-	if !ok || x.icmps == icmpPerTurn {
+	if !ok || x.told || x.icmps == icmpPerTurn {
 		return
 	}
+	x.told = true // one answer for a frame, as the kernel gives
 	x.icmps++
 	x.icmpFrame.Reset(offload.Header{})
 	x.icmpFrame.Append(msg)
@@ -323,7 +344,9 @@ func (x *transmitter) send() {
 
 // write gives the first n sealed packets to the socket.
 func (x *transmitter) write(n int) {
-	sent, err := x.writer().WriteMarked(x.pkts[:n], x.tos[:n], x.sa.from, x.sa.to)
+	w := x.writer()
+	w.NoWait = x.answering
+	sent, err := w.WriteMarked(x.pkts[:n], x.tos[:n], x.sa.from, x.sa.to)
 	x.count.noBuffer += uint64(n - sent)
 	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(x.t.said) > refusalEvery {
 		x.t.said = time.Now()

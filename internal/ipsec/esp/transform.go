@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 
+	"seikan/internal/ipsec/esp/aesgcm"
 	"seikan/internal/ipsec/esp/lanes"
 	"seikan/internal/ipsec/ike/suite"
 )
@@ -106,7 +107,12 @@ func newTransform(s suite.ESP, keys suite.ESPKeys) (*transform, error) {
 		return t, nil
 	}
 	copy(t.nonce[:], key[d.keyLen:])
-	aead, err := s.EncrKey().NewAEAD(key[:d.keyLen])
+	var aead cipher.AEAD
+	if s.Encr == suite.AESGCM16 {
+		aead, err = aesgcm.New(key[:d.keyLen])
+	} else {
+		aead, err = s.EncrKey().NewAEAD(key[:d.keyLen])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("esp: %w", err)
 	}

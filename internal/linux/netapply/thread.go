@@ -62,14 +62,31 @@ func inPath(path string, fn func() error) error {
 	return inFile(file, fn)
 }
 
-// inFile runs fn in the namespace that file stands for.
+// inFile runs fn in the namespace that file stands for. To be in it already
+// needs no right; to enter it would take CAP_SYS_ADMIN, which a gateway that
+// runs as a service does not have.
 func inFile(file *os.File, fn func() error) error {
+	if isOwn(file) {
+		return fn()
+	}
 	return onThread(func() error {
 		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter namespace %s: %w", file.Name(), err)
 		}
 		return fn()
 	})
+}
+
+// isOwn reports whether file stands for the namespace that the calling goroutine
+// is in: that of its thread if it is locked to one, else that of the process,
+// since no other thread runs goroutines at large.
+func isOwn(file *os.File) bool {
+	own, err := os.Stat("/proc/thread-self/ns/net")
+	if err != nil {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && os.SameFile(own, info)
 }
 
 // onThread runs fn on a locked thread that may change its network namespace.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"seikan/internal/linux/netapply"
 	"seikan/internal/linux/netspec"
 )
@@ -96,4 +98,25 @@ func TestMainThreadIsSpared(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+func TestOwnNamespaceNeedsNoRightToBeIn(t *testing.T) {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with what it lacks
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
+			result <- err
+			return
+		}
+		ran := false
+		err := netapply.InNamespace("/proc/self/ns/net", func() error { ran = true; return nil })
+		if err == nil && !ran {
+			err = errors.New("it did not run")
+		}
+		result <- err
+	}()
+	if err := <-result; err != nil {
+		t.Errorf("got %v, want no error", err)
+	}
 }

@@ -23,8 +23,8 @@ const (
 //
 // The packets of a flow stay in order; those of different flows may overtake
 // each other. Only TCP segments with data and nothing else, and UDP datagrams
-// with a checksum, are joined, and only with checksums that are right: joined,
-// they are computed anew.
+// with a checksum, are joined, and only with checksums that are right: of what is
+// joined the kernel computes them anew.
 type Joiner struct {
 	// UDP allows frames of UDP datagrams, which TUNs take since Linux 6.2.
 	UDP bool
@@ -147,7 +147,7 @@ func (f *frame) join(pkt []byte, s shape) bool {
 	if !f.continuesIP(pkt) || s.proto == packet.ProtoTCP && !f.continuesTCP(pkt, s) {
 		return false
 	}
-	if !f.proven && !checksumOK(f.head, f.shape) || !checksumOK(pkt, s) {
+	if !f.proven && !checksumsOK(f.head, f.shape) || !checksumsOK(pkt, s) {
 		return false
 	}
 	f.proven = true
@@ -188,9 +188,10 @@ func (f *frame) continuesTCP(pkt []byte, s shape) bool {
 		bytes.Equal(a[18:], b[18:]) // urgent pointer, options
 }
 
-// checksumOK reports whether the checksums of pkt are right, that of the IPv4
-// header and that of the transport.
-func checksumOK(pkt []byte, s shape) bool {
+// checksumsOK reports whether the checksums of pkt are right, that of an IPv4
+// header and that of the transport: the kernel makes both anew for what is
+// joined, and must not make a wrong one right.
+func checksumsOK(pkt []byte, s shape) bool {
 	if s.l4 == ipv4Len && packet.Checksum(pkt[:ipv4Len]) != 0 {
 		return false
 	}

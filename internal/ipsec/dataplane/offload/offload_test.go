@@ -180,7 +180,7 @@ func TestCutFramesAreWhatASlowStackSends(t *testing.T) {
 		t.Run(name(f), func(t *testing.T) {
 			for _, size := range []int{1, 7, 536, 1399, 1400, 9000} {
 				for _, n := range []int{1, size, size + 1, 3*size - 1, 3 * size, 40 * size} {
-					n = min(n, 60000)
+					n = min(n, 30000)
 					data := make([]byte, n)
 					for i := range data {
 						data[i] = byte(r.Uint32())
@@ -272,15 +272,15 @@ func TestWhatDoesNotContinueIsNotJoined(t *testing.T) {
 		return p
 	}
 	for what, change := range map[string]func(p []byte) []byte{
-		"type of service":     func(p []byte) []byte { p[1] = 4; return fix(p) },
-		"identification":      func(p []byte) []byte { p[5] = 9; return fix(p) },
-		"DF":                  func(p []byte) []byte { p[6] = 0x40; return fix(p) },
-		"a fragment":          func(p []byte) []byte { p[6] = 0x20; return fix(p) },
-		"TTL":                 func(p []byte) []byte { p[8] = 3; return fix(p) },
-		"source":              func(p []byte) []byte { p[15]++; return fix(p) },
-		"IP checksum":         func(p []byte) []byte { p[11] ^= 1; return p },
-		"UDP or TCP checksum": func(p []byte) []byte { p[len(p)-1] ^= 1; return p },
-		"port":                func(p []byte) []byte { p[21]++; return fix(p) },
+		"type of service":                   func(p []byte) []byte { p[1] = 4; return fix(p) },
+		"identification":                    func(p []byte) []byte { p[5] = 9; return fix(p) },
+		"DF":                                func(p []byte) []byte { p[6] = 0x40; return fix(p) },
+		"a fragment":                        func(p []byte) []byte { p[6] = 0x20; return fix(p) },
+		"TTL":                               func(p []byte) []byte { p[8] = 3; return fix(p) },
+		"source":                            func(p []byte) []byte { p[15]++; return fix(p) },
+		"a wrong checksum of the transport": func(p []byte) []byte { p[len(p)-1] ^= 1; return p },
+		"a wrong checksum of IP":            func(p []byte) []byte { p[10] ^= 1; return p },
+		"port":                              func(p []byte) []byte { p[21]++; return fix(p) },
 		"larger": func(p []byte) []byte {
 			p = append(p, 1, 2)
 			binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
@@ -306,7 +306,7 @@ func TestWhatDoesNotContinueIsNotJoined(t *testing.T) {
 		}
 	}
 	// A checksum that is wrong in the first is not made right either.
-	for _, at := range []int{11, 20 + 17} {
+	for _, at := range []int{11, 20 + 17} { // IP's and TCP's
 		first := plain(tcp, 1, 100, ack, data)
 		first[at] ^= 1
 		if got := len(joined(t, [][]byte{first, plain(tcp, 2, 1100, ack, data)})); got != 2 {
@@ -318,7 +318,7 @@ func TestWhatDoesNotContinueIsNotJoined(t *testing.T) {
 // TestFlowsAreMixedAndStayInOrder has packets of many flows, some of which
 // cannot be joined, come as they may: each flow's come out in order, and whole.
 func TestFlowsAreMixedAndStayInOrder(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		pkts := mixedPackets(r, 400)
 		var got [][]byte

@@ -53,7 +53,7 @@ type TUN struct {
 	uso    bool
 	closed atomic.Bool
 
-	// Of the goroutine that reads.
+	// Of the goroutine that Reads.
 	read func(fd uintptr) // TUN.readFrame, made once
 	buf  []byte
 	n    int

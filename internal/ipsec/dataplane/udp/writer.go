@@ -25,6 +25,10 @@ const (
 // packets of one size leave as one message (UDP_SEGMENT) where the kernel can
 // do so, without being copied.
 type Writer struct {
+	// NoWait has Write refuse what the socket has no room for, instead of
+	// waiting, also for other writers that do.
+	NoWait bool
+
 	s      *Socket
 	hdrs   []mmsghdr
 	iovs   []unix.Iovec
@@ -32,10 +36,12 @@ type Writer struct {
 	counts [writeBatch]int // of packets in each message
 	name   unix.RawSockaddrInet4
 
-	todo []mmsghdr // what is still to be sent
-	left []int     // and how many packets each message holds
-	tos  []uint8   // of the packets still to be sent; nil when all are 0
-	send func(fd uintptr) bool
+	todo []mmsghdr             // what is still to be sent
+	left []int                 // and how many packets each message holds
+	tos  []uint8               // of the packets still to be sent; nil when all are 0
+	send func(fd uintptr) bool // Writer.sendmmsg, made once
+	try  func(fd uintptr)      // the same, without waiting
+	full bool
 	n    int
 	err  error
 }
@@ -49,6 +55,7 @@ func (s *Socket) NewWriter() *Writer {
 		ctrl: make([][controlLen]byte, writeBatch),
 	}
 	w.send = w.sendmmsg
+	w.try = func(fd uintptr) { w.full = !w.sendmmsg(fd) }
 	return w
 }
 
@@ -98,8 +105,8 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 	w.prepare(pkts, from, w.s.gso.Load())
 	for len(w.todo) > 0 {
 		w.n, w.err = 0, nil
-		if err := w.s.sys.Write(w.send); err != nil {
-			return sent, err // closed
+		if err := w.call(); err != nil {
+			return sent, err
 		}
 		for range w.n {
 			k := w.left[0]
@@ -120,6 +127,21 @@ func (w *Writer) writeChunk(pkts [][]byte, from netip.Addr) (sent int, err error
 		pkts = w.drop(pkts, k) // refused: the next ones may be taken
 	}
 	return sent, err
+}
+
+// call gives the kernel what is still to be sent. An error ends the writing:
+// the socket is closed, or has no room and we do not wait.
+func (w *Writer) call() error {
+	if !w.NoWait {
+		return w.s.sys.Write(w.send)
+	}
+	if err := w.s.sys.Control(w.try); err != nil {
+		return err
+	}
+	if w.full {
+		return fmt.Errorf("write %v socket: %w", w.s.kind, unix.EAGAIN)
+	}
+	return nil
 }
 
 // drop takes the first message, of k packets, off what is still to be sent, and

@@ -23,6 +23,9 @@ const (
 	// acknowledges: if it was lost, and message 3 before it, the peer still
 	// sends on this one, until one of the repetitions of message 3 gets through.
 	partFor = 10 * time.Second
+	// maxFarewells is how many times the DELETE goes in this time if the ends may
+	// not agree which CHILD SA stays. At the peer all but one are noise.
+	maxFarewells = 4
 	// reviveFor is when a CHILD SA that was come back to is rekeyed, if that was
 	// due before.
 	reviveFor = 10 * time.Second
@@ -54,7 +57,10 @@ type child struct {
 	state      childState
 	used       bool      // outgoing packets take it
 	useAt      time.Time // outgoing packets will take it
-	told       bool      // the peer has deleted it, so needs no DELETE of ours
+	told       bool      // either end has deleted it: nobody comes back to it
+	doubt      bool      // the peer may not agree that it is to go, and be sending on it
+	farewells  int       // how many times our DELETE went
+	asked      time.Time // waiting: when the peer last showed that it lacks message 2
 	lowest     []byte    // the lower nonce of the exchange that made it
 	span       span      // of that exchange
 	soft, hard time.Time
@@ -88,7 +94,7 @@ func (m *Machine) addChild(t *turn, s *sa, c *ike.ChildSA, q *quick, shared secr
 		return nil
 	}
 	c.Encap, c.Local, c.Remote, c.Created = s.path.encap(), s.path.local, s.path.remote, t.now
-	life := &child{SA: c, lowest: bytes.Clone(lower(q.ni, q.nr)), span: span{began: q.order}, soft: t.now.Add(m.cfg.Lifetime.Child - m.lead(t)), hard: t.now.Add(m.cfg.Lifetime.Child)}
+	life := &child{SA: c, asked: t.now, lowest: bytes.Clone(lower(q.ni, q.nr)), span: span{began: q.order}, soft: t.now.Add(m.cfg.Lifetime.Child - m.lead(t)), hard: t.now.Add(m.cfg.Lifetime.Child)}
 	m.children = append(m.children, life)
 	t.act(ike.InstallInbound{SA: c})
 	return life
@@ -117,15 +123,18 @@ func (m *Machine) ready(t *turn, c *child, ours bool) {
 			continue
 		}
 		if other.SA.Initiator == c.SA.Initiator && other.span.began > c.span.began {
+			c.doubt = true
 			m.linger(t, c, ours) // the same end has begun anew since; only messages crossed
 			return
 		}
 		crossed := other.SA.Initiator != c.SA.Initiator && other.span.crosses(c.span)
 		if crossed && bytes.Compare(other.lowest, c.lowest) > 0 {
 			t.notice(levelDebug, "both ends made a CHILD SA; one is redundant", "spi_in", spiWord(c.SA.SPIIn))
+			c.doubt = true
 			m.linger(t, c, ours)
 			return
 		}
+		other.doubt = other.doubt || crossed
 		if crossed && other.SA.Initiator {
 			other.until = t.now.Add(lingerFor) // ours is the redundant one
 		}
@@ -197,6 +206,7 @@ func (m *Machine) linger(t *turn, c *child, ours bool) {
 	if ours {
 		wait = lingerFor
 	}
+	c.doubt = c.doubt || !ours && c.until.IsZero()
 	c.until = earliest(c.until, t.now.Add(wait))
 }
 
@@ -204,11 +214,10 @@ func (m *Machine) linger(t *turn, c *child, ours bool) {
 func (m *Machine) expireChild(t *turn, c *child) {
 	switch {
 	case !slices.Contains(m.children, c): // removed by what was due before
-	case due(t, c.until) && !c.told:
-		// The peer may think that this is the one to send on, if quick modes
-		// crossed: it needs a moment to read the DELETE.
-		m.deleteChild(t, c)
-		c.until = t.now.Add(partFor)
+	case due(t, c.until) && !c.told && (m.asking() || m.current == nil):
+		c.until = t.now.Add(lingerFor) // see fallback, which would be misled
+	case due(t, c.until) && (!c.told || c.doubt && c.farewells < maxFarewells):
+		m.part(t, c)
 	case due(t, c.until):
 		m.removeChild(t, c)
 	case due(t, c.hard):
@@ -231,6 +240,25 @@ func (m *Machine) softEnd(t *turn, c *child) {
 		return
 	}
 	m.startQuick(t, c)
+}
+
+// part deletes c at the peer and keeps it for partFor: the peer may think that
+// this is the one to send on, if quick modes crossed, and needs a moment to read
+// the DELETE. Nobody acknowledges one, so that it goes several times then.
+func (m *Machine) part(t *turn, c *child) {
+	if m.current != nil {
+		m.inform(t, m.current, wire.NewDelete(c.SA.SPIIn))
+	}
+	c.told = true
+	c.farewells++
+	rest := partFor
+	if c.doubt {
+		pause := time.Second << (c.farewells - 1) // 1 s, 2 s, 4 s, and what is left
+		if rest = pause; c.farewells == maxFarewells {
+			rest = partFor - (pause - time.Second)
+		}
+	}
+	c.until = t.now.Add(rest)
 }
 
 // deleteChild tells the peer, once, that c is going, unless it has said so
@@ -265,9 +293,9 @@ func (m *Machine) lostChild(t *turn, c *child) {
 	if !was {
 		return
 	}
-	if next := m.fallback(); next != nil {
+	if next := m.fallback(t); next != nil {
 		if next.state == childLingering {
-			next.until = time.Time{}
+			next.until, next.doubt = time.Time{}, false
 			if next.soft.IsZero() {
 				next.soft = t.now.Add(reviveFor)
 			}
@@ -283,10 +311,21 @@ func (m *Machine) lostChild(t *turn, c *child) {
 // fallback is what we can go on with after the peer deleted the CHILD SA in
 // use. It must have another, then: that which waits for message 3, for example,
 // when that message got lost, or else one that it has not deleted.
-func (m *Machine) fallback() *child {
-	for _, lingering := range []bool{false, true} {
+//
+// What waits is no choice while the peer may well lack message 2, if there is
+// any other. Our own kind deletes nothing while its quick mode is unanswered, and
+// what another replaces no sooner than lingerFor after; so a DELETE that comes
+// before was sent for another's sake, and maybe before the quick mode began.
+func (m *Machine) fallback(t *turn) *child {
+	choices := []func(c *child) bool{
+		func(c *child) bool { return c.state == childUp },
+		func(c *child) bool { return c.state == childWaiting && !t.now.Before(c.asked.Add(lingerFor)) },
+		func(c *child) bool { return c.state == childLingering },
+		func(c *child) bool { return true },
+	}
+	for _, fits := range choices {
 		for _, c := range slices.Backward(m.children) {
-			if !c.told && (c.state == childLingering) == lingering {
+			if !c.told && fits(c) {
 				return c
 			}
 		}

@@ -138,7 +138,11 @@ func (m *Machine) deletedIKE(t *turn, s *sa) {
 // deletedChild ends the CHILD SA that the peer deletes by its inbound SPI.
 func (m *Machine) deletedChild(t *turn, s *sa, d ike.Datagram, spi uint32) {
 	for _, c := range slices.Clone(m.children) {
-		if c.SA.SPIOut == spi && !c.told {
+		if c.SA.SPIOut != spi {
+			continue
+		}
+		c.doubt = false
+		if !c.told {
 			m.fresh(t, s, d)
 			c.told = true
 			m.lostChild(t, c)

@@ -255,6 +255,7 @@ func (m *Machine) repeatQuick(t *turn, d ike.Datagram, s *sa, q *quick) {
 	m.counts.retransmits++
 	m.post(t, s, d.Local, d.Remote, q.echo.answer)
 	if q.made != nil {
+		q.made.asked = t.now
 		m.awaited(t, q.made)
 	}
 }

@@ -1,0 +1,145 @@
+//go:build e2e
+
+// Package frr runs FRR's zebra and bgpd as the BGP speaker of a namespace.
+//
+// Each Router has its own configuration, sockets and logs. Only the tests of e2e
+// call it.
+package frr
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"seikan/e2e/world"
+)
+
+// daemons is where Debian puts them: bgpd on the path is OpenBGPD's.
+const daemons = "/usr/lib/frr/"
+
+// A Router is a running FRR.
+type Router struct {
+	t         testing.TB
+	w         *world.World
+	namespace string
+	dir       string
+	out       bytes.Buffer
+}
+
+// Start runs FRR with the configuration of bgpd until the test ends. When the
+// test has failed it shows its log.
+func Start(t testing.TB, w *world.World, namespace, config string) *Router {
+	t.Helper()
+	r := &Router{t: t, w: w, namespace: namespace}
+	// FRR's own user must reach its files, which t.TempDir does not let it.
+	var err error
+	if r.dir, err = os.MkdirTemp("", "frr"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(r.dir) })
+	for name, text := range map[string]string{
+		"zebra.conf": "log file " + r.path("zebra.log") + "\n",
+		"bgpd.conf":  "log file " + r.path("bgpd.log") + " informational\n" + config,
+	} {
+		if err := os.WriteFile(r.path(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("chown", "-R", "frr:frr", r.dir).CombinedOutput(); err != nil {
+		t.Fatalf("chown: %v: %s", err, out)
+	}
+	if err := os.Chmod(r.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"zebra", "bgpd"} {
+		r.start(name)
+	}
+	t.Cleanup(r.show) // while they run
+	w.Until("FRR", 10*time.Second, func() error {
+		_, err := r.Vtysh("show bgp summary json")
+		return err
+	})
+	return r
+}
+
+// start runs one daemon.
+func (r *Router) start(name string) {
+	r.t.Helper()
+	cmd := r.w.Command(r.namespace, daemons+name, "-u", "frr", "-g", "frr", "-f", r.path(name+".conf"),
+		"-i", r.path(name+".pid"), "-z", r.path("zserv.api"), "--vty_socket", r.dir, "-P", "0")
+	cmd.Stdout, cmd.Stderr = &r.out, &r.out
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		cmd.Wait()
+	}()
+	r.t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-exited:
+		case <-time.After(5 * time.Second):
+			cmd.Process.Kill()
+			<-exited
+		}
+	})
+	r.w.Until(name+"'s socket", 10*time.Second, func() error {
+		_, err := os.Stat(r.path(name + ".vty"))
+		return err
+	})
+}
+
+func (r *Router) path(name string) string { return filepath.Join(r.dir, name) }
+
+// show shows the logs of a test that failed.
+func (r *Router) show() {
+	if !r.t.Failed() {
+		return
+	}
+	log, _ := os.ReadFile(r.path("bgpd.log"))
+	summary, _ := r.Vtysh("show bgp summary")
+	r.t.Logf("FRR in %s:\n%s\n%s\n%s", r.namespace, log, summary, r.out.String())
+}
+
+// Vtysh runs one command and returns what it printed.
+func (r *Router) Vtysh(command string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "vtysh", "--vty_socket", r.dir, "-c", command).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("vtysh %s: %w: %s", command, err, out)
+	}
+	return string(out), err
+}
+
+// Has checks that the best route to prefix has the AS path.
+func (r *Router) Has(prefix, path string) error {
+	out, err := r.Vtysh("show bgp ipv4 unicast " + prefix + " json")
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Paths []struct {
+			ASPath struct {
+				String string `json:"string"`
+			} `json:"aspath"`
+			Valid bool `json:"valid"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		return fmt.Errorf("%s: %w in %s", prefix, err, out)
+	}
+	if len(answer.Paths) != 1 || !answer.Paths[0].Valid || answer.Paths[0].ASPath.String != path {
+		return fmt.Errorf("%s: got %+v, want one valid path %q", prefix, answer.Paths, path)
+	}
+	return nil
+}
