@@ -209,18 +209,18 @@ func (x *transmitter) turn(t *Tunnel, frames, octets int) (err error) {
 
 // frame fits the packets of a frame to the tunnel and lays them out for send.
 func (x *transmitter) frame(frame []byte) {
-	if x.sa == nil {
-		x.count.noSA++
-		return
-	}
 	if x.split.Begin(frame) != nil {
 		x.count.malformed++
+		return
+	}
+	if x.sa == nil {
+		x.count.noSA += uint64(x.split.Packets())
 		return
 	}
 	x.told = false
 	all := x.split.Packet()
 	if !x.sa.selectors.match(all) { // what they look at is the same in all packets
-		x.count.selector++
+		x.count.selector += uint64(x.split.Packets())
 		return
 	}
 	tos, clamp := packet.TrafficClass(all), !x.t.cfg.NoClamp && !x.split.Joined() // a SYN comes alone

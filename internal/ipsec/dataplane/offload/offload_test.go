@@ -306,15 +306,12 @@ func TestWhatDoesNotContinueIsNotJoined(t *testing.T) {
 		}
 	}
 	// A checksum that is wrong in the first is not made right either.
-	first := plain(tcp, 1, 100, ack, data)
-	first[len(first)-1] ^= 1
-	if got := len(joined(t, [][]byte{first, plain(tcp, 2, 1100, ack, data)})); got != 2 {
-		t.Errorf("first with a wrong checksum: got %d frames, want 2", got)
-	}
-	first = plain(tcp, 1, 100, ack, data)
-	first[10] ^= 1
-	if got := len(joined(t, [][]byte{first, plain(tcp, 2, 1100, ack, data)})); got != 2 {
-		t.Errorf("first with a wrong checksum of IP: got %d frames, want 2", got)
+	for _, at := range []int{11, 20 + 17} { // IP's and TCP's
+		first := plain(tcp, 1, 100, ack, data)
+		first[at] ^= 1
+		if got := len(joined(t, [][]byte{first, plain(tcp, 2, 1100, ack, data)})); got != 2 {
+			t.Errorf("first with a wrong checksum at %d: got %d frames, want 2", at, got)
+		}
 	}
 }
 
@@ -400,17 +397,18 @@ func TestFramesThatLieAreRefused(t *testing.T) {
 	good := kernelFrame(f, 1, 1, ack, 100, make([]byte, 1000))
 	put16 := func(b []byte, at int, v uint16) []byte { binary.NativeEndian.PutUint16(b[at:], v); return b }
 	for what, frame := range map[string][]byte{
-		"nothing":                 nil,
-		"half a header":           good[:5],
-		"no packet":               good[:10],
-		"half an IP header":       good[:20],
-		"IP only":                 good[:10+20],
-		"half a TCP header":       good[:10+30],
-		"shorter than it says":    good[:500],
-		"size 0":                  put16(bytes.Clone(good), 4, 0),
-		"UFO":                     append([]byte{1, 3}, good[2:]...),
-		"of version 6":            append([]byte{1, 4}, good[2:]...),
-		"checksum beyond the end": put16(append([]byte{1, 0}, good[2:]...), 8, 60000),
+		"nothing":                   nil,
+		"half a header":             good[:5],
+		"no packet":                 good[:10],
+		"half an IP header":         good[:20],
+		"IP only":                   good[:10+20],
+		"half a TCP header":         good[:10+30],
+		"shorter than it says":      good[:500],
+		"size 0":                    put16(bytes.Clone(good), 4, 0),
+		"UFO":                       append([]byte{1, 3}, good[2:]...),
+		"of version 6":              append([]byte{1, 4}, good[2:]...),
+		"checksum beyond the end":   put16(append([]byte{1, 0}, good[2:]...), 8, 60000),
+		"checksum in the IP header": put16(append([]byte{1, 0}, good[2:]...), 6, 19),
 	} {
 		var s Splitter
 		if err := s.Begin(frame); err == nil {
@@ -430,7 +428,7 @@ func FuzzSplitter(f *testing.F) {
 		if s.Begin(bytes.Clone(frame)) != nil {
 			return
 		}
-		hdr, total := s.hdr, 0
+		hdr, total, count := s.hdr, 0, 0
 		for n := s.NextLen(); n > 0; n = s.NextLen() {
 			pkt := make([]byte, n)
 			s.Next(pkt)
@@ -438,6 +436,10 @@ func FuzzSplitter(f *testing.F) {
 				t.Fatalf("cut a packet of %d octets that is not whole: %v", n, err)
 			}
 			total += n - hdr
+			count++
+		}
+		if count != s.Packets() {
+			t.Fatalf("cut %d packets, want %d", count, s.Packets())
 		}
 		if total != len(s.pkt)-hdr {
 			t.Fatalf("cut %d octets of payload of %d", total, len(s.pkt)-hdr)
@@ -466,9 +468,7 @@ func FuzzJoiner(f *testing.F) {
 			t.Fatalf("got %d packets of %d", len(got), len(pkts))
 		}
 		for i := range got {
-			// Identifications that mean nothing may differ, and the checksum of
-			// what was joined is right afterwards.
-			if len(got[i]) != len(pkts[i]) || !bytes.Equal(got[i][12:], pkts[i][12:]) {
+			if !bytes.Equal(meaning(got[i]), meaning(pkts[i])) {
 				t.Fatalf("packet %d: got %x, want %x", i, got[i], pkts[i])
 			}
 		}
@@ -510,6 +510,28 @@ func joinAll(tb testing.TB, j *Joiner, pkts [][]byte) {
 	if j.Len() != 1 {
 		tb.Fatalf("%d frames, want 1", j.Len())
 	}
+}
+
+// meaning is pkt without what may differ after it was joined and cut: an
+// identification that means nothing (RFC 6864 section 4.1), if the checksum of
+// its header is right, and which of the two zeros a checksum of TCP is.
+func meaning(pkt []byte) []byte {
+	p, l4 := bytes.Clone(pkt), ipv6Len
+	if p[0]>>4 == 4 {
+		l4 = int(p[0]&15) * 4
+		if p[6]&0x40 != 0 && packet.IPv4(p).ChecksumOK() {
+			p[4], p[5] = 0, 0
+			packet.IPv4(p).SetChecksum()
+		}
+	}
+	proto := p[6]
+	if p[0]>>4 == 4 {
+		proto = p[9]
+	}
+	if at := l4 + tcpCsum; proto == packet.ProtoTCP && len(p) >= at+2 && p[at] == 0xff && p[at+1] == 0xff {
+		p[at], p[at+1] = 0, 0
+	}
+	return p
 }
 
 func TestNothingIsAllocated(t *testing.T) {

@@ -44,7 +44,8 @@ func (s *Splitter) Begin(frame []byte) error {
 		return ErrFrame
 	}
 	if h.GSO == None {
-		if h.NeedsChecksum && int(h.ChecksumFrom)+int(h.ChecksumAt)+2 > len(s.pkt) {
+		from := int(h.ChecksumFrom) // the IP header is not to be written over
+		if h.NeedsChecksum && (from < ipHeader(s.pkt) || from+int(h.ChecksumAt)+2 > len(s.pkt)) {
 			return ErrFrame
 		}
 		return nil
@@ -58,6 +59,15 @@ func whole(b []byte) ([]byte, error) {
 		return packet.ParseIPv6(b)
 	}
 	return packet.ParseIPv4(b)
+}
+
+// ipHeader is the length of the IP header of pkt, for IPv6 without extension
+// headers.
+func ipHeader(pkt []byte) int {
+	if pkt[0]>>4 == 6 {
+		return ipv6Len
+	}
+	return int(pkt[0]&15) * 4
 }
 
 // begin reads the headers of a frame of several packets.
@@ -119,6 +129,14 @@ func (s *Splitter) Packet() []byte { return s.pkt }
 
 // Joined reports whether the frame may be more than one packet.
 func (s *Splitter) Joined() bool { return s.hdr != 0 }
+
+// Packets is how many packets the frame is made of.
+func (s *Splitter) Packets() int {
+	if s.hdr == 0 {
+		return 1
+	}
+	return (len(s.pkt) - s.hdr + int(s.h.Size) - 1) / int(s.h.Size)
+}
 
 // NextLen is the length of the packet that Next cuts, 0 when there is none.
 func (s *Splitter) NextLen() int {
