@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"seikan/e2e/world"
 )
 
 // What the contenders are called. Several builds of ours have names of their
@@ -73,7 +75,7 @@ func (p plan) contenders() (list []contender) {
 
 // startVeth routes through both gateways, and that is all.
 func startVeth(*path, variant) ([]*process, error) {
-	return nil, ips(`
+	return nil, world.Lines(`
 -n gwA route add 10.2.0.0/16 dev wan via 198.51.100.1 onlink
 -n gwB route add 10.1.0.0/16 dev wan via 192.0.2.1 onlink
 `)
@@ -125,7 +127,7 @@ func (s *session) close() {
 func (s *session) answers(from, to string) error {
 	began := time.Now()
 	for {
-		err := command("ip", "netns", "exec", client, "ping", "-n", "-q", "-c", "1", "-W", "1", "-I", from, to)
+		err := world.Run("ip", "netns", "exec", client, "ping", "-n", "-q", "-c", "1", "-W", "1", "-I", from, to)
 		if err == nil {
 			return nil
 		}

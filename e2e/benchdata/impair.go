@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"seikan/e2e/world"
 	"seikan/internal/linux/netapply"
 )
 
@@ -82,7 +83,7 @@ func (i impairment) begin() (end func(), err error) {
 		return end, nil
 	}
 	for _, e := range i.ends() {
-		if err := command("ip", "netns", "exec", e[0], "ethtool", "-K", e[1], "gso", "off", "tso", "off", "gro", "off", "tx-udp-segmentation", "off"); err != nil {
+		if err := world.Run("ip", "netns", "exec", e[0], "ethtool", "-K", e[1], "gso", "off", "tso", "off", "gro", "off", "tx-udp-segmentation", "off"); err != nil {
 			return nil, err
 		}
 	}
@@ -98,7 +99,7 @@ func (i impairment) begin() (end func(), err error) {
 		return nil, err
 	}
 	for _, key := range []string{"ip_forward=1", "conf.all.rp_filter=0", "conf.default.rp_filter=0", "conf.left.rp_filter=0", "conf.right.rp_filter=0", "conf." + lateLink + ".rp_filter=0", "conf.left.proxy_arp=1", "conf.right.proxy_arp=1", "neigh.left.proxy_delay=0", "neigh.right.proxy_delay=0"} {
-		if err := command("ip", "netns", "exec", mid, "sysctl", "-qw", "net.ipv4."+key); err != nil {
+		if err := world.Run("ip", "netns", "exec", mid, "sysctl", "-qw", "net.ipv4."+key); err != nil {
 			return end, err
 		}
 	}
@@ -138,7 +139,7 @@ func delay() (end func(), err error) {
 	done := make(chan struct{})
 	go func() { defer close(done); linger(fd, &stop) }()
 	end = func() { stop.Store(true); <-done; _ = unix.Close(fd) }
-	return end, ips("-n mid link set " + lateLink + " up\n-n mid rule add fwmark 1 table 100\n-n mid route add default dev " + lateLink + " table 100")
+	return end, world.Lines("-n mid link set " + lateLink + " up\n-n mid rule add fwmark 1 table 100\n-n mid route add default dev " + lateLink + " table 100")
 }
 
 // linger takes all that are there, waits and gives them back.

@@ -3,13 +3,10 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"strings"
-	"time"
+
+	"seikan/e2e/world"
 )
 
 // The namespaces, from end to end. Only an impaired path has the middle.
@@ -83,13 +80,13 @@ func lay(impair impairment) (*path, error) {
 	}
 	p := &path{dir: dir, end: func() {}}
 	for _, lines := range []string{laid, impair.cable(), outside} {
-		if err := ips(lines); err != nil {
+		if err := world.Lines(lines); err != nil {
 			p.close()
 			return nil, err
 		}
 	}
 	for _, ns := range []string{gwA, gwB} {
-		if err := command("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv4.ip_forward=1"); err != nil {
+		if err := world.Run("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv4.ip_forward=1"); err != nil {
 			p.close()
 			return nil, err
 		}
@@ -107,35 +104,13 @@ func (p *path) close() {
 	}
 	for _, ns := range []string{client, gwA, mid, gwB, server} {
 		if _, err := os.Stat("/run/netns/" + ns); err == nil {
-			_ = command("ip", "netns", "del", ns)
+			_ = world.Run("ip", "netns", "del", ns)
 		}
 	}
 	_ = os.RemoveAll(p.dir)
 }
 
-// ips runs ip once a line.
-func ips(lines string) error {
-	for line := range strings.Lines(lines) {
-		if fields := strings.Fields(line); len(fields) > 0 {
-			if err := command("ip", fields...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// command runs what takes no time.
-func command(name string, args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
-	}
-	return nil
-}
-
 // route leads a site into a link of a gateway.
 func route(gateway, site, link string) error {
-	return command("ip", "-n", gateway, "route", "replace", netip.MustParsePrefix(site).String(), "dev", link)
+	return world.Run("ip", "-n", gateway, "route", "replace", netip.MustParsePrefix(site).String(), "dev", link)
 }

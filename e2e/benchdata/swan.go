@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"seikan/e2e/world"
 )
 
 // charonConf is strongswan.conf, with ESP in user space, in UDP as always with
@@ -102,7 +104,7 @@ func startSwan(p *path, v variant) (list []*process, err error) {
 		if err := swanctl(dir, "--load-all", "--noprompt"); err != nil {
 			return list, err
 		}
-		if err := ips("-n " + e.ns + " address replace " + e.inside + "/30 dev ipsec0"); err != nil {
+		if err := world.Lines("-n " + e.ns + " address replace " + e.inside + "/30 dev ipsec0"); err != nil {
 			return list, err
 		}
 		if err := route(e.ns, e.far, "ipsec0"); err != nil {

@@ -12,6 +12,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"seikan/e2e/world"
 )
 
 // wirePort is WireGuard's usual one.
@@ -46,7 +48,7 @@ func startWireguard(binary string) func(*path, variant) ([]*process, error) {
 			if err := g.until("wireguard-go's socket", 10*time.Second, func() error { return tell("/run/wireguard/"+e.link+".sock", words) }); err != nil {
 				return list, err
 			}
-			if err := ips("-n " + e.ns + " address add " + e.inside + "/30 dev " + e.link + "\n-n " + e.ns + " link set " + e.link + " up"); err != nil {
+			if err := world.Lines("-n " + e.ns + " address add " + e.inside + "/30 dev " + e.link + "\n-n " + e.ns + " link set " + e.link + " up"); err != nil {
 				return list, err
 			}
 			if err := route(e.ns, e.far, e.link); err != nil {

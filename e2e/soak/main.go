@@ -65,7 +65,7 @@ func exit(err error) {
 
 // run does all of it and prints the table.
 func (p plan) run() error {
-	if err := lay(); err != nil {
+	if err := world.Lines(laid); err != nil {
 		return err
 	}
 	ends, err := startGateways(p.cbc)

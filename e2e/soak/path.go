@@ -2,12 +2,6 @@
 
 package main
 
-import (
-	"fmt"
-	"os/exec"
-	"strings"
-)
-
 // The namespaces, from end to end.
 const (
 	client = "client"
@@ -47,17 +41,3 @@ netns add server
 -n client route add default via 10.1.0.1
 -n server route add default via 10.2.0.1
 `
-
-// lay makes the namespaces, which end with this process.
-func lay() error {
-	for line := range strings.Lines(laid) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 {
-			continue
-		}
-		if out, err := exec.Command("ip", fields...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", strings.TrimSpace(line), err, out)
-		}
-	}
-	return nil
-}
