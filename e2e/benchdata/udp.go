@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
+	"seikan/e2e/world"
 	"seikan/internal/linux/netapply"
 )
 
@@ -69,7 +70,7 @@ func newShooter(size int, lasting time.Duration) (*shooter, error) {
 		return err
 	})
 	if err == nil {
-		err = deepen(s.in)
+		err = world.Deepen(s.in, 32<<20)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.in.Close())
@@ -82,19 +83,6 @@ func (s *shooter) close() {
 	_ = s.in.Close()
 	_ = s.out.Close()
 	<-s.received
-}
-
-// deepen gives the receiver a buffer for all that comes while it does not run.
-func deepen(conn *net.UDPConn) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var setErr error
-	err = raw.Control(func(fd uintptr) {
-		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20)
-	})
-	return errors.Join(err, setErr)
 }
 
 func (s *shooter) receive() {

@@ -85,7 +85,7 @@ func (w *World) StartStream(up bool, rate int) (*Stream, error) {
 		return err
 	})
 	if err == nil {
-		err = deepen(s.in)
+		err = Deepen(s.in, 16<<20)
 	}
 	if err != nil {
 		s.in.Close()
@@ -96,16 +96,16 @@ func (w *World) StartStream(up bool, rate int) (*Stream, error) {
 	return s, nil
 }
 
-// deepen gives conn a buffer for seconds of the stream: a receiver that is not
-// scheduled for a while must not look like a loss.
-func deepen(conn *net.UDPConn) error {
+// Deepen gives conn a buffer of so many octets: a receiver that is not scheduled
+// for a while must not look like a loss.
+func Deepen(conn *net.UDPConn, octets int) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var setErr error
 	err = raw.Control(func(fd uintptr) {
-		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, octets)
 	})
 	return errors.Join(err, setErr)
 }
