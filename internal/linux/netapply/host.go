@@ -31,6 +31,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -56,6 +57,7 @@ type Options struct {
 // methods may be called by many goroutines at once; they take turns.
 type Host struct {
 	opts Options
+	seed maphash.Seed // of fingerprints
 
 	// mu guards what stands below it.
 	mu     sync.Mutex
@@ -93,7 +95,7 @@ func New(opts Options) *Host {
 	if opts.StateDir == "" {
 		opts.StateDir = filepath.Join(filepath.Dir(opts.Dir), "seikan-netns", opts.Owner)
 	}
-	return &Host{opts: opts, spaces: map[string]*space{}}
+	return &Host{opts: opts, seed: maphash.MakeSeed(), spaces: map[string]*space{}}
 }
 
 // Path returns the file that stands for the namespace name, for setns(2) or
