@@ -57,8 +57,9 @@ type Gateway struct {
 	changed chan struct{} // holds one token when the status changed
 	kick    chan struct{} // holds one token when routes must be looked at again
 	mail    mail
-	// pathsChanged says that our addresses towards the peers may be others.
-	pathsChanged atomic.Bool
+	// pathsChanged says that our addresses towards the peers may be others, and
+	// watching that somebody will say so.
+	pathsChanged, watching atomic.Bool
 
 	// mu guards the fields below it.
 	mu       sync.Mutex
@@ -76,8 +77,10 @@ type Gateway struct {
 // routing is which tunnel carries which prefix, and what BGP has to do with it.
 type routing struct {
 	chosen  map[netip.Prefix]pick
-	applied *netspec.Spec // the whole spec that was laid last; nil when the kernel must be looked at
-	speech  *speech       // nil without BGP
+	applied *netspec.Spec // the whole spec that was laid last; nil when the kernel must be compared with it
+	// intact is of the kernel when it was as applied says; zero when not known.
+	intact netapply.Fingerprint
+	speech *speech // nil without BGP
 	// routerID is the one that BGP has, or had last.
 	routerID netip.Addr
 	held     map[netip.Prefix]bool // learned by BGP when last a session was up
@@ -88,8 +91,8 @@ const (
 	// retryAfter is the pause after the kernel refused what we asked, and
 	// before a tunnel that broke is started again.
 	retryAfter = time.Second
-	// lookEvery is how often addresses and routes are compared with what they
-	// should be though nothing happened: others change them too.
+	// lookEvery is how often the kernel is looked at though nothing happened: others
+	// change addresses and routes, too.
 	lookEvery = 15 * time.Second
 	// lookFactor is how many times as long as the slowest look since the last
 	// that was due the pause is at least.
@@ -189,6 +192,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if paths, err := openWatch(); err != nil {
 		g.log.Warn("changed addresses are noticed late", "err", err)
 	} else {
+		g.watching.Store(true)
 		loops.Go(func() { g.watch(engineCtx, paths) })
 	}
 	if err := g.openStore(); err != nil {
@@ -209,6 +213,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // watch looks at the paths to the peers again whenever they may be others.
 func (g *Gateway) watch(ctx context.Context, paths watch) {
+	defer g.watching.Store(false)
 	err := paths.run(ctx, func() { g.pathsChanged.Store(true); signal(g.kick) })
 	if err != nil {
 		g.log.Warn("changed addresses are noticed late", "err", err)
@@ -221,17 +226,25 @@ func (g *Gateway) follow(ctx context.Context) {
 	defer timer.Stop()
 	said, slowest := "", time.Duration(0)
 	for ctx.Err() == nil {
+		due := false
 		select {
 		case <-g.kick:
 		case <-timer.C:
-			slowest = 0
-			g.pathsChanged.Store(true)
-			g.forgetApplied()
+			due = true
 		case <-ctx.Done():
 			continue
 		}
-		wait, text := lookEvery, ""
 		began := time.Now()
+		if due && said == "" && g.intact(ctx) {
+			timer.Reset(max(lookEvery, lookFactor*time.Since(began)))
+			continue
+		}
+		if due {
+			slowest = 0
+			g.pathsChanged.Store(true)
+			g.forgetApplied()
+		}
+		wait, text := lookEvery, ""
 		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
 			wait, text = retryAfter, err.Error()
 		}

@@ -134,12 +134,11 @@ func TestFingerprintStays(t *testing.T) {
 	for i := range want.Namespaces { // or the kernel gives addresses by itself, some time
 		want.Namespaces[i].Sysctls = map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
 	}
-	apply(t, h, want)
-	before := fingerprint(t, h)
+	before := apply(t, h, want).Fingerprint
 	run(t, h, "client", "ping", "-c1", "-W5", "10.0.2.10")
 	run(t, h, "rt", "ip", "route", "add", "unreachable", "198.51.100.0/24", "proto", fmt.Sprint(netapply.GuestProtocol))
-	if report := apply(t, h, want); len(report.Changes) != 0 {
-		t.Errorf("Apply: got changes %q, want none", report.Changes)
+	if report := apply(t, h, want); len(report.Changes) != 0 || report.Fingerprint != before {
+		t.Errorf("Apply: got changes %q, fingerprint %x, want none and %x", report.Changes, report.Fingerprint, before)
 	}
 	if after := fingerprint(t, h); after != before {
 		t.Errorf("fingerprint: got %x, want %x as before", after, before)

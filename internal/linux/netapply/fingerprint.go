@@ -21,8 +21,8 @@ import (
 type Fingerprint uint64
 
 // Fingerprint is that of the namespaces that Apply last worked in. While it is
-// what it was before an Apply that changed nothing, the same Apply would change
-// nothing. It costs a small part of one: nothing is decoded, nothing kept.
+// the one that Apply reported, the same Apply would change nothing. It costs a
+// small part of that: nothing is decoded, nothing kept.
 //
 // Any drift makes another one, and so do some changes of what is not ours. These
 // are in it: which namespaces there are; links, with what is below net.ipv4.conf;
@@ -31,6 +31,11 @@ type Fingerprint uint64
 func (h *Host) Fingerprint(ctx context.Context) (Fingerprint, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.fingerprintLocked(ctx)
+}
+
+// fingerprintLocked is Fingerprint for whoever holds h.mu.
+func (h *Host) fingerprintLocked(ctx context.Context) (Fingerprint, error) {
 	var all maphash.Hash
 	all.SetSeed(h.seed)
 	for _, name := range slices.Sorted(maps.Keys(h.spaces)) {

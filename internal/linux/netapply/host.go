@@ -82,6 +82,9 @@ type Report struct {
 	// External one or a veth into a namespace that failed: "vgw-1: link tun0",
 	// "vgw-1: route 192.168.1.0/24 dev tun0".
 	Pending []string
+	// Fingerprint is that of a moment before everything was found to be as it is
+	// wanted; zero when it could not be had, or something is not as it is wanted.
+	Fingerprint Fingerprint
 }
 
 // New returns the Host for opts. It does not touch the machine.
