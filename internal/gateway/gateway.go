@@ -94,8 +94,8 @@ const (
 	// lookEvery is how often the kernel is looked at though nothing happened: others
 	// change addresses and routes, too.
 	lookEvery = 15 * time.Second
-	// lookFactor is how many times as long as the slowest look since the last
-	// that was due the pause is at least.
+	// lookFactor is how many times as long as the last look that was due the pause
+	// before the next one is at least.
 	lookFactor = 1000
 	// With thousands of tunnels a look at all of them takes long, and something
 	// happens to one of them all the time. A look that took longer than quick is
@@ -224,7 +224,7 @@ func (g *Gateway) watch(ctx context.Context, paths watch) {
 func (g *Gateway) follow(ctx context.Context) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
-	said, slowest := "", time.Duration(0)
+	said, price := "", time.Duration(0) // of the last look that was due
 	for ctx.Err() == nil {
 		due := false
 		select {
@@ -236,11 +236,11 @@ func (g *Gateway) follow(ctx context.Context) {
 		}
 		began := time.Now()
 		if due && said == "" && g.intact(ctx) {
-			timer.Reset(max(lookEvery, lookFactor*time.Since(began)))
+			price = time.Since(began)
+			timer.Reset(max(lookEvery, lookFactor*price))
 			continue
 		}
 		if due {
-			slowest = 0
 			g.pathsChanged.Store(true)
 			g.forgetApplied()
 		}
@@ -249,11 +249,11 @@ func (g *Gateway) follow(ctx context.Context) {
 			wait, text = retryAfter, err.Error()
 		}
 		took := time.Since(began)
-		// After one that found nothing new, and so was quick, the next that is due
-		// costs no less.
-		slowest = max(slowest, took)
+		if due {
+			price = took
+		}
 		if text == "" {
-			wait = max(wait, lookFactor*slowest)
+			wait = max(wait, lookFactor*price)
 		}
 		rest(ctx, pace(took))
 		if text != "" && text != said { // said once, not every second
