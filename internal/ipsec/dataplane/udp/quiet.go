@@ -65,13 +65,8 @@ func (c *quietConn) take(conn packetConn) error {
 		return os.NewSyscallError("fcntl", err)
 	}
 	c.epoll = os.NewFile(uintptr(ep), "epoll")
-	if c.sys, err = c.epoll.SyscallConn(); err != nil {
-		return err
-	}
-	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{}); err != nil {
-		return os.NewSyscallError("epoll_ctl", err)
-	}
-	return nil
+	c.sys, err = c.epoll.SyscallConn()
+	return err
 }
 
 // Read has f read until it returns true, and waits for a datagram each time that
@@ -88,18 +83,20 @@ func (c *quietConn) Read(f func(fd uintptr) bool) error {
 	return c.explain(errors.Join(err, failed))
 }
 
-// watch has the instance watch the socket, or not. It says so at once when a
-// datagram is there already.
+// watch has the instance watch the socket, or not any more. When a datagram is
+// there already that is said at once. It is not enough to change what is watched
+// for: an event that nobody took stays on the instance's list, and another one
+// is no news then.
 func (c *quietConn) watch(ep int, on bool) error {
 	if on == c.watched {
 		return nil
 	}
 	c.watched = on
-	ev := unix.EpollEvent{}
+	op := unix.EPOLL_CTL_DEL
 	if on {
-		ev.Events = unix.EPOLLIN
+		op = unix.EPOLL_CTL_ADD
 	}
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(ep, unix.EPOLL_CTL_MOD, c.fd, &ev))
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(ep, op, c.fd, &unix.EpollEvent{Events: unix.EPOLLIN}))
 }
 
 // Write has f write once. It never waits: the buffer holds the messages of

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -94,5 +95,40 @@ func TestQuietSocketEnds(t *testing.T) {
 	}
 	if err := o.SendIKE(ike.Datagram{Local: netip.AddrPortFrom(o.Addr(), IKEPort), Remote: netip.MustParseAddrPort("127.0.0.9:500"), Data: []byte("x")}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("sending when closed: got %v, want %v", err, net.ErrClosed)
+	}
+}
+
+// TestQuietSocketMissesNothing has a datagram come after nothing was found and
+// before that is waited for, again and again: what is left of the event before
+// must not hide it.
+func TestQuietSocketMissesNothing(t *testing.T) {
+	a := listen(t, netip.MustParseAddr("127.0.0.1"), Ports{}, Options{})
+	b := listen(t, netip.MustParseAddr("127.0.0.2"), Ports{}, Options{})
+	d := ike.Datagram{Local: netip.AddrPortFrom(a.Addr(), a.Ports().IKE), Remote: netip.AddrPortFrom(b.Addr(), b.Ports().IKE), Data: []byte("ball")}
+	conn := b.Socket(IKE).conn
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	sys, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		sent := false
+		err := sys.Read(func(fd uintptr) bool {
+			if _, _, err := unix.Recvfrom(int(fd), make([]byte, 10), unix.MSG_DONTWAIT); err == nil {
+				return true
+			}
+			if !sent {
+				sent = true
+				if err := a.SendIKE(d); err != nil {
+					t.Error(err)
+				}
+			}
+			return false
+		})
+		if err != nil {
+			t.Fatalf("datagram %d was missed: %v", i+1, err)
+		}
 	}
 }
