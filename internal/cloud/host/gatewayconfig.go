@@ -17,6 +17,11 @@ import (
 // chooses (vpn §2.2).
 func workerConfig(w vpn.Worker) (gateway.Config, error) {
 	cfg := gateway.Config{Name: w.Name, Forward: true}
+	if w.BGP.ASN != 0 {
+		// A default route that a customer gateway announces is taken, as AWS takes
+		// it (vpn §7.3); status warns of it.
+		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true}
+	}
 	for _, t := range w.Tunnels {
 		tunnel, err := workerTunnel(t)
 		if err != nil {
@@ -46,6 +51,9 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 		Liveness:     gateway.Liveness{Interval: t.LivenessInterval, Timeout: t.LivenessTimeout, Action: action},
 		ReplayWindow: t.ReplayWindow,
 		Routes:       t.Routes,
+		BGP: gateway.Session{
+			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes,
+		},
 	}, nil
 }
 

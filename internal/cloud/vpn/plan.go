@@ -53,6 +53,22 @@ type Worker struct {
 	// opened.
 	OutsideNamespace string
 	Tunnels          []WorkerTunnel // by slot of the connection, tunnel 1 before 2
+	BGP              WorkerBGP
+}
+
+// WorkerBGP is what the BGP sessions of a gateway have in common. Its zero value
+// stands for a gateway that has none.
+type WorkerBGP struct {
+	ASN      uint32         // the cloud's
+	Announce []netip.Prefix // the VPC's blocks, which every customer gateway is told of (vpn §4.2)
+}
+
+// A WorkerSession is the BGP session of a tunnel of a dynamic connection; its
+// zero value is none.
+type WorkerSession struct {
+	PeerASN         uint32 // the customer gateway's
+	Hold, Keepalive time.Duration
+	MaxPrefixes     int // that the customer gateway may announce; one more ends the session
 }
 
 // A WorkerTunnel is one tunnel as its worker sees it: here local is the cloud's
@@ -81,8 +97,9 @@ type WorkerTunnel struct {
 	LivenessInterval, LivenessTimeout time.Duration
 	DPDTimeoutAction                  string
 
-	// Routes are the prefixes behind the customer gateway, sorted.
+	// Routes are the static routes to what is behind the customer gateway, sorted.
 	Routes []netip.Prefix
+	BGP    WorkerSession
 }
 
 // Algorithms are what a tunnel may negotiate, by the names and numbers of vpn
@@ -97,6 +114,13 @@ type Algorithms struct {
 // awsProbeAfter is how long AWS lets a tunnel be silent before it probes (vpn
 // §2.2).
 const awsProbeAfter = 10 * time.Second
+
+// What AWS's end of a BGP session has (vpn §4.2, §4.5).
+const (
+	bgpHold        = 30 * time.Second
+	bgpKeepalive   = 10 * time.Second
+	maxBGPPrefixes = 100
+)
 
 // vpcLink is the gateway's end of the link to its VPC's router.
 const vpcLink = "vpc0"
@@ -193,11 +217,30 @@ func (s Snapshot) worker(g resource.VPNGateway, vpc resource.VPC) Worker {
 			continue // the operations let no customer gateway go before its connections
 		}
 		for i := range c.Tunnels {
-			w.Tunnels = append(w.Tunnels, tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR))
+			t := tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR)
+			t.BGP = session(c, i, s.CustomerGateways[at].BGPASN)
+			if t.BGP.PeerASN != 0 {
+				w.BGP.ASN = g.AmazonSideASN
+			}
+			w.Tunnels = append(w.Tunnels, t)
 		}
 		w.OutsideNamespace = namespaceOf(s.Pools, c.Tunnels[0].OutsideIP)
 	}
+	if w.BGP.ASN != 0 && vpc.CIDR.IsValid() {
+		w.BGP.Announce = []netip.Prefix{vpc.CIDR}
+	}
 	return w
+}
+
+// session is the BGP session of tunnel i of c. Selectors that leave the inside
+// addresses out leave no way for one: such a tunnel stays at "IPSEC IS UP" (vpn
+// §3.4).
+func session(c resource.VPNConnection, i int, peer uint32) WorkerSession {
+	o := c.Tunnels[i]
+	if c.StaticRoutesOnly || !c.RemoteCIDR.Contains(o.InsideLocal()) || !c.LocalCIDR.Contains(o.InsideRemote()) {
+		return WorkerSession{}
+	}
+	return WorkerSession{PeerASN: peer, Hold: bgpHold, Keepalive: bgpKeepalive, MaxPrefixes: maxBGPPrefixes}
 }
 
 // tunnel is tunnel i of c as its worker sees it.
