@@ -76,7 +76,8 @@ type TunnelTelemetry struct {
 	// whose IPsec is up it says what last kept BGP down.
 	Reason             string
 	AcceptedRouteCount int
-	LastStatusChange   time.Time // whole seconds, UTC
+	CertificateARN     CertificateARN // of the cloud's end; empty with pre-shared keys
+	LastStatusChange   time.Time      // whole seconds, UTC
 	Detail             TunnelDetail
 	// Learned are the prefixes that the customer gateway announces over the
 	// tunnel and that may be used, by prefix; none while its IPsec is down.

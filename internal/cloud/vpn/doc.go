@@ -26,6 +26,7 @@ const (
 	codeVPNGatewayLimit         = "VpnGatewayLimitExceeded"
 	codeConnectionLimit         = "VpnConnectionLimitExceeded"
 	codeOptionConflict          = "InvalidOption.Conflict"
+	codeCertificateNotFound     = "ResourceNotFoundException"
 	codeCIDRInUse               = "InvalidCidr.InUse"
 	codeNoAddresses             = "InsufficientAddressCapacity"
 	codeRouteMalformed          = "InvalidRoute.Malformed"

@@ -61,8 +61,8 @@ func describe(workers []Worker) string {
 		for _, t := range w.Tunnels {
 			fmt.Fprintf(&b, "  %s %s: %v -> %v inside %v initiate %v\n", t.ID, t.Interface, t.Outside, t.Peer, t.Inside, t.Initiate)
 			fmt.Fprintf(&b, "    selectors %v -> %v routes %v\n", t.LocalTS, t.RemoteTS, t.Routes)
-			fmt.Fprintf(&b, "    lifetimes %v %v margin %v fuzz %d%% window %d\n", t.Phase1Lifetime, t.Phase2Lifetime, t.RekeyMargin, t.RekeyFuzz, t.ReplayWindow)
-			fmt.Fprintf(&b, "    liveness %v %v then %s\n", t.LivenessInterval, t.LivenessTimeout, t.DPDTimeoutAction)
+			fmt.Fprintf(&b, "    lifetimes %v %v margin %v fuzz %d%% window %d\n", t.Lifetime.Phase1, t.Lifetime.Phase2, t.Lifetime.RekeyMargin, t.Lifetime.RekeyFuzz, t.ReplayWindow)
+			fmt.Fprintf(&b, "    liveness %v %v then %s\n", t.Liveness.Interval, t.Liveness.Timeout, t.Liveness.Action)
 			fmt.Fprintf(&b, "    %v\n", t.Algorithms)
 			if t.BGP != (WorkerSession{}) {
 				fmt.Fprintf(&b, "    BGP with %d, hold %v, keepalive %v, at most %d prefixes\n", t.BGP.PeerASN, t.BGP.Hold, t.BGP.Keepalive, t.BGP.MaxPrefixes)
@@ -120,7 +120,7 @@ func TestWhatAGatewayAnnouncesAndToWhom(t *testing.T) {
 func TestAWorkerHasTheKeysOfItsTunnels(t *testing.T) {
 	var got []string
 	for _, tun := range MakePlan(snapshot()).Workers[0].Tunnels {
-		got = append(got, string(tun.PSK.Reveal()))
+		got = append(got, string(tun.Auth.PSK.Reveal()))
 	}
 	if want := "key.of.169.254.10.0_30 key.of.169.254.11.0_30 key.of.169.254.12.0_30 key.of.169.254.13.0_30"; strings.Join(got, " ") != want {
 		t.Errorf("keys: got %v, want %s", got, want)

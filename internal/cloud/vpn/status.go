@@ -55,6 +55,7 @@ func realiseConnection(tx *store.Tx, c resource.VPNConnection) {
 	case resource.StatePending:
 		c.State = resource.StateAvailable
 	case resource.StateDeleting:
+		uncertify(tx, c)
 		bury(&c, tx.Now())
 	case resource.StateDeleted:
 		if tx.Now().Sub(c.Deleted) >= keepDeleted {
@@ -127,7 +128,7 @@ const (
 // A session whose tunnel is down is of no use, though it may take as long as its
 // hold time to notice.
 func telemetry(c resource.VPNConnection, tunnel int, r Report) resource.TunnelTelemetry {
-	t := resource.TunnelTelemetry{OutsideIP: c.Tunnels[tunnel].OutsideIP, Status: resource.TunnelDown}
+	t := resource.TunnelTelemetry{OutsideIP: c.Tunnels[tunnel].OutsideIP, Status: resource.TunnelDown, CertificateARN: c.Telemetry[tunnel].CertificateARN}
 	if r.Up {
 		t.Detail = r.Detail
 		t.Detail.InsideLocal, t.Detail.InsideRemote = c.Tunnels[tunnel].InsideLocal(), c.Tunnels[tunnel].InsideRemote()
