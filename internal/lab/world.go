@@ -7,6 +7,7 @@ import (
 
 	"seikan/internal/lab/probe"
 	"seikan/internal/lab/topology"
+	"seikan/internal/why"
 )
 
 // A World is what the steps of a walk-through see and do of a running lab.
@@ -56,6 +57,9 @@ type Cloud interface {
 	// CustomerConfig is the configuration file of a connection's customer
 	// gateway, as `seikan gateway` reads it. It holds pre-shared keys.
 	CustomerConfig(ctx context.Context, connection string) ([]byte, error)
+	// Look is what the cloud knows of the way of a through a connection: the parts
+	// of the evidence that are the cloud's.
+	Look(ctx context.Context, a why.Ask, connection string) (why.Evidence, error)
 }
 
 // A Status is the whole lab.

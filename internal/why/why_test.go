@@ -198,7 +198,14 @@ var faults = []fault{
 	{0, "no route on the client", func(e *Evidence) { e.Host.Via = netip.Addr{} }, "client-route", "192.168.1.2", false},
 	{0, "client's route elsewhere", func(e *Evidence) { e.Host.Via = addr("192.168.1.1") }, "client-route", "192.168.1.2", false},
 	{0, "no forwarder", func(e *Evidence) { e.Name.Error, e.Name.Answers, e.Name.Forwarded = "NXDOMAIN", nil, nil }, "not-forwarded", "conditional forwarder", false},
-	{0, "forwarder's target does not answer", func(e *Evidence) { e.Name.Error, e.Name.Answers = "no answer from 192.168.1.53", nil }, "no-name", "10.0.1.53", false},
+	{0, "forwarder's target does not answer", func(e *Evidence) {
+		e.Name.Error, e.Name.Answers = "no answer from 192.168.1.53", nil
+		e.Ask.To, e.Ask.Port, e.Endpoint, e.Balancer = addr("10.0.1.53"), 53, nil, nil
+	}, "no-name", "10.0.1.53", false},
+	{0, "no name, for no tunnel is up", func(e *Evidence) {
+		e.Name.Error, e.Name.Answers = "no answer from 192.168.1.53", nil
+		bothDown(e, "", "peer 198.51.100.2 has another pre-shared key than we: set PreSharedKey to the same text at both ends")
+	}, "psk", "set PreSharedKey", false},
 	{0, "public name", func(e *Evidence) { e.Ask.To, e.Name.Answers = addr("52.1.2.3"), []netip.Addr{addr("52.1.2.3")} }, "public-name", "private DNS", false},
 	{0, "zone", func(e *Evidence) { e.Name.Private = new(bool) }, "zone-not-associated", "AssociateVPCWithHostedZone", false},
 	{0, "gateway stopped", func(e *Evidence) { e.Customer = &Gateway{Name: "cgw", Error: "no such file or directory"} }, "gateway-stopped", "start it", false},
