@@ -115,7 +115,7 @@ type fault struct {
 // faults are what people complain of most (vpn §9, by its numbers; 0 is not
 // among them), as evidence, and what is to be found in it.
 var faults = []fault{
-	{1, "flaps at every lifetime", func(e *Evidence) { downs(e, "peer deleted the SA at the end of its lifetime") }, "rekey", "same lifetimes", true},
+	{1, "flaps at every lifetime", func(e *Evidence) { downs(e, "peer deleted the IKE SA") }, "rekey", "same lifetimes", true},
 	{2, "drops when idle", func(e *Evidence) { downs(e, "peer 203.0.113.10 is dead: no answer for 20s") }, "idle", "DPD every 10 s", true},
 	{2, "is silent now", func(e *Evidence) { bothDown(e, "peer 203.0.113.10 is dead: no answer for 20s", "") }, "silent", "keep the NAT's mapping", false},
 	{3, "never returns after maintenance", func(e *Evidence) {
@@ -153,7 +153,7 @@ var faults = []fault{
 		bothDown(e, "peer refuses traffic between our 192.168.1.0/24 and its 10.0.0.0/8", "peer wants traffic between its 192.168.1.0/24 and our 10.0.0.0/8; we allow its 0.0.0.0/0: make LocalIpv4NetworkCidr and RemoteIpv4NetworkCidr the same pair at both ends")
 	}, "selectors", "the same pair", false},
 	{10, "renewal by AWS fails", func(e *Evidence) {
-		downs(e, "peer's renewal of the IKE SA got no answer from us")
+		downs(e, "peer 203.0.113.10 is dead: no answer for 20s to our renewal of keys")
 		e.Customer.Tunnels[0].Fragmentation = false
 	}, "rekey-fragments", "offer fewer algorithms", true},
 	{11, "large transfers hang", func(e *Evidence) { e.Trials[1].Answered, e.Trials[1].Saw = false, "no answer in 2 s" }, "mtu", "clamp the MSS", false},

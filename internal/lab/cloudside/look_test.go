@@ -42,6 +42,7 @@ func TestTheCloudTellsWhatLiesOnTheWay(t *testing.T) {
 		vpn.MarkRealised(tx, func(resource.VPNGateway) bool { return false })
 		row, _ := store.VPNConnections.Get(tx, id)
 		row.Telemetry[0].Status = resource.TunnelUp
+		row.Telemetry[0].Learned = []resource.LearnedRoute{{Prefix: netip.MustParsePrefix("192.168.1.0/24"), ASPath: []uint32{65000}, Origin: "IGP"}}
 		store.VPNConnections.Put(tx, id, row)
 		return nil
 	})
