@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -24,6 +23,7 @@ type complaint struct {
 	gateway  []edit   // the same of the customer gateway's file, with which it is started anew
 	hurt     func(*testing.T, *runningLab)
 	late     func(*testing.T, *runningLab) // as hurt, once that gateway runs
+	again    func(*testing.T, *runningLab) // as hurt, before each question
 	ask      string                        // "service.example:443" when empty
 	code     string                        // of the finding: the fault, or a warning where there is none
 	setting  string                        // a part of it
@@ -74,7 +74,7 @@ var complaints = []complaint{
 	{number: 1, name: "the other end deletes what it should renew", code: "rekey", setting: "same lifetimes", hurt: func(t *testing.T, l *runningLab) {
 		awaitTraffic(t, l)
 		find(t, "gateway").end(t, syscall.SIGTERM) // it says goodbye
-		l.gateway(t, l.file("gateways", "cgw.yaml"))
+		l.gateway(t, l.file("gateways", "cgw", "gateway.yaml"))
 		awaitTraffic(t, l)
 	}},
 	{number: 2, name: "the path was dead for a while", code: "idle", setting: "DPD every 10 s", hurt: func(t *testing.T, l *runningLab) {
@@ -94,7 +94,7 @@ var complaints = []complaint{
 	{number: 8, name: "another key", code: "psk", setting: "PreSharedKey", gateway: []edit{{`pre_shared_key: \S+`, "pre_shared_key: Another.Key_than_the.Peers"}}},
 	{number: 9, name: "other networks", code: "selectors", setting: "the same pair",
 		topology: append(static, "    customer_gateway: cgw\n", "    customer_gateway: cgw\n    LocalIpv4NetworkCidr: 192.168.0.0/16\n"),
-		gateway:  []edit{{"(?m)^    local_cidr: .*", "    local_cidr: 172.16.0.0/12"}}},
+		gateway:  []edit{{"(?m)^    interface:", "    local_cidr: 172.16.0.0/12\n    interface:"}}},
 	{number: 10, name: "renewals are too long for the path", code: "rekey-fragments", setting: "offer fewer algorithms", gateway: []edit{{"(?m)^    interface:", "    fragmentation: false\n    interface:"}},
 		late: func(t *testing.T, l *runningLab) {
 			awaitTraffic(t, l)
@@ -111,7 +111,16 @@ var complaints = []complaint{
 		nft("router", "udp dport 4500 meta length > 1200 drop")(t, l)
 	}},
 	{number: 12, name: "answers by the other tunnel", code: "one-way", setting: "rp_filter", gateway: []edit{{`(?s)(tunnel-1.*?bgp:\n)`, "${1}      prepend: 3\n"}},
-		hurt: func(t *testing.T, l *runningLab) { l.run(t, "cgw", "sysctl -qw net.ipv4.conf.all.rp_filter=1") }},
+		// The customer gateway stays with the tunnel that it has, which is the first.
+		hurt: nft("router", "ip daddr 203.0.113.11 drop"),
+		late: func(t *testing.T, l *runningLab) {
+			until(t, "traffic by tunnel 1", patience, l.reach)
+			l.run(t, "router", "nft delete table inet why")
+		},
+		// The gateway keeps it at 2, whenever it looks.
+		again: func(t *testing.T, l *runningLab) {
+			l.run(t, "cgw", "sysctl -qw net.ipv4.conf.tun1.rp_filter=1 net.ipv4.conf.tun2.rp_filter=1 || true")
+		}},
 	{number: 13, name: "slow failover", code: "slow-failover", setting: "BFD", topology: []string{"        liveness: {interval: 250ms, timeout: 750ms}\n", ""}},
 	{number: 14, name: "101 prefixes", code: "prefix-limit", setting: "aggregates", gateway: []edit{{`announce: \[192.168.1.0/24\]`, "announce: [" + manyPrefixes() + "]"}}},
 	{number: 14, name: "another ASN", code: "asn", setting: "65000", gateway: []edit{{`  asn: "?65000"?`, "  asn: 65001"}}},
@@ -126,7 +135,7 @@ var complaints = []complaint{
 			l.run(t, "router", "nft delete table inet why")
 			awaitTraffic(t, l)
 			find(t, "gateway").end(t, syscall.SIGKILL)
-			l.gateway(t, l.file("gateways", "cgw.yaml"))
+			l.gateway(t, l.file("gateways", "cgw", "gateway.yaml"))
 		}},
 	{number: 17, name: "the site's address changed", code: "customer-address", setting: "by certificate", hurt: func(t *testing.T, l *runningLab) {
 		l.run(t, "router", "ip addr del 198.51.100.2/24 dev wan0; ip addr add 198.51.100.77/24 dev wan0; ip route replace default via 198.51.100.1")
@@ -172,6 +181,9 @@ func TestWhyNamesWhatPeopleComplainOf(t *testing.T) {
 			}
 			var last string
 			until(t, "why names it", 2*patience, func() error {
+				if c.again != nil {
+					c.again(t, l)
+				}
 				found, err := l.why(ask)
 				if err != nil {
 					return err
@@ -213,7 +225,7 @@ func (l *runningLab) why(destination string) ([]finding, error) {
 // returns the copy.
 func (l *runningLab) changedGateway(t *testing.T, change []edit) string {
 	t.Helper()
-	text, err := os.ReadFile(l.file("gateways", "cgw.yaml"))
+	text, err := os.ReadFile(l.file("gateways", "cgw", "gateway.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +236,7 @@ func (l *runningLab) changedGateway(t *testing.T, change []edit) string {
 		}
 		text = re.ReplaceAll(text, []byte(e.by))
 	}
-	file := filepath.Join(l.file("gateways"), "changed.yaml")
+	file := l.file("gateways", "cgw", "changed.yaml")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
