@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -230,7 +229,7 @@ func anotherKeyIsNamed(t *testing.T, l *runningLab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := filepath.Join(l.file("gateways"), "wrong.yaml")
+	wrong := l.file("gateways", "cgw", "wrong.yaml")
 	if err := os.WriteFile(wrong, keyLine.ReplaceAll(text, []byte("${1}Another.Key_than_the.Peers")), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"seikan/internal/lab/probe"
 	"seikan/internal/lab/topology"
+	"seikan/internal/why"
 )
 
 // A World is what the steps of a walk-through see and do of a running lab.
@@ -64,6 +65,9 @@ type Cloud interface {
 	// gateway, as `seikan gateway` reads it, and the files that it names, which
 	// stand beside it. They hold keys.
 	CustomerConfig(ctx context.Context, connection string) (config []byte, others map[string][]byte, err error)
+	// Look is what the cloud knows of the way of a through a connection: the parts
+	// of the evidence that are the cloud's.
+	Look(ctx context.Context, a why.Ask, connection string) (why.Evidence, error)
 }
 
 // A Status is the whole lab.

@@ -157,10 +157,13 @@ func MakePlan(s Snapshot) Plan {
 			continue
 		}
 		vpc, attached := s.vpcOf(g)
-		p.Spec.Namespaces = append(p.Spec.Namespaces, namespaces(g, vpc, attached)...)
-		if w := s.worker(g, vpc); len(w.Tunnels) > 0 {
+		w := s.worker(g, vpc)
+		spaces := namespaces(g, vpc, attached)
+		if len(w.Tunnels) > 0 {
 			p.Workers = append(p.Workers, w)
+			spaces[0].Tables = append(spaces[0].Tables, ends(w.Tunnels))
 		}
+		p.Spec.Namespaces = append(p.Spec.Namespaces, spaces...)
 	}
 	slices.SortFunc(p.Workers, func(a, b Worker) int { return cmp.Compare(a.GatewayID, b.GatewayID) })
 	p.Spec = p.Spec.Normalize()
@@ -177,7 +180,7 @@ func (s Snapshot) vpcOf(g resource.VPNGateway) (resource.VPC, bool) {
 	return resource.VPC{}, false
 }
 
-// namespaces are that of the gateway and, when it is attached, its link in that
+// namespaces are that of the gateway, which comes first, and, when it is attached, its link in that
 // of the VPC's router.
 func namespaces(g resource.VPNGateway, vpc resource.VPC, attached bool) []netspec.Namespace {
 	own := netspec.Namespace{
@@ -223,6 +226,18 @@ func guard(vpc netip.Prefix) netspec.Table {
 		Name: "input", Type: "filter", Hook: "input", Priority: "filter",
 		Rules: []netspec.NftRule{{Text: fmt.Sprintf("iifname %q counter drop", vpcLink), Comment: "nothing here is for the VPC"}},
 	}}}
+}
+
+// ends drops what comes out of a tunnel for the inside address of another: the
+// tunnels of AWS end in machines of their own. Linux would take it, so that a
+// customer gateway with its two tunnels mixed up would seem to work, and one
+// customer could talk to the end of another's.
+func ends(tunnels []WorkerTunnel) netspec.Table {
+	input := netspec.Chain{Name: "input", Type: "filter", Hook: "input", Priority: "filter"}
+	for _, t := range tunnels {
+		input.Rules = append(input.Rules, netspec.NftRule{Text: fmt.Sprintf("iifname %q ip daddr != %v counter drop", t.Interface, t.Inside.Addr()), Comment: "its own end only"})
+	}
+	return netspec.Table{Family: "ip", Name: "tunnels", Chains: []netspec.Chain{input}}
 }
 
 // worker is what the process of g is told.

@@ -145,6 +145,7 @@ func (b *builder) connection(c topology.Connection) error {
 	}
 	in := vpn.CreateVPNConnectionInput{
 		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
+		LocalIPv4NetworkCIDR: c.LocalCIDR, RemoteIPv4NetworkCIDR: c.RemoteCIDR,
 	}
 	for i, t := range c.Tunnels {
 		in.Tunnels[i] = tunnelOptions(t)

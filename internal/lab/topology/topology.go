@@ -262,6 +262,9 @@ type Connection struct {
 	Routes  []netip.Prefix
 	BGP     BGP
 	Tunnels [2]Tunnel
+	// LocalCIDR is the customer's side of the traffic that the tunnels may carry,
+	// and RemoteCIDR the cloud's (vpn §1.1); zero values mean everything.
+	LocalCIDR, RemoteCIDR netip.Prefix
 	// Certificates are used in the place of pre-shared keys. With Roaming the
 	// cloud is not told the customer gateway's address: it knows it by its
 	// certificate alone.
