@@ -21,6 +21,10 @@ var (
 	VPNGateways      = Table[resource.VPNGatewayID, resource.VPNGateway]{Name: "vpn-gateway"}
 	VPNConnections   = Table[resource.VPNConnectionID, resource.VPNConnection]{Name: "vpn-connection"}
 
+	TransitGateways           = Table[resource.TransitGatewayID, resource.TransitGateway]{Name: "transit-gateway"}
+	TransitGatewayAttachments = Table[resource.TransitGatewayAttachmentID, resource.TransitGatewayAttachment]{Name: "transit-gateway-attachment"}
+	TransitGatewayRouteTables = Table[resource.TransitGatewayRouteTableID, resource.TransitGatewayRouteTable]{Name: "transit-gateway-route-table"}
+
 	// Written by the host's or the lab's configuration.
 	OutsidePools = Table[string, resource.OutsidePool]{Name: "outside-pool"}
 )

@@ -31,4 +31,6 @@ const (
 	codeRouteMalformed          = "InvalidRoute.Malformed"
 	codeRouteNotFound           = "InvalidRoute.NotFound"
 	codeRouteLimit              = "RouteLimitExceeded"
+	codeConcurrentMutation      = "ConcurrentMutationLimitExceeded"
+	codeUnsupported             = "UnsupportedOperation"
 )

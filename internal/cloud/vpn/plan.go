@@ -21,6 +21,10 @@ type Snapshot struct {
 	Gateways         []resource.VPNGateway
 	Connections      []resource.VPNConnection
 	Pools            []resource.OutsidePool
+
+	Transit            []resource.TransitGateway
+	TransitAttachments []resource.TransitGatewayAttachment
+	TransitTables      []resource.TransitGatewayRouteTable
 }
 
 // Load reads a Snapshot.
@@ -31,6 +35,10 @@ func Load(tx *store.Tx) Snapshot {
 		Gateways:         store.VPNGateways.List(tx),
 		Connections:      store.VPNConnections.List(tx),
 		Pools:            store.OutsidePools.List(tx),
+
+		Transit:            store.TransitGateways.List(tx),
+		TransitAttachments: store.TransitGatewayAttachments.List(tx),
+		TransitTables:      store.TransitGatewayRouteTables.List(tx),
 	}
 }
 
@@ -66,8 +74,7 @@ type WorkerTunnel struct {
 	Inside     netip.Prefix
 	PSK        secret.Secret
 	Algorithms Algorithms
-	// LocalTS and RemoteTS are the traffic selectors to negotiate.
-	LocalTS, RemoteTS netip.Prefix
+	Selectors
 	// Initiate says that the cloud starts IKE (StartupAction start, IKEv2).
 	Initiate bool
 
@@ -83,16 +90,22 @@ type WorkerTunnel struct {
 
 	// Routes are the prefixes behind the customer gateway, sorted.
 	Routes []netip.Prefix
+
+	Endpoint WorkerEndpoint
 }
 
-// Algorithms are what a tunnel may negotiate, by the names and numbers of vpn
-// §2.1, in AWS's order: weakest first.
-type Algorithms struct {
-	IKEVersions                        []string
-	Phase1Encryption, Phase2Encryption []string
-	Phase1Integrity, Phase2Integrity   []string
-	Phase1DHGroups, Phase2DHGroups     []int
+// Selectors are the traffic selectors to negotiate.
+type Selectors struct{ LocalTS, RemoteTS netip.Prefix }
+
+// A WorkerEndpoint is how a tunnel's end is replaced (vpn §3.6).
+type WorkerEndpoint struct {
+	Generation int    // of the endpoint: another one is begun anew
+	Draining   bool   // the tunnel carries nothing that another one can
+	MED        uint32 // of what is announced by the tunnel
 }
+
+// Algorithms are what a tunnel may negotiate.
+type Algorithms = resource.Algorithms
 
 // awsProbeAfter is how long AWS lets a tunnel be silent before it probes (vpn
 // §2.2).
@@ -205,23 +218,14 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 	o := c.Tunnels[i]
 	interval, timeout := livenessOf(o)
 	return WorkerTunnel{
-		ID:        TunnelID(c.ID, i),
-		Interface: fmt.Sprintf("tun%d", 2*c.Slot+i+1),
-		Outside:   o.OutsideIP,
-		Peer:      peer,
-		Inside:    netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
-		PSK:       o.PreSharedKey,
-		Algorithms: Algorithms{
-			IKEVersions:      o.IKEVersions,
-			Phase1Encryption: o.Phase1Encryption,
-			Phase2Encryption: o.Phase2Encryption,
-			Phase1Integrity:  o.Phase1Integrity,
-			Phase2Integrity:  o.Phase2Integrity,
-			Phase1DHGroups:   o.Phase1DHGroups,
-			Phase2DHGroups:   o.Phase2DHGroups,
-		},
-		LocalTS:          c.RemoteCIDR,
-		RemoteTS:         c.LocalCIDR,
+		ID:               TunnelID(c.ID, i),
+		Interface:        fmt.Sprintf("tun%d", 2*c.Slot+i+1),
+		Outside:          o.OutsideIP,
+		Peer:             peer,
+		Inside:           netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
+		PSK:              o.PreSharedKey,
+		Algorithms:       o.Algorithms,
+		Selectors:        Selectors{LocalTS: c.RemoteCIDR, RemoteTS: c.LocalCIDR},
 		Initiate:         o.StartupAction == startupStart,
 		Phase1Lifetime:   o.Phase1Lifetime,
 		Phase2Lifetime:   o.Phase2Lifetime,
@@ -232,6 +236,7 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 		LivenessTimeout:  timeout,
 		DPDTimeoutAction: o.DPDTimeoutAction,
 		Routes:           routesBehind(c, vpc),
+		Endpoint:         WorkerEndpoint{Generation: c.Endpoints[i].Generation, Draining: c.Endpoints[i].Busy(), MED: MED(c, i)},
 	}
 }
 

@@ -30,6 +30,7 @@ func MarkRealised(tx *store.Tx, faulty func(resource.VPNGateway) bool) {
 			realiseConnection(tx, c)
 		}
 	}
+	realiseTransit(tx)
 }
 
 func realiseGateway(tx *store.Tx, g resource.VPNGateway) {
@@ -51,7 +52,7 @@ func realiseGateway(tx *store.Tx, g resource.VPNGateway) {
 
 func realiseConnection(tx *store.Tx, c resource.VPNConnection) {
 	switch c.State {
-	case resource.StatePending:
+	case resource.StatePending, resource.StateModifying:
 		c.State = resource.StateAvailable
 	case resource.StateDeleting:
 		bury(&c, tx.Now())
