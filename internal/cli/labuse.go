@@ -140,7 +140,7 @@ func linkTable(st lab.Status) *table {
 }
 
 func tunnelTable(st lab.Status) *table {
-	t := newTable("TUNNEL", "END", "STATE", "OUTSIDE", "INSIDE", "IKE", "SUITES", "IN", "OUT")
+	t := newTable("TUNNEL", "END", "STATE", "OUTSIDE", "INSIDE", "IKE", "SUITES", "BGP", "IN", "OUT")
 	for _, tn := range st.Tunnels {
 		state := "up"
 		switch {
@@ -154,9 +154,28 @@ func tunnelTable(st lab.Status) *table {
 			suites += " weak: " + tn.Weak
 		}
 		t.add(fmt.Sprintf("%s/%d", tn.Connection, tn.Number), tn.End, state, fmt.Sprintf("%v %v", tn.Local, tn.Remote), tn.Inside.String(), strings.TrimSpace(tn.IKE+" "+tn.Auth),
-			suites, octets(tn.BytesIn), octets(tn.BytesOut))
+			suites, session(tn.BGP), octets(tn.BytesIn), octets(tn.BytesOut))
 	}
 	return t
+}
+
+// session is a BGP session in a few words.
+func session(b *lab.SessionStatus) string {
+	switch {
+	case b == nil:
+		return "static"
+	case !b.Established:
+		return b.State
+	}
+	learned := []string{"has"}
+	for _, p := range b.Learned {
+		learned = append(learned, p.String())
+	}
+	const most = 4
+	if len(learned) > most {
+		learned = append(learned[:most], fmt.Sprintf("and %d more", len(learned)-most))
+	}
+	return strings.Join(learned, " ")
 }
 
 func targetTable(st lab.Status) *table {

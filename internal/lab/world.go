@@ -130,6 +130,19 @@ type TunnelStatus struct {
 	BytesIn   uint64         `json:"bytes_in"`        // inner octets
 	BytesOut  uint64         `json:"bytes_out"`
 	Carries   bool           `json:"carries"` // this end sends over it now
+	// Telemetry is what AWS's API shows of the tunnel: "UP 1 BGP ROUTES"; the
+	// cloud's end only.
+	Telemetry string         `json:"telemetry,omitempty"`
+	BGP       *SessionStatus `json:"bgp,omitempty"` // nil with static routes
+}
+
+// A SessionStatus is one end of a tunnel's BGP session.
+type SessionStatus struct {
+	Established bool           `json:"established"`
+	State       string         `json:"state"`
+	Learned     []netip.Prefix `json:"learned,omitempty"`    // what the other end announces and this one uses
+	Announced   int            `json:"announced"`            // prefixes
+	LastError   string         `json:"last_error,omitempty"` // why it last ended or did not come about
 }
 
 // A TargetStatus is one target of a load balancer's listener.

@@ -65,14 +65,20 @@ func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnect
 		return none, err
 	}
 	c.Created = tx.Now()
+	device, _ := store.CustomerGateways.Get(tx, c.CustomerGatewayID)
 	for i := range c.Tunnels {
-		if c.Tunnels[i].PreSharedKey.IsZero() {
+		if c.Tunnels[i].PreSharedKey.IsZero() && device.CertificateARN == "" {
 			c.Tunnels[i].PreSharedKey = newKey(tx)
 		}
 		c.Telemetry[i] = telemetry(c, i, Report{})
 		c.Telemetry[i].LastStatusChange = tx.Now().Truncate(time.Second)
 	}
 	keepSecret(&c)
+	if device.CertificateARN != "" {
+		if err := certify(tx, &c, device.CertificateARN); err != nil {
+			return none, err
+		}
+	}
 	store.VPNConnections.Put(tx, c.ID, c)
 	return withheld(c), associate(tx, c)
 }
@@ -173,6 +179,9 @@ func checkGateways(tx *store.Tx, c resource.VPNConnection) error {
 	// none, and its number is a placeholder.
 	if !c.StaticRoutesOnly && customer.BGPASN == asn {
 		return resource.Errorf(resource.CodeInvalidParameterValue, "CustomerGatewayId: %s has BGP number %d as %s has; the two must differ", customer.ID, customer.BGPASN, c.Target())
+	}
+	if customer.CertificateARN != "" {
+		return checkCertified(c, customer)
 	}
 	return nil
 }

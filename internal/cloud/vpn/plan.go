@@ -25,6 +25,8 @@ type Snapshot struct {
 	Transit            []resource.TransitGateway
 	TransitAttachments []resource.TransitGatewayAttachment
 	TransitTables      []resource.TransitGatewayRouteTable
+	Authorities        []resource.CertificateAuthority
+	Certificates       []resource.Certificate
 }
 
 // Load reads a Snapshot.
@@ -39,6 +41,8 @@ func Load(tx *store.Tx) Snapshot {
 		Transit:            store.TransitGateways.List(tx),
 		TransitAttachments: store.TransitGatewayAttachments.List(tx),
 		TransitTables:      store.TransitGatewayRouteTables.List(tx),
+		Authorities:        store.CertificateAuthorities.List(tx),
+		Certificates:       store.Certificates.List(tx),
 	}
 }
 
@@ -61,6 +65,22 @@ type Worker struct {
 	// opened.
 	OutsideNamespace string
 	Tunnels          []WorkerTunnel // by slot of the connection, tunnel 1 before 2
+	BGP              WorkerBGP
+}
+
+// WorkerBGP is what the BGP sessions of a gateway have in common. Its zero value
+// stands for a gateway that has none.
+type WorkerBGP struct {
+	ASN      uint32         // the cloud's
+	Announce []netip.Prefix // the VPC's blocks, which every customer gateway is told of (vpn §4.2)
+}
+
+// A WorkerSession is the BGP session of a tunnel of a dynamic connection; its
+// zero value is none.
+type WorkerSession struct {
+	PeerASN         uint32 // the customer gateway's
+	Hold, Keepalive time.Duration
+	MaxPrefixes     int // that the customer gateway may announce; one more ends the session
 }
 
 // A WorkerTunnel is one tunnel as its worker sees it: here local is the cloud's
@@ -69,33 +89,52 @@ type WorkerTunnel struct {
 	ID        string     // "vpn-0123456789abcdef0/1"
 	Interface string     // "tun1"; it stays the same as long as the connection lives
 	Outside   netip.Addr // the cloud's outside address
-	Peer      netip.Addr // the customer gateway's address, which is also its identity
+	// Peer is the customer gateway's address, which is also its identity; invalid
+	// for one that is known by its certificate alone and may come from anywhere.
+	Peer netip.Addr
 	// Inside is the cloud's inside address with its /30.
 	Inside     netip.Prefix
-	PSK        secret.Secret
+	Auth       WorkerAuth
 	Algorithms Algorithms
-	Selectors
+	// LocalTS and RemoteTS are the traffic selectors to negotiate.
+	LocalTS, RemoteTS netip.Prefix
 	// Initiate says that the cloud starts IKE (StartupAction start, IKEv2).
 	Initiate bool
 
-	Phase1Lifetime, Phase2Lifetime, RekeyMargin time.Duration
-	RekeyFuzz                                   int // percent
-	ReplayWindow                                int // packets
+	Lifetime     WorkerLifetime
+	Liveness     WorkerLiveness
+	ReplayWindow int // packets
 
-	// LivenessInterval is how long a tunnel may be silent before it is probed,
-	// LivenessTimeout how long probes may go unanswered. DPDTimeoutAction says
-	// what follows: clear, none or restart.
-	LivenessInterval, LivenessTimeout time.Duration
-	DPDTimeoutAction                  string
-
-	// Routes are the prefixes behind the customer gateway, sorted.
+	// Routes are the static routes to what is behind the customer gateway, sorted.
 	Routes []netip.Prefix
 
 	Endpoint WorkerEndpoint
+	BGP      WorkerSession
 }
 
-// Selectors are the traffic selectors to negotiate.
-type Selectors struct{ LocalTS, RemoteTS netip.Prefix }
+// WorkerAuth is how the two ends of a tunnel know each other: by a pre-shared key
+// or, when Chain is not empty, by certificates.
+type WorkerAuth struct {
+	PSK secret.Secret
+	// Chain is the cloud's certificate of this tunnel, Key its private key and CA
+	// the certificate of who must have signed the customer gateway's, all PEM.
+	Chain, CA []byte
+	Key       secret.Secret
+}
+
+// WorkerLifetime says when SAs are renewed.
+type WorkerLifetime struct {
+	Phase1, Phase2, RekeyMargin time.Duration
+	RekeyFuzz                   int // percent
+}
+
+// WorkerLiveness says how long a tunnel may be silent before it is probed, and
+// how long probes may go unanswered. Action says what follows: clear, none or
+// restart.
+type WorkerLiveness struct {
+	Interval, Timeout time.Duration
+	Action            string
+}
 
 // A WorkerEndpoint is how a tunnel's end is replaced (vpn §3.6).
 type WorkerEndpoint struct {
@@ -110,6 +149,13 @@ type Algorithms = resource.Algorithms
 // awsProbeAfter is how long AWS lets a tunnel be silent before it probes (vpn
 // §2.2).
 const awsProbeAfter = 10 * time.Second
+
+// What AWS's end of a BGP session has (vpn §4.2, §4.5).
+const (
+	bgpHold        = 30 * time.Second
+	bgpKeepalive   = 10 * time.Second
+	maxBGPPrefixes = 100
+)
 
 // vpcLink is the gateway's end of the link to its VPC's router.
 const vpcLink = "vpc0"
@@ -206,11 +252,49 @@ func (s Snapshot) worker(g resource.VPNGateway, vpc resource.VPC) Worker {
 			continue // the operations let no customer gateway go before its connections
 		}
 		for i := range c.Tunnels {
-			w.Tunnels = append(w.Tunnels, tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR))
+			t := tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR)
+			t.BGP = session(c, i, s.CustomerGateways[at].BGPASN)
+			if s.CustomerGateways[at].CertificateARN != "" {
+				t.Auth = s.certificates(t.ID)
+			}
+			if t.BGP.PeerASN != 0 {
+				w.BGP.ASN = g.AmazonSideASN
+			}
+			w.Tunnels = append(w.Tunnels, t)
 		}
 		w.OutsideNamespace = namespaceOf(s.Pools, c.Tunnels[0].OutsideIP)
 	}
+	if w.BGP.ASN != 0 && vpc.CIDR.IsValid() {
+		w.BGP.Announce = []netip.Prefix{vpc.CIDR}
+	}
 	return w
+}
+
+// certificates are what a tunnel that authenticates by them has.
+func (s Snapshot) certificates(tunnel string) (out WorkerAuth) {
+	for _, c := range s.Certificates {
+		if c.TunnelID != tunnel {
+			continue
+		}
+		out.Chain, out.Key = c.Chain, c.Key
+		for _, a := range s.Authorities {
+			if a.ARN == c.AuthorityARN {
+				out.CA = a.Certificate
+			}
+		}
+	}
+	return out
+}
+
+// session is the BGP session of tunnel i of c. Selectors that leave the inside
+// addresses out leave no way for one: such a tunnel stays at "IPSEC IS UP" (vpn
+// §3.4).
+func session(c resource.VPNConnection, i int, peer uint32) WorkerSession {
+	o := c.Tunnels[i]
+	if c.StaticRoutesOnly || !c.RemoteCIDR.Contains(o.InsideLocal()) || !c.LocalCIDR.Contains(o.InsideRemote()) {
+		return WorkerSession{}
+	}
+	return WorkerSession{PeerASN: peer, Hold: bgpHold, Keepalive: bgpKeepalive, MaxPrefixes: maxBGPPrefixes}
 }
 
 // tunnel is tunnel i of c as its worker sees it.
@@ -218,25 +302,21 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 	o := c.Tunnels[i]
 	interval, timeout := livenessOf(o)
 	return WorkerTunnel{
-		ID:               TunnelID(c.ID, i),
-		Interface:        fmt.Sprintf("tun%d", 2*c.Slot+i+1),
-		Outside:          o.OutsideIP,
-		Peer:             peer,
-		Inside:           netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
-		PSK:              o.PreSharedKey,
-		Algorithms:       o.Algorithms,
-		Selectors:        Selectors{LocalTS: c.RemoteCIDR, RemoteTS: c.LocalCIDR},
-		Initiate:         o.StartupAction == startupStart,
-		Phase1Lifetime:   o.Phase1Lifetime,
-		Phase2Lifetime:   o.Phase2Lifetime,
-		RekeyMargin:      o.RekeyMargin,
-		RekeyFuzz:        o.RekeyFuzz,
-		ReplayWindow:     o.ReplayWindow,
-		LivenessInterval: interval,
-		LivenessTimeout:  timeout,
-		DPDTimeoutAction: o.DPDTimeoutAction,
-		Routes:           routesBehind(c, vpc),
-		Endpoint:         WorkerEndpoint{Generation: c.Endpoints[i].Generation, Draining: c.Endpoints[i].Busy(), MED: MED(c, i)},
+		ID:           TunnelID(c.ID, i),
+		Interface:    fmt.Sprintf("tun%d", 2*c.Slot+i+1),
+		Outside:      o.OutsideIP,
+		Peer:         peer,
+		Inside:       netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
+		Auth:         WorkerAuth{PSK: o.PreSharedKey},
+		Algorithms:   o.Algorithms,
+		LocalTS:      c.RemoteCIDR,
+		RemoteTS:     c.LocalCIDR,
+		Initiate:     o.StartupAction == startupStart,
+		Lifetime:     WorkerLifetime{Phase1: o.Phase1Lifetime, Phase2: o.Phase2Lifetime, RekeyMargin: o.RekeyMargin, RekeyFuzz: o.RekeyFuzz},
+		Liveness:     WorkerLiveness{Interval: interval, Timeout: timeout, Action: o.DPDTimeoutAction},
+		ReplayWindow: o.ReplayWindow,
+		Routes:       routesBehind(c, vpc),
+		Endpoint:     WorkerEndpoint{Generation: c.Endpoints[i].Generation, Draining: c.Endpoints[i].Busy(), MED: MED(c, i)},
 	}
 }
 

@@ -52,8 +52,11 @@ func TestBuildMakesWhatTheTopologyNames(t *testing.T) {
 		}
 		for _, c := range top.VPN {
 			row, ok := store.VPNConnections.Get(tx, made.connections[c.Name])
-			if !ok || len(row.Routes) != len(c.Routes) {
-				t.Errorf("VPN connection %s: got routes %v, want %v", c.Name, row.Routes, c.Routes)
+			if !ok || len(row.Routes) != len(c.Routes) || row.StaticRoutesOnly == c.Dynamic() {
+				t.Errorf("VPN connection %s: got routes %v, static %v, want %v, %v", c.Name, row.Routes, row.StaticRoutesOnly, c.Routes, !c.Dynamic())
+			}
+			if device, _ := store.CustomerGateways.Get(tx, row.CustomerGatewayID); device.BGPASN != c.BGP.ASN {
+				t.Errorf("customer gateway of %s: got number %d, want %d", c.Name, device.BGPASN, c.BGP.ASN)
 			}
 		}
 		return nil

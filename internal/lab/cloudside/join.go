@@ -3,6 +3,7 @@ package cloudside
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"seikan/internal/cloud/dns"
 	"seikan/internal/cloud/resource"
@@ -128,12 +129,13 @@ func (b *builder) connection(c topology.Connection) error {
 	}
 	device, err := vpn.CreateCustomerGateway(b.tx, who, vpn.CreateCustomerGatewayInput{
 		Type: resource.GatewayType, IPAddress: outside, DeviceName: c.CustomerGateway, Tags: named(c.CustomerGateway),
+		BGPASN: plainASN(c.BGP.ASN), BGPASNExtended: c.BGP.ASN - plainASN(c.BGP.ASN),
 	})
 	if err != nil {
 		return err
 	}
 	in := vpn.CreateVPNConnectionInput{
-		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: true, Tags: named(c.Name),
+		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
 	}
 	for i, t := range c.Tunnels {
 		in.Tunnels[i] = tunnelOptions(t)
@@ -149,6 +151,15 @@ func (b *builder) connection(c topology.Connection) error {
 		}
 	}
 	return nil
+}
+
+// plainASN is a number if it is one that BgpAsn takes, else 0: BgpAsnExtended has
+// the others (vpn §4.1).
+func plainASN(n uint32) uint32 {
+	if n > math.MaxInt32 {
+		return 0
+	}
+	return n
 }
 
 func (b *builder) gatewayOwner(name string) resource.Account {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -108,24 +109,31 @@ func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	var remote []netip.Prefix
-	for _, c := range s.cfg.Topology.VPN {
-		if c.Name == name {
-			remote = s.behind(c.VPNGateway)
-		}
+	at := slices.IndexFunc(s.cfg.Topology.VPN, func(c topology.Connection) bool { return c.Name == name })
+	if at < 0 {
+		return nil, fmt.Errorf("the topology has no VPN connection %q", name)
 	}
-	cfg := gateway.Config{Name: name, Forward: true}
+	c := s.cfg.Topology.VPN[at]
+	cfg := gateway.Config{Name: name, Forward: true, BGP: gateway.BGP{ASN: c.BGP.ASN, Announce: c.BGP.Announce}}
 	for i, t := range conn.Tunnels {
 		tunnel, err := host.CustomerTunnel(t, device.IPAddress)
 		if err != nil {
 			return nil, err
 		}
 		tunnel.ID, tunnel.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
-		tunnel.Routes = remote
+		if c.Dynamic() {
+			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced}
+		} else {
+			tunnel.Routes = s.behind(c.VPNGateway)
+		}
 		cfg.Tunnels = append(cfg.Tunnels, tunnel)
 	}
 	return conffile.Format(conffile.File{Gateway: cfg})
 }
+
+// maxAnnounced is how many prefixes a virtual private gateway announces at most
+// (vpn §4.5).
+const maxAnnounced = 1000
 
 // behind lists the networks behind a VPN gateway: its VPC's block.
 func (s *Side) behind(gatewayName string) (out []netip.Prefix) {

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -222,7 +223,14 @@ func (d *decoder) loadBalancer(o *object) LoadBalancer {
 
 func (d *decoder) connection(o *object) Connection {
 	c := Connection{Name: o.name("name", required), CustomerGateway: o.name("customer_gateway", required), VPNGateway: o.name("vpn_gateway", required)}
-	c.Routes = o.prefixes("routes", required)
+	c.Routes = o.prefixes("routes", optional)
+	if b := o.child("bgp", optional); b.node.Kind != 0 {
+		c.BGP = BGP{ASN: uint32(b.number("asn", 0, 1, math.MaxUint32)), Announce: b.prefixes("announce", required)}
+		if c.BGP.ASN == 0 && b.fields["asn"] == nil {
+			d.errorf(b.node, b.sub("asn"), "is missing; the customer gateway's autonomous system number, such as 65000, belongs here")
+		}
+		b.done()
+	}
 	n := 0
 	o.objects("tunnels", required, func(o *object) {
 		t := d.tunnel(o)

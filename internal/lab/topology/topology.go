@@ -258,8 +258,20 @@ type Connection struct {
 	Name            string
 	CustomerGateway string // a host with that role
 	VPNGateway      string
-	Routes          []netip.Prefix // static routes to the customer's side
-	Tunnels         [2]Tunnel
+	// Routes are static routes to the customer's side; with them there is no BGP.
+	Routes  []netip.Prefix
+	BGP     BGP
+	Tunnels [2]Tunnel
+}
+
+// Dynamic reports whether the two ends tell each other by BGP what lies behind
+// them.
+func (c Connection) Dynamic() bool { return c.BGP.ASN != 0 }
+
+// BGP is the customer's side of a dynamic connection; its zero value is none.
+type BGP struct {
+	ASN      uint32         // the customer gateway's
+	Announce []netip.Prefix // what the customer gateway tells the cloud
 }
 
 // Tunnel holds the options of one tunnel by AWS's names and rules (vpn §2.1);

@@ -317,9 +317,25 @@ func (p *picture) stepTunnels(ctx context.Context, w lab.World, tell *Teller) er
 				return err
 			}
 		}
-		tell.Show("", "%s's inside address %v", t.End, t.Inside)
+		tell.Show("", "%s's inside address %v%s", t.End, t.Inside, learned(t))
 	}
 	return nil
+}
+
+// learned says what an end of a tunnel has by BGP.
+func learned(t lab.TunnelStatus) string {
+	if t.BGP == nil {
+		return ""
+	}
+	out := make([]string, len(t.BGP.Learned))
+	for i, p := range t.BGP.Learned {
+		out[i] = p.String()
+	}
+	said := ", by BGP it has " + strings.Join(out, ", ")
+	if t.Telemetry != "" {
+		said += ": " + t.Telemetry
+	}
+	return said
 }
 
 // wantedVersion fails unless a tunnel speaks a version of IKE that the topology
@@ -354,7 +370,7 @@ func (p *picture) awaitTunnels(ctx context.Context, w lab.World, tell *Teller, l
 			return false, "", err
 		}
 		up, seen := p.tunnelsUp(st)
-		return up == 2*len(p.vpn.Tunnels), seen, nil
+		return up == 2*len(p.vpn.Tunnels) && p.routed(st), seen, nil
 	}})
 	return st, lookAt(err, "the log of the lab; seikan lab capture internet")
 }
@@ -372,6 +388,9 @@ func (p *picture) tunnelsUp(st lab.Status) (up int, seen string) {
 		} else {
 			state = strings.TrimSpace("down " + t.Detail)
 		}
+		if t.Up && t.BGP != nil && !t.BGP.Established {
+			state += " without BGP, " + t.BGP.State
+		}
 		parts = append(parts, fmt.Sprintf("tunnel %d (%s) %s", t.Number, t.End, state))
 	}
 	parts = append(parts, st.Notes...)
@@ -379,6 +398,14 @@ func (p *picture) tunnelsUp(st lab.Status) (up int, seen string) {
 		return 0, "no tunnel"
 	}
 	return up, strings.Join(parts, ", ")
+}
+
+// routed reports whether each end of the connection's tunnels has learned a route
+// over it, where BGP is spoken.
+func (p *picture) routed(st lab.Status) bool {
+	return !slices.ContainsFunc(st.Tunnels, func(t lab.TunnelStatus) bool {
+		return t.Connection == p.vpn.Name && p.vpn.Dynamic() && (t.BGP == nil || len(t.BGP.Learned) == 0)
+	})
 }
 
 // lookAt adds to a failure where its cause may be found.
