@@ -167,6 +167,7 @@ func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 		p.faults = append(p.faults, fmt.Errorf("health checks: %d are left out: this machine runs %d", leftOut, health.MaxProbes))
 	}
 	again, broken := h.gateways.converge(p.workers)
+	again = sooner(again, p.again)
 	h.queue.Add(keyTelemetry) // a gateway that could not be started has no other way to say so
 	missing := missingSpaces(p.spec, applyErr)
 	markErr := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
@@ -180,6 +181,14 @@ func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 		errs = append(errs, fmt.Errorf("VPN gateway %s: %w", id, broken[id]))
 	}
 	return again, errors.Join(errs...)
+}
+
+// sooner is the shorter of two waits, of which 0 is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // settled lets those go that waited for this look, or keeps them for the next.

@@ -6,6 +6,7 @@ import (
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
+	"seikan/internal/secret"
 )
 
 // ModifyVPNConnectionInput says what one of a connection's two ends becomes:
@@ -19,7 +20,8 @@ type ModifyVPNConnectionInput struct {
 
 // ModifyVPNConnection gives a connection another customer gateway or another
 // gateway at the cloud's end. Both tunnels are built anew; their outside
-// addresses, inside blocks, keys and options stay (vpn §1.3, §3.6). The
+// addresses, inside blocks and options stay, and so do keys unless the customer
+// gateway begins or ceases to have a certificate (vpn §1.3, §3.6). The
 // connection is modifying until a host has done so. Codes:
 // InvalidVpnConnectionID.NotFound, InvalidVpnConnection.InvalidState,
 // ConcurrentMutationLimitExceeded, MissingParameter,
@@ -43,6 +45,9 @@ func ModifyVPNConnection(tx *store.Tx, who resource.Account, in ModifyVPNConnect
 		return withheld(c), resource.Errorf(resource.CodeInvalidParameterCombination, "give only one of CustomerGatewayId, VpnGatewayId and TransitGatewayId")
 	case in.CustomerGatewayID != "":
 		c.CustomerGatewayID = in.CustomerGatewayID
+		if err := reauthenticate(tx, &c); err != nil {
+			return withheld(c), err
+		}
 		if err := checkGateways(tx, c); err != nil {
 			return withheld(c), err
 		}
@@ -177,6 +182,9 @@ func ModifyVPNTunnelOptions(tx *store.Tx, who resource.Account, in ModifyVPNTunn
 	if err := checkInside(tx, c, i); err != nil {
 		return withheld(c), err
 	}
+	if err := checkGateways(tx, c); err != nil { // one with a certificate has rules for options
+		return withheld(c), err
+	}
 	if in.PreSharedKeyStorage != "" {
 		options, err := FixedOptionsInput{Bandwidth: c.Options.Bandwidth, PreSharedKeyStorage: in.PreSharedKeyStorage}.options(targetOf(c))
 		if err != nil {
@@ -217,18 +225,59 @@ func checkSkip(in ModifyVPNTunnelOptionsInput, e resource.TunnelEndpoint) error 
 	return nil
 }
 
-// ModifyVPNTunnelCertificate would change the certificate of the cloud's end of
-// a tunnel; every tunnel authenticates by a pre-shared key and has none. Codes:
-// those of ModifyVPNTunnelOptions; UnsupportedOperation.
-func ModifyVPNTunnelCertificate(tx *store.Tx, who resource.Account, id resource.VPNConnectionID, outside netip.Addr) error {
+// ModifyVPNTunnelCertificate gives the cloud's end of one tunnel a new
+// certificate by the same authority, and a new endpoint (vpn §3.7). Codes: those
+// of ModifyVPNTunnelOptions; UnsupportedOperation for a tunnel with a pre-shared
+// key.
+func ModifyVPNTunnelCertificate(tx *store.Tx, who resource.Account, id resource.VPNConnectionID, outside netip.Addr) (resource.VPNConnection, error) {
 	c, err := modifiable(tx, who, id)
+	if err != nil {
+		return withheld(c), err
+	}
+	i, err := tunnelAt(c, outside)
+	if err != nil {
+		return withheld(c), err
+	}
+	old, certified := store.Certificates.Get(tx, c.Telemetry[i].CertificateARN)
+	if c.Telemetry[i].CertificateARN == "" || !certified {
+		return withheld(c), resource.Errorf(codeUnsupported, "the tunnel %v of %s authenticates by a pre-shared key and has no certificate", outside, id)
+	}
+	authority, err := store.Find(tx, store.CertificateAuthorities, who, old.AuthorityARN, codeCertificateNotFound)
+	if err != nil {
+		return withheld(c), err
+	}
+	own, key, err := issue(tx, authority, old.Subject)
+	if err != nil {
+		return withheld(c), err
+	}
+	own.TunnelID, own.Key = old.TunnelID, key
+	store.Certificates.Delete(tx, old.ARN)
+	store.Certificates.Put(tx, own.ARN, own)
+	c.Telemetry[i].CertificateARN = own.ARN
+	return rebuild(tx, c, i), nil
+}
+
+// reauthenticate makes c authenticate as its customer gateway does: by the keys
+// that it has or gets, or by certificates.
+func reauthenticate(tx *store.Tx, c *resource.VPNConnection) error {
+	device, err := store.Find(tx, store.CustomerGateways, c.OwnerID, c.CustomerGatewayID, codeCustomerGatewayNotFound)
 	if err != nil {
 		return err
 	}
-	if _, err := tunnelAt(c, outside); err != nil {
-		return err
+	uncertify(tx, *c)
+	for i := range c.Tunnels {
+		c.Telemetry[i].CertificateARN = ""
+		switch psk := &c.Tunnels[i].PreSharedKey; {
+		case device.CertificateARN != "":
+			*psk = secret.Secret{}
+		case psk.IsZero():
+			*psk = newKey(tx)
+		}
 	}
-	return resource.Errorf(codeUnsupported, "the tunnel %v of %s authenticates by a pre-shared key and has no certificate", outside, id)
+	if device.CertificateARN == "" {
+		return nil
+	}
+	return certify(tx, c, device.CertificateARN)
 }
 
 // modifiable finds a connection that can be changed now.

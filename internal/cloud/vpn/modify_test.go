@@ -280,10 +280,71 @@ func TestConnectionOptionsAreMerged(t *testing.T) {
 	}
 }
 
-func TestATunnelWithAKeyHasNoCertificate(t *testing.T) {
+// A tunnel's certificate is renewed on its own (vpn §3.7); one with a key has
+// none.
+func TestTheCertificateOfATunnelIsRenewed(t *testing.T) {
 	c := newCloud(t)
-	row := c.available(c.pair().input())
-	c.refused("UnsupportedOperation", func(tx *store.Tx) error {
-		return ModifyVPNTunnelCertificate(tx, alice, row.ID, row.Tunnels[0].OutsideIP)
-	}, "no certificate")
+	p, _ := c.certified()
+	renewing := func(row resource.VPNConnection) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			_, err := ModifyVPNTunnelCertificate(tx, alice, row.ID, row.Tunnels[1].OutsideIP)
+			return err
+		}
+	}
+	before := c.available(p.input())
+	c.do(renewing(before))
+	after, _ := c.connection(before.ID)
+	if old, now := before.Telemetry[1].CertificateARN, after.Telemetry[1].CertificateARN; now == "" || now == old || after.Telemetry[0].CertificateARN != before.Telemetry[0].CertificateARN {
+		t.Errorf("certificates: got %s for %s, want another of tunnel 2 only", now, old)
+	}
+	c.do(func(tx *store.Tx) error {
+		own, found := store.Certificates.Get(tx, after.Telemetry[1].CertificateARN)
+		if _, kept := store.Certificates.Get(tx, before.Telemetry[1].CertificateARN); !found || kept || own.TunnelID != TunnelID(before.ID, 1) || own.Key.IsZero() {
+			t.Errorf("got %+v, found %v, the old one kept %v, want the tunnel's new one in place of the old", own, found, kept)
+		}
+		return nil
+	})
+	if generations(after) != [2]int{0, 1} {
+		t.Errorf("generations: got %v, want a new endpoint of tunnel 2", generations(after))
+	}
+	c.refused("UnsupportedOperation", renewing(c.available(c.pair().input())), "no certificate")
+}
+
+// Another customer gateway may authenticate in the other way (vpn §1.3, §3.7).
+func TestAConnectionFollowsItsCustomerGatewaysWayOfAuthentication(t *testing.T) {
+	c := newCloud(t)
+	p, _ := c.certified()
+	plain := c.pair()
+	row := c.available(plain.input())
+	for _, step := range []struct {
+		to        resource.CustomerGatewayID
+		certified bool
+	}{{p.customer.ID, true}, {plain.customer.ID, false}} {
+		c.do(func(tx *store.Tx) error {
+			_, err := ModifyVPNConnection(tx, alice, ModifyVPNConnectionInput{ID: row.ID, CustomerGatewayID: step.to})
+			return err
+		})
+		c.realise()
+		got, _ := c.connection(row.ID)
+		for i := range got.Tunnels {
+			if keys, certs := !got.Tunnels[i].PreSharedKey.IsZero(), got.Telemetry[i].CertificateARN != ""; keys == step.certified || certs != step.certified {
+				t.Errorf("with %s, tunnel %d: got a key %v and a certificate %v, want only one of them, certificate %v", step.to, i+1, keys, certs, step.certified)
+			}
+		}
+		if step.certified {
+			in := ModifyVPNTunnelOptionsInput{ID: row.ID, OutsideIP: row.Tunnels[0].OutsideIP}
+			in.Options.PreSharedKey = secret.FromString("some.key")
+			c.refused("InvalidParameterCombination", modifyingTunnel(in), "PreSharedKey")
+			in.Options = TunnelOptionsInput{StartupAction: "start"} // §2.1: a known address only
+			c.refused("InvalidParameterValue", modifyingTunnel(in), "StartupAction")
+		}
+	}
+	c.do(func(tx *store.Tx) error {
+		for _, cert := range store.Certificates.List(tx) {
+			if cert.TunnelID != "" {
+				t.Errorf("the certificate of %s is left behind", cert.TunnelID)
+			}
+		}
+		return nil
+	})
 }

@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"seikan/internal/gateway"
+)
+
+// dynamic is one end of two tunnels with BGP. The cloud's sends meds and has the
+// endpoints.
+func dynamic(customer bool, endpoints [2]gateway.Endpoint, meds [2]uint32) gateway.Config {
+	cfg := config(customer, key)
+	cfg.BGP = gateway.BGP{ASN: 64512, Announce: []netip.Prefix{prefix("10.0.0.0/16")}}
+	peer := uint32(65000)
+	if customer {
+		cfg.BGP = gateway.BGP{ASN: 65000, Announce: []netip.Prefix{prefix("192.168.1.0/24")}}
+		peer = 64512
+	}
+	for i := range cfg.Tunnels {
+		cfg.Tunnels[i].Routes = nil
+		cfg.Tunnels[i].BGP = gateway.Session{PeerASN: peer, Hold: 9 * time.Second, Keepalive: 3 * time.Second, MED: meds[i]}
+		cfg.Tunnels[i].Endpoint = endpoints[i]
+	}
+	return cfg
+}
+
+// by reports whether tunnel carries the only learned route.
+func by(tunnel string) func(gateway.Status) bool {
+	return func(st gateway.Status) bool { return len(st.Routes) == 1 && st.Routes[0].Tunnel == tunnel }
+}
+
+// settled reports whether both sessions stand and bring a route that may be used.
+func settled(st gateway.Status) bool {
+	if up(st) != "tunnel-1 tunnel-2" || st.BGP == nil {
+		return false
+	}
+	for _, p := range st.BGP.Peers {
+		if !p.Established || p.Accepted != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+var tally = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
+
+// traffic pings from the client to the server and back, 500 times a second, until
+// it is stopped; lost is how many were not answered.
+func (w *world) traffic() (stop func() (sent, lost int)) {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "ping", "-n", "-q", "-i", "0.002", "10.0.1.20")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := w.net.Start("lan", cmd); err != nil {
+		w.t.Fatal(err)
+	}
+	return func() (int, int) {
+		w.t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			w.t.Logf("ping: %v", err) // it says 1 when some were lost
+		}
+		m := tally.FindStringSubmatch(out.String())
+		if m == nil {
+			w.t.Fatalf("ping said %q", out.String())
+		}
+		sent, _ := strconv.Atoi(m[1])
+		received, _ := strconv.Atoi(m[2])
+		return sent, sent - received
+	}
+}
+
+// The cloud replaces one endpoint after the other under traffic, as
+// cloud/vpn plans it: drained, with the other tunnel's MED lowered, before it is
+// begun anew. No packet is lost (vpn §3.6).
+func TestAnEndpointIsReplacedWithoutLoss(t *testing.T) {
+	w := newWorld(t)
+	var endpoints [2]gateway.Endpoint
+	meds := [2]uint32{100, 100}
+	cloud := w.start("right", dynamic(false, endpoints, meds), w.sockets(), nil)
+	customer := w.start("left", dynamic(true, endpoints, [2]uint32{}), nil, nil)
+	for _, s := range []*side{customer, cloud} {
+		s.until("both sessions", settled)
+	}
+	stop := w.traffic()
+	for i, tunnel := range []string{"tunnel-1", "tunnel-2"} {
+		other := fmt.Sprint("tunnel-", 2-i)
+		set := func() {
+			if err := cloud.Set(dynamic(false, endpoints, meds)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		endpoints[i].Draining, meds[1-i] = true, 50
+		set()
+		for _, s := range []*side{customer, cloud} {
+			s.until("traffic by "+other, by(other))
+		}
+		began := time.Now()
+		endpoints[i].Generation++
+		set()
+		cloud.until("a new endpoint of "+tunnel, func(st gateway.Status) bool { return st.Tunnels[i].Endpoint == endpoints[i].Generation && settled(st) })
+		customer.until("both sessions", settled)
+		t.Logf("%s is back after %v", tunnel, time.Since(began).Round(10*time.Millisecond))
+		endpoints[i].Draining, meds[1-i] = false, 100
+		set()
+	}
+	if sent, lost := stop(); lost != 0 || sent < 100 {
+		t.Errorf("under traffic: got %d of %d packets lost, want none of many", lost, sent)
+	} else {
+		t.Logf("%d packets and their answers, none lost", sent)
+	}
+}
