@@ -27,7 +27,7 @@ const header = `# Customer gateway of a Site-to-Site VPN connection.
 // its lists allow comes back too. The text holds the pre-shared keys. What would
 // need other files beside it is an error.
 func Format(f File) ([]byte, error) {
-	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, State: f.State, NoForward: !f.Gateway.Forward, BGP: bgpText(f.Gateway.BGP)}
+	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, State: f.State, Metrics: f.Metrics, NoForward: !f.Gateway.Forward, BGP: bgpText(f.Gateway.BGP)}
 	for _, t := range f.Gateway.Tunnels {
 		if t.Certificates.Used() || !t.Extensions.PPK.IsZero() {
 			return nil, fmt.Errorf("formatting tunnel %s: %w", t.ID, errFiles)
