@@ -36,7 +36,8 @@ import (
 	"seikan/internal/linux/netapply"
 )
 
-// A Config is what New needs. Every field but State is required.
+// A Config is what New needs. Every field but State and
+// Logs is required.
 type Config struct {
 	Log   *slog.Logger
 	Store *store.Store
@@ -48,6 +49,9 @@ type Config struct {
 	// State is the directory below which each gateway's worker keeps its SAs, so
 	// that the next one goes on with them if it dies; empty: nowhere.
 	State string
+	// Logs is the directory for the logs that tunnel options ask for; empty: they
+	// are not kept.
+	Logs string
 }
 
 // A Host is this machine's part of the cloud.
@@ -83,7 +87,7 @@ func New(cfg Config) *Host {
 	})
 	h.telemetry = newTelemetry(cfg.Store)
 	h.gateways = &gateways{
-		log: cfg.Log, net: cfg.Net, command: cfg.Gateway, stderr: cfg.Stderr, state: cfg.State, running: map[string]*runningGateway{},
+		log: cfg.Log, net: cfg.Net, command: cfg.Gateway, stderr: cfg.Stderr, state: cfg.State, logs: newTunnelLogs(cfg.Logs, cfg.Log), running: map[string]*runningGateway{},
 		changed: func() { h.queue.Add(keyTelemetry) },
 		died:    func() { h.queue.Add(keyMachine); h.queue.Add(keyTelemetry) },
 	}

@@ -109,6 +109,7 @@ type WorkerTunnel struct {
 	Routes []netip.Prefix
 
 	Endpoint WorkerEndpoint
+	Logs     resource.TunnelLogs
 	BGP      WorkerSession
 }
 
@@ -317,6 +318,7 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 		ReplayWindow: o.ReplayWindow,
 		Routes:       routesBehind(c, vpc),
 		Endpoint:     WorkerEndpoint{Generation: c.Endpoints[i].Generation, Draining: c.Endpoints[i].Busy(), MED: MED(c, i)},
+		Logs:         o.Logs,
 	}
 }
 
