@@ -272,6 +272,49 @@ func TestSelectionInATransitGateway(t *testing.T) {
 	}
 }
 
+// No host builds transit gateways yet, and none says that it has.
+func TestWhatNoHostBuildsStaysPending(t *testing.T) {
+	h := newHub(t, CreateTransitGatewayInput{})
+	in := h.pair().input()
+	in.VPNGatewayID, in.TransitGatewayID = "", h.gateway.ID
+	row := h.connect(in)
+	h.do(func(tx *store.Tx) error {
+		MarkRealised(tx, func(resource.VPNGateway) bool { return false })
+		c, _ := store.VPNConnections.Get(tx, row.ID)
+		g, _ := store.TransitGateways.Get(tx, h.gateway.ID)
+		if a := store.TransitGatewayAttachments.List(tx)[0]; c.State != resource.StatePending || g.State != resource.StatePending || a.State != resource.StatePending || c.AssociationState() != "associating" {
+			t.Errorf("got connection %s (%s), gateway %s, attachment %s, want all pending", c.State, c.AssociationState(), g.State, a.State)
+		}
+		return nil
+	})
+}
+
+// What customer gateways announce over VPN attachments is propagated, by both
+// tunnels where ECMP is on (vpn §4.3, §4.4).
+func TestLearnedRoutesArePropagatedToATransitTable(t *testing.T) {
+	for _, ecmp := range []*bool{nil, off()} {
+		h := newHub(t, CreateTransitGatewayInput{Options: TransitGatewayOptionsInput{VPNECMP: ecmp}})
+		in := h.pair().input()
+		in.VPNGatewayID, in.TransitGatewayID, in.StaticRoutesOnly = "", h.gateway.ID, false
+		row := h.available(in)
+		learned := []resource.LearnedRoute{{Prefix: prefix("192.168.1.0/24"), ASPath: []uint32{65000}, MED: 100}}
+		for i := range row.Tunnels {
+			h.report(row.ID, i, Report{Up: true, BGP: true, Learned: learned})
+		}
+		want := 2
+		if ecmp != nil {
+			want = 1
+		}
+		h.do(func(tx *store.Tx) error {
+			got, err := SearchTransitGatewayRoutes(tx, alice, h.gateway.PropagationTable)
+			if err != nil || len(got) != 1 || got[0].Destination != prefix("192.168.1.0/24") || len(got[0].Tunnels) != want {
+				t.Errorf("got %+v, %v, want 192.168.1.0/24 by %d tunnels", got, err, want)
+			}
+			return nil
+		})
+	}
+}
+
 // A connection at a transit gateway has an attachment for as long as it is there;
 // any number may join the same two gateways (vpn §1.1, §4.3).
 func TestAConnectionIsAnAttachmentOfItsTransitGateway(t *testing.T) {

@@ -152,39 +152,42 @@ func usableAttachment(tx *store.Tx, who resource.Account, id resource.TransitGat
 	return a, err
 }
 
-// realiseTransit is MarkRealised for transit gateways.
-func realiseTransit(tx *store.Tx) {
+// realiseTransit is MarkRealised for transit gateways; built says that a host has
+// made what is pending.
+func realiseTransit(tx *store.Tx, built bool) {
 	for _, g := range store.TransitGateways.List(tx) {
-		switch g.State {
-		case resource.StatePending:
+		switch {
+		case g.State == resource.StatePending && built:
 			g.State = resource.StateAvailable
 			store.TransitGateways.Put(tx, g.ID, g)
-		case resource.StateDeleting:
+		case g.State == resource.StateDeleting:
 			store.TransitGateways.Delete(tx, g.ID)
 		}
 	}
 	for _, a := range store.TransitGatewayAttachments.List(tx) {
-		switch a.State {
-		case resource.StatePending:
+		switch {
+		case a.State == resource.StatePending && built:
 			a.State = resource.StateAvailable
 			store.TransitGatewayAttachments.Put(tx, a.ID, a)
-		case resource.StateDeleting:
+		case a.State == resource.StateDeleting:
 			store.TransitGatewayAttachments.Delete(tx, a.ID)
 		}
 	}
-	realiseTransitTables(tx)
+	realiseTransitTables(tx, built)
 }
 
 // realiseTransitTables makes tables available, and forgets those of transit
 // gateways that are gone and what attachments that are gone propagated.
-func realiseTransitTables(tx *store.Tx) {
+func realiseTransitTables(tx *store.Tx, built bool) {
 	for _, t := range store.TransitGatewayRouteTables.List(tx) {
 		_, stands := store.TransitGateways.Get(tx, t.TransitGatewayID)
 		if !stands || t.State == resource.StateDeleting {
 			store.TransitGatewayRouteTables.Delete(tx, t.ID)
 			continue
 		}
-		t.State = resource.StateAvailable
+		if built {
+			t.State = resource.StateAvailable
+		}
 		t.Propagations = slices.DeleteFunc(t.Propagations, func(id resource.TransitGatewayAttachmentID) bool {
 			_, there := store.TransitGatewayAttachments.Get(tx, id)
 			return !there

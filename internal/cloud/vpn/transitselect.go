@@ -133,11 +133,25 @@ func transitRoutes(s Snapshot, t resource.TransitGatewayRouteTable, ecmp bool) [
 	return selectRoutes(static, paths, ecmp)
 }
 
-// paths are what attachment a offers: the block of its VPC.
+// paths are what attachment a offers: the block of its VPC, or what its customer
+// gateway announces by each tunnel.
 func (s Snapshot) paths(a resource.TransitGatewayAttachment) (out []transitPath) {
 	for _, v := range s.VPCs {
 		if a.Type == resource.AttachVPC && v.ID == a.VPCID {
 			out = append(out, transitPath{Destination: v.CIDR, AttachmentID: a.ID, Type: a.Type})
+		}
+	}
+	for _, c := range s.Connections {
+		if a.Type != resource.AttachVPN || c.ID != a.VPNConnectionID || !c.Alive() {
+			continue
+		}
+		for i, t := range c.Telemetry {
+			for _, r := range t.Learned {
+				out = append(out, transitPath{
+					Destination: r.Prefix, AttachmentID: a.ID, Type: a.Type, Tunnel: TunnelID(c.ID, i),
+					ASPath: r.ASPath, MED: r.MED, Dynamic: true,
+				})
+			}
 		}
 	}
 	return out
