@@ -36,8 +36,9 @@ type offer struct {
 }
 
 // better reports whether o is better than p, which is of an earlier tunnel: one
-// whose end is not about to be replaced (vpn §3.6), a static route, the shorter AS path, between paths by the same first system the
-// lower MED, and then the tunnel that is in use (vpn §4.3).
+// whose end is not about to be replaced (vpn §3.6), a static route, the shorter
+// AS path, between paths by the same first system the lower MED, and then the
+// tunnel that is in use (vpn §4.3).
 func (o offer) better(p offer) bool {
 	if o.draining != p.draining {
 		return p.draining

@@ -67,7 +67,7 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 
 // hosts are the sites' machines; gateways run only with a cloud.
 func (l *Lab) hosts(gateways bool) (out []HostStatus) {
-	for _, s := range l.t.Sites {
+	for _, s := range l.current().Sites {
 		for _, h := range s.Hosts {
 			hs := HostStatus{Name: h.Name, Role: string(h.Role), Where: s.Name, Namespace: h.Name, Addresses: []netip.Addr{h.Address}, State: "running"}
 			if h.Outside.IsValid() {

@@ -32,6 +32,13 @@ type Change struct {
 	StartInstance string     // and serve it again
 	Cut           netip.Addr // the internet drops what goes to and from this address
 	Mend          netip.Addr // and carries it again
+	Move          Move       // a router gets another address from its provider
+}
+
+// A Move gives a router's uplink another address.
+type Move struct {
+	Router string
+	To     netip.Addr // of the subnet of its link
 }
 
 // A LinkCount is what passed a link.
@@ -54,8 +61,9 @@ type Cloud interface {
 	// of the tunnels.
 	Status(ctx context.Context) (CloudStatus, error)
 	// CustomerConfig is the configuration file of a connection's customer
-	// gateway, as `seikan gateway` reads it. It holds pre-shared keys.
-	CustomerConfig(ctx context.Context, connection string) ([]byte, error)
+	// gateway, as `seikan gateway` reads it, and the files that it names, which
+	// stand beside it. They hold keys.
+	CustomerConfig(ctx context.Context, connection string) (config []byte, others map[string][]byte, err error)
 }
 
 // A Status is the whole lab.

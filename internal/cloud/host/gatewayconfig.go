@@ -20,7 +20,7 @@ func workerConfig(w vpn.Worker) (gateway.Config, error) {
 	if w.BGP.ASN != 0 {
 		// A default route that a customer gateway announces is taken, as AWS takes
 		// it (vpn §7.3); status warns of it.
-		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true}
+		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true, Relay: true}
 	}
 	for _, t := range w.Tunnels {
 		tunnel, err := workerTunnel(t)

@@ -231,6 +231,8 @@ func (d *decoder) connection(o *object) Connection {
 		}
 		b.done()
 	}
+	c.Certificates = o.choice("authentication", "psk", "psk", "certificate") == "certificate"
+	c.Roaming = o.boolean("roaming")
 	n := 0
 	o.objects("tunnels", required, func(o *object) {
 		t := d.tunnel(o)

@@ -262,6 +262,10 @@ type Connection struct {
 	Routes  []netip.Prefix
 	BGP     BGP
 	Tunnels [2]Tunnel
+	// Certificates are used in the place of pre-shared keys. With Roaming the
+	// cloud is not told the customer gateway's address: it knows it by its
+	// certificate alone.
+	Certificates, Roaming bool
 }
 
 // Dynamic reports whether the two ends tell each other by BGP what lies behind
