@@ -90,6 +90,7 @@ func (g *gateways) stopOthers(want []vpn.Worker) {
 		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return string(w.GatewayID) == id }) {
 			g.log.Info("stopping VPN gateway", "gateway", id)
 			delete(g.running, id)
+			g.logs.forget(id)
 			all.Go(func() {
 				r.process.Stop()
 				if dir := g.stateOf(id); dir != "" {

@@ -31,12 +31,22 @@ type tunnelLogs struct {
 
 	// mu guards the fields below it.
 	mu    sync.Mutex
-	logs  map[string]*activity.Log // by gateway id
-	files map[string]map[bool]string
+	logs  map[string]*activity.Log       // by gateway id
+	files map[string]map[string]logFiles // by gateway id, then by tunnel
+}
+
+// logFiles are where the two logs of a tunnel are kept, below the directory.
+type logFiles struct{ activity, bgp string }
+
+func (f logFiles) of(line activity.Line) string {
+	if line.BGP {
+		return f.bgp
+	}
+	return f.activity
 }
 
 func newTunnelLogs(dir string, log *slog.Logger) *tunnelLogs {
-	return &tunnelLogs{dir: dir, log: log, now: time.Now, logs: map[string]*activity.Log{}, files: map[string]map[bool]string{}}
+	return &tunnelLogs{dir: dir, log: log, now: time.Now, logs: map[string]*activity.Log{}, files: map[string]map[string]logFiles{}}
 }
 
 // set says what is logged of a gateway's tunnels.
@@ -50,7 +60,7 @@ func (l *tunnelLogs) set(w vpn.Worker) {
 	if l.logs[id] == nil {
 		l.logs[id] = activity.NewLog()
 	}
-	tunnels := map[string]activity.Tunnel{}
+	tunnels, files := map[string]activity.Tunnel{}, map[string]logFiles{}
 	for _, t := range w.Tunnels {
 		conn, _, _ := tunnelOf(t.ID)
 		resourceID := string(conn) + "_" + t.Outside.String()
@@ -59,12 +69,21 @@ func (l *tunnelLogs) set(w vpn.Worker) {
 			Activity: t.Logs.Activity.Enabled, ActivityAsText: t.Logs.Activity.Format == resource.LogText,
 			BGP: t.Logs.BGP.Enabled, BGPAsText: t.Logs.BGP.Format == resource.LogText,
 		}
-		l.files[t.ID] = map[bool]string{
-			false: logFile(t.Logs.Activity.GroupARN, resourceID, "activity"),
-			true:  logFile(t.Logs.BGP.GroupARN, resourceID, "bgp"),
-		}
+		files[t.ID] = logFiles{logFile(t.Logs.Activity.GroupARN, resourceID, "activity"), logFile(t.Logs.BGP.GroupARN, resourceID, "bgp")}
 	}
+	l.files[id] = files
 	l.logs[id].Set(tunnels)
+}
+
+// forget ends the logs of a gateway that is gone; what was written stays.
+func (l *tunnelLogs) forget(id string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.logs, id)
+	delete(l.files, id)
 }
 
 // logFile is where a log of a tunnel is kept, below the directory: the group's
@@ -91,7 +110,7 @@ func (l *tunnelLogs) report(id string, st gateway.Status, notices []activity.Not
 	}
 	texts := map[string]string{} // by file
 	for _, line := range log.Step(l.now(), st, notices) {
-		texts[l.files[line.Tunnel][line.BGP]] += line.Text + "\n"
+		texts[l.files[id][line.Tunnel].of(line)] += line.Text + "\n"
 	}
 	for file, text := range texts {
 		if err := appendTo(filepath.Join(l.dir, file), text); err != nil {

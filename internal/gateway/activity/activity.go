@@ -110,7 +110,11 @@ func (t Tunnel) activity(st gateway.Status, n Notice) any {
 	switch {
 	case s.Child != nil:
 		line.Phase1, line.Phase2 = established, established
-		if strings.Contains(strings.ToLower(n.Text), "rekey") {
+		switch text := strings.ToLower(n.Text); {
+		case !strings.Contains(text, "rekey"):
+		case strings.Contains(text, "ike sa"):
+			line.Phase1 = rekeying
+		default:
 			line.Phase2 = rekeying
 		}
 	case s.Phase == "ike-up":

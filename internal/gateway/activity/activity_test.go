@@ -45,6 +45,8 @@ func TestTheActivityLog(t *testing.T) {
 			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Negotiating","ike_phase2_state":"Down","details":"no proposal <match>"}`},
 		{"§6.2 rekeying", gateway.TunnelStatus{Phase: "established", Child: &gateway.ChildStatus{}}, "CHILD SA rekeyed",
 			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Established","ike_phase2_state":"Rekeying","details":"CHILD SA rekeyed"}`},
+		{"§6.2 rekeying of phase 1", gateway.TunnelStatus{Phase: "established", Child: &gateway.ChildStatus{}}, "IKE SA is rekeyed",
+			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Rekeying","ike_phase2_state":"Established","details":"IKE SA is rekeyed"}`},
 		{"§6.2 down", gateway.TunnelStatus{Phase: "failed"}, "peer is dead",
 			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Down","ike_phase2_state":"Down","details":"peer is dead"}`},
 	} {
@@ -143,20 +145,22 @@ func TestTheHandlerGathersWhatIsOfATunnel(t *testing.T) {
 	h := NewHandler(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	log := slog.New(h)
 	log.Info("of nobody", "x", 1)
-	log.With("gateway", "office").With("tunnel", "vpn-1/1").Info("tunnel failed", "reason", "no answer", "empty", "")
-	log.With("tunnel", "vpn-1/1").Debug("too fine")
+	log.With("gateway", "office").With("tunnel", "vpn-1/1").Info("tunnel failed", "reason", "no answer", "empty", "", "peer", "office.example")
+	log.With("tunnel", "vpn-1/1").Debug("both ends rekeyed the IKE SA; ours is redundant")
+	log.Debug("of a tunnel, but not its own", "tunnel", "vpn-1/1")
+	log.Warn("a route learned by BGP is refused", "tunnel", "vpn-1/1", "prefix", "0.0.0.0/0")
 	log.Info("BGP session established", "peer", "vpn-1/2")
 	log.Warn("BGP session ended", "peer", "vpn-1/2", "reason", "sent 6/1")
 	var got []string
 	for _, n := range h.Take() {
 		got = append(got, fmt.Sprintf("%s %v %v %s", n.Tunnel, n.BGP, n.Up, n.Text))
 	}
-	want := "vpn-1/1 false false tunnel failed, reason: no answer\nvpn-1/2 true true BGP session established\nvpn-1/2 true false BGP session ended, reason: sent 6/1"
+	want := "vpn-1/1 false false tunnel failed, reason: no answer, peer: office.example\nvpn-1/1 false false both ends rekeyed the IKE SA; ours is redundant\nvpn-1/2 true true BGP session established\nvpn-1/2 true false BGP session ended, reason: sent 6/1"
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
-	if out := text.String(); strings.Count(out, "\n") != 1 || !strings.Contains(out, "BGP session ended") {
-		t.Errorf("handed on: got %q, want the warning only", out)
+	if out := text.String(); strings.Count(out, "\n") != 2 || !strings.Contains(out, "BGP session ended") {
+		t.Errorf("handed on: got %q, want the warnings only", out)
 	}
 	for n := range maxNotices + 3 {
 		log.Info(fmt.Sprint("event ", n), "tunnel", "vpn-1/1")

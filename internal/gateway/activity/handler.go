@@ -26,6 +26,7 @@ const maxNotices = 256
 const (
 	tunnelKey = "tunnel"
 	peerKey   = "peer" // a BGP peer has the name of its tunnel
+	prefixKey = "prefix"
 	saysUp    = "BGP session established"
 )
 
@@ -61,10 +62,13 @@ func (h *Handler) Take() []Notice {
 	return out
 }
 
-// Enabled is that of slog.Handler: what is of a tunnel is gathered from Info on.
+// Enabled is that of slog.Handler. A tunnel's own logger is heard at any level:
+// that a rekeying collided is said at Debug.
 func (h *Handler) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelInfo || h.next.Enabled(ctx, level)
+	return h.hears(level) || h.next.Enabled(ctx, level)
 }
+
+func (h *Handler) hears(level slog.Level) bool { return level >= slog.LevelInfo || h.tunnel != "" }
 
 // WithGroup is that of slog.Handler.
 func (h *Handler) WithGroup(name string) slog.Handler {
@@ -98,7 +102,7 @@ func (h *Handler) about(a slog.Attr) bool {
 
 // Handle is that of slog.Handler.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelInfo {
+	if h.hears(r.Level) {
 		h.gather(r)
 	}
 	if !h.next.Enabled(ctx, r.Level) {
@@ -110,15 +114,17 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 // gather keeps r if it is of a tunnel.
 func (h *Handler) gather(r slog.Record) {
 	of := *h
-	parts := []string{r.Message}
+	parts, aboutRoute := []string{r.Message}, false
 	r.Attrs(func(a slog.Attr) bool {
-		if !of.about(a) && a.Value.String() != "" {
+		aboutRoute = aboutRoute || a.Key == prefixKey
+		// A tunnel's own logger has said whose it is; its peer is an IKE identity.
+		if (h.tunnel != "" || !of.about(a)) && a.Value.String() != "" {
 			parts = append(parts, a.Key+": "+a.Value.String())
 		}
 		return true
 	})
-	if of.tunnel == "" {
-		return
+	if of.tunnel == "" || aboutRoute {
+		return // the status tells what peers do with routes
 	}
 	n := Notice{At: r.Time, Tunnel: of.tunnel, BGP: of.bgp, Up: of.bgp && r.Message == saysUp, Text: strings.Join(parts, ", ")}
 	b := h.box

@@ -123,6 +123,12 @@ func TestAnEndpointIsReplacedWithoutLoss(t *testing.T) {
 		endpoints[i].Draining, meds[1-i] = false, 100
 		set()
 	}
+	// What the logs of the tunnels are made of comes up with the statuses.
+	for _, tunnel := range []string{"tunnel-1", "tunnel-2"} {
+		if !customer.hears(tunnel, false, "IKE SA is up") || !cloud.hears(tunnel, true, "BGP session established") {
+			t.Errorf("%s: the workers did not hand up that its IKE SA and its BGP session came up", tunnel)
+		}
+	}
 	sent, lost, ended := over()
 	if lost != 0 || ended {
 		t.Errorf("under traffic: got %d of %d packets lost, and its end before that of the replacements %v, want none and false", lost, sent, ended)
