@@ -13,7 +13,9 @@ import (
 	"seikan/internal/gateway"
 	"seikan/internal/gateway/conffile"
 	"seikan/internal/gateway/control"
+	"seikan/internal/gateway/exporter"
 	"seikan/internal/gateway/worker"
+	"seikan/internal/metrics"
 	"seikan/internal/site/service"
 	"seikan/internal/task"
 )
@@ -49,7 +51,7 @@ network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
 
 func newGatewayRun(s *streams) *cobra.Command {
 	var in input
-	var socket, state string
+	var socket, state, show string
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "run --config FILE",
@@ -77,17 +79,29 @@ func newGatewayRun(s *streams) *cobra.Command {
 					return fmt.Errorf("control socket: %w; name another place with --control", err)
 				}
 			}
-			return task.Run(c.Context(), nil,
-				task.Part{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: 10 * time.Second},
-				task.Part{Name: "control socket", Run: func(ctx context.Context, ready func()) error { ready(); return control.Serve(ctx, path, g) }},
-			)
+			parts := []task.Part{
+				{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: 10 * time.Second},
+				{Name: "control socket", Run: func(ctx context.Context, ready func()) error { ready(); return control.Serve(ctx, path, g) }},
+			}
+			if address := cmp.Or(show, f.Metrics); address != "" {
+				parts = append(parts, metricsPart(address, g))
+			}
+			return task.Run(c.Context(), nil, parts...)
 		},
 	}
 	in.configFlags(c)
 	c.Flags().StringVar(&socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
 	c.Flags().StringVar(&state, "state", "", "`DIRECTORY` to keep SAs in over a crash (default: state_directory of the file, else none)")
+	c.Flags().StringVar(&show, "metrics", "", "loopback `ADDRESS:PORT` or unix:PATH to show measurements to Prometheus at (default: metrics of the file, else none)")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return c
+}
+
+// metricsPart shows measurements of g at address.
+func metricsPart(address string, g *gateway.Gateway) task.Part {
+	return task.Part{Name: "metrics", Run: func(ctx context.Context, ready func()) error {
+		return exporter.Serve(ctx, address, func() []metrics.Family { return exporter.Families(exporter.Source{Status: g.Status()}) }, ready)
+	}}
 }
 
 // socketPath is the flag, else the file's, else the default.

@@ -59,6 +59,18 @@ type Tunnel struct {
 	// announce.
 	Routes []netip.Prefix
 	BGP    Session
+	// Endpoint is how our end of the tunnel is replaced.
+	Endpoint Endpoint
+}
+
+// An Endpoint is our end of a tunnel as it is replaced on purpose.
+type Endpoint struct {
+	// Generation is any number: with another one the tunnel is begun anew, though
+	// nothing else has changed.
+	Generation int
+	// Draining leaves to the tunnel only what no other tunnel can carry. Its SAs
+	// go on.
+	Draining bool
 }
 
 // Outside is where a tunnel's packets go between the gateways.

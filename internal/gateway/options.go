@@ -155,8 +155,8 @@ func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
 	visit("ppk", &t.Extensions.PPK)
 }
 
-// sameSession reports whether t and u differ at most in their routes and in BGP,
-// so that the SAs of one serve the other.
+// sameSession reports whether t and u differ at most in their routes, in BGP and
+// in whether they are drained, so that the SAs of one serve the other.
 func (t Tunnel) sameSession(u Tunnel) bool {
 	kept := map[string]secret.Secret{}
 	t.VisitSecrets(func(name string, s *secret.Secret) { kept[name], *s = *s, secret.Secret{} })
@@ -167,5 +167,6 @@ func (t Tunnel) sameSession(u Tunnel) bool {
 	})
 	t.Routes, u.Routes = nil, nil
 	t.BGP, u.BGP = Session{}, Session{}
+	t.Endpoint.Draining, u.Endpoint.Draining = false, false
 	return same && reflect.DeepEqual(t, u)
 }

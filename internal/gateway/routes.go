@@ -30,14 +30,19 @@ type pick struct {
 // that its peer announces.
 type offer struct {
 	pick
-	route  bgp.Route // when learned
-	before bool      // it carries the prefix now
+	route    bgp.Route // when learned
+	before   bool      // it carries the prefix now
+	draining bool      // it shall carry nothing that another can
 }
 
-// better reports whether o is better than p, which is of an earlier tunnel: a
-// static route, the shorter AS path, between paths by the same first system the
-// lower MED, and then the tunnel that is in use (vpn §4.3).
+// better reports whether o is better than p, which is of an earlier tunnel: one
+// whose end is not about to be replaced (vpn §3.6), a static route, the shorter
+// AS path, between paths by the same first system the lower MED, and then the
+// tunnel that is in use (vpn §4.3).
 func (o offer) better(p offer) bool {
+	if o.draining != p.draining {
+		return p.draining
+	}
 	if o.learned != p.learned {
 		return p.learned
 	}
@@ -77,10 +82,10 @@ func choose(tunnels []Tunnel, up map[string]bool, learned map[string][]bgp.Route
 			continue
 		}
 		for _, p := range t.Routes {
-			consider(p.Masked(), offer{pick: pick{tunnel: t.ID}})
+			consider(p.Masked(), offer{pick: pick{tunnel: t.ID}, draining: t.Endpoint.Draining})
 		}
 		for _, r := range learned[t.ID] {
-			consider(r.Prefix, offer{pick: pick{tunnel: t.ID, learned: true}, route: r})
+			consider(r.Prefix, offer{pick: pick{tunnel: t.ID, learned: true}, route: r, draining: t.Endpoint.Draining})
 		}
 	}
 	chosen := map[netip.Prefix]pick{}

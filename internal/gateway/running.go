@@ -222,6 +222,7 @@ func (r *running) status() TunnelStatus {
 	s := TunnelStatus{
 		ID: r.cfg.ID, Interface: r.cfg.Interface, Inside: r.cfg.Inside,
 		Up: state.Phase == ike.Established, Phase: state.Phase.String(), Reason: state.Reason,
+		Endpoint: r.cfg.Endpoint.Generation,
 	}
 	r.mu.Lock()
 	s.Since, s.Downs = r.since, slices.Clone(r.downs)

@@ -41,6 +41,10 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 	if err != nil {
 		return gateway.Tunnel{}, err
 	}
+	med := t.Endpoint.MED
+	if t.BGP.PeerASN == 0 {
+		med = 0 // there is nobody to tell
+	}
 	return gateway.Tunnel{
 		// AWS begins with IKEv2 only (vpn §3.1).
 		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, AnswerIKEv1: t.Initiate, PSK: t.Auth.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
@@ -54,8 +58,9 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 		ReplayWindow: t.ReplayWindow,
 		Routes:       t.Routes,
 		BGP: gateway.Session{
-			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes,
+			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes, MED: med,
 		},
+		Endpoint: gateway.Endpoint{Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining},
 	}, nil
 }
 

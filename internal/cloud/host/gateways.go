@@ -15,6 +15,7 @@ import (
 
 	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
+	"seikan/internal/gateway/activity"
 	"seikan/internal/gateway/worker"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/linux/netapply"
@@ -34,6 +35,7 @@ type gateways struct {
 	command []string
 	stderr  io.Writer
 	state   string // where workers keep their SAs; empty: nowhere
+	logs    *tunnelLogs
 	changed func() // a status arrived; must not block
 	died    func() // a worker ended by itself; must not block
 
@@ -88,6 +90,7 @@ func (g *gateways) stopOthers(want []vpn.Worker) {
 		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return string(w.GatewayID) == id }) {
 			g.log.Info("stopping VPN gateway", "gateway", id)
 			delete(g.running, id)
+			g.logs.forget(id)
 			all.Go(func() {
 				r.process.Stop()
 				if dir := g.stateOf(id); dir != "" {
@@ -114,6 +117,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 	if err != nil {
 		return 0, err
 	}
+	g.logs.set(w)
 	outsides := outsidesOf(w)
 	r := g.running[id]
 	switch {
@@ -157,7 +161,8 @@ func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr
 	}
 	return worker.Start(worker.Options{
 		Command: g.command, Config: cfg, Files: files, State: g.stateOf(string(w.GatewayID)), Stderr: g.stderr, Changed: g.changed,
-		Start: func(cmd *exec.Cmd) error { return g.net.Start(w.Namespace, cmd) },
+		Reported: func(st gateway.Status, said []activity.Notice) { g.logs.report(string(w.GatewayID), st, said) },
+		Start:    func(cmd *exec.Cmd) error { return g.net.Start(w.Namespace, cmd) },
 	})
 }
 

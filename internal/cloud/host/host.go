@@ -36,7 +36,8 @@ import (
 	"seikan/internal/linux/netapply"
 )
 
-// A Config is what New needs. Every field but State is required.
+// A Config is what New needs. Every field but State and
+// Logs is required.
 type Config struct {
 	Log   *slog.Logger
 	Store *store.Store
@@ -48,6 +49,9 @@ type Config struct {
 	// State is the directory below which each gateway's worker keeps its SAs, so
 	// that the next one goes on with them if it dies; empty: nowhere.
 	State string
+	// Logs is the directory for the logs that tunnel options ask for; empty: they
+	// are not kept.
+	Logs string
 }
 
 // A Host is this machine's part of the cloud.
@@ -83,7 +87,7 @@ func New(cfg Config) *Host {
 	})
 	h.telemetry = newTelemetry(cfg.Store)
 	h.gateways = &gateways{
-		log: cfg.Log, net: cfg.Net, command: cfg.Gateway, stderr: cfg.Stderr, state: cfg.State, running: map[string]*runningGateway{},
+		log: cfg.Log, net: cfg.Net, command: cfg.Gateway, stderr: cfg.Stderr, state: cfg.State, logs: newTunnelLogs(cfg.Logs, cfg.Log), running: map[string]*runningGateway{},
 		changed: func() { h.queue.Add(keyTelemetry) },
 		died:    func() { h.queue.Add(keyMachine); h.queue.Add(keyTelemetry) },
 	}
@@ -167,6 +171,7 @@ func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 		p.faults = append(p.faults, fmt.Errorf("health checks: %d are left out: this machine runs %d", leftOut, health.MaxProbes))
 	}
 	again, broken := h.gateways.converge(p.workers)
+	again = sooner(again, p.again)
 	h.queue.Add(keyTelemetry) // a gateway that could not be started has no other way to say so
 	missing := missingSpaces(p.spec, applyErr)
 	markErr := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
@@ -180,6 +185,14 @@ func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 		errs = append(errs, fmt.Errorf("VPN gateway %s: %w", id, broken[id]))
 	}
 	return again, errors.Join(errs...)
+}
+
+// sooner is the shorter of two waits, of which 0 is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // settled lets those go that waited for this look, or keeps them for the next.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"seikan/internal/cloud/dns"
 	"seikan/internal/cloud/endpoint"
@@ -22,14 +23,17 @@ type plan struct {
 	probes  []health.Wanted
 	cuts    []cut
 	names   dns.Plan
-	faults  []error // what features had to leave out
+	faults  []error       // what features had to leave out
+	again   time.Duration // when time alone changes the plan; 0: never
 }
 
-// plan tidies up, then reads one moment of the store and asks each feature
+// plan tidies up and carries on what time brings about, then reads one moment of the store and asks each feature
 // what it wants.
 func (h *Host) plan(ctx context.Context) (p plan, err error) {
+	var again time.Duration
 	tidyErr := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 		lb.Tidy(tx)
+		again = vpn.Advance(tx)
 		return nil
 	})
 	err = h.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
@@ -39,7 +43,7 @@ func (h *Host) plan(ctx context.Context) (p plan, err error) {
 	if err != nil {
 		return plan{}, fmt.Errorf("planning: %w", err)
 	}
-	p.faults = append(p.faults, tidyErr)
+	p.faults, p.again = append(p.faults, tidyErr), again
 	return p, nil
 }
 

@@ -97,7 +97,7 @@ func report(s gateway.TunnelStatus, session *gateway.BGPPeer) vpn.Report {
 		return vpn.Report{Reason: s.Reason}
 	}
 	r := vpn.Report{Up: true, Detail: resource.TunnelDetail{
-		IKEVersion: "ikev" + strconv.Itoa(s.IKE.Version), NATDetected: s.IKE.NATLocal || s.IKE.NATRemote, Phase1: s.IKE.Suite,
+		IKEVersion: "ikev" + strconv.Itoa(s.IKE.Version), NATDetected: s.IKE.NATLocal || s.IKE.NATRemote, Phase1: s.IKE.Suite, Generation: s.Endpoint,
 	}}
 	if s.Child != nil {
 		r.Detail.Phase2 = s.Child.Suite

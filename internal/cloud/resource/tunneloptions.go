@@ -26,18 +26,16 @@ type TunnelOptions struct {
 	DPDTimeoutAction string // clear, none, restart
 	StartupAction    string // add, start
 
-	IKEVersions      []string // "ikev1", "ikev2"
-	Phase1Encryption []string // "AES128", …
-	Phase2Encryption []string
-	Phase1Integrity  []string // "SHA1", "SHA2-256", …
-	Phase2Integrity  []string
-	Phase1DHGroups   []int
-	Phase2DHGroups   []int
+	Algorithms // its fields are those of the options, as if they stood here
 
 	// LivenessInterval and LivenessTimeout are an extension of Seikan: how long
 	// a tunnel may be silent before a probe, and how long probes may go
 	// unanswered. Zero means what AWS does: 10 s, and what is left of DPDTimeout.
 	LivenessInterval, LivenessTimeout time.Duration
+
+	Logs TunnelLogs
+	// LifecycleControl lets the owner choose when the endpoint is replaced.
+	LifecycleControl bool
 }
 
 // InsideLocal is the cloud's inside address, the first usable one (vpn §2.2).

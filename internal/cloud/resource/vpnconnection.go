@@ -9,7 +9,7 @@ import (
 )
 
 // A VPNConnection is exactly two tunnels between one customer gateway and one
-// VPN gateway (vpn §1.1).
+// VPN gateway, transit gateway or, for the time being, nothing (vpn §1.1).
 type VPNConnection struct {
 	ID                VPNConnectionID
 	OwnerID           Account
@@ -17,7 +17,11 @@ type VPNConnection struct {
 	Type              string // GatewayType
 	Category          string // "VPN"
 	CustomerGatewayID CustomerGatewayID
-	VPNGatewayID      VPNGatewayID
+	// At most one of VPNGatewayID and TransitGatewayID is given; a connection
+	// with neither is not associated and has no tunnels until it is modified.
+	VPNGatewayID     VPNGatewayID
+	TransitGatewayID TransitGatewayID
+	Options          ConnectionOptions
 
 	// StaticRoutesOnly is fixed at creation: false means BGP.
 	StaticRoutesOnly bool
@@ -25,6 +29,7 @@ type VPNConnection struct {
 	// selectors of phase 2 (vpn §1.1: "local" is always on-premises).
 	LocalCIDR, RemoteCIDR netip.Prefix
 	Tunnels               [2]TunnelOptions
+	Endpoints             [2]TunnelEndpoint
 	Routes                []StaticRoute // by destination
 	Telemetry             [2]TunnelTelemetry
 	// Slot numbers the connection among those of its gateway, from 0: its
@@ -36,7 +41,32 @@ type VPNConnection struct {
 }
 
 // Alive reports whether the connection is neither deleted nor about to be.
-func (c VPNConnection) Alive() bool { return c.State == StatePending || c.State == StateAvailable }
+func (c VPNConnection) Alive() bool {
+	return c.State == StatePending || c.State == StateAvailable || c.State == StateModifying
+}
+
+// StateModifying is a connection whose change no host has made true yet (vpn
+// §1.6).
+const StateModifying State = "modifying"
+
+// Target is the id of the gateway at the cloud's end; empty without one.
+func (c VPNConnection) Target() string {
+	return string(c.VPNGatewayID) + string(c.TransitGatewayID)
+}
+
+// AssociationState is the word for how the connection stands to its target (vpn
+// §1.6).
+func (c VPNConnection) AssociationState() string {
+	switch {
+	case c.Target() == "":
+		return "not-associated"
+	case c.State == StatePending || c.State == StateModifying:
+		return "associating"
+	case c.State == StateDeleting:
+		return "disassociating"
+	}
+	return "associated"
+}
 
 // Up reports whether at least one tunnel is up.
 func (c VPNConnection) Up() bool {
@@ -106,4 +136,5 @@ type TunnelDetail struct {
 	// InsideLocal is the cloud's inside address, InsideRemote the customer's.
 	InsideLocal, InsideRemote netip.Addr
 	BytesIn, BytesOut         uint64 // inner octets since the tunnel came up
+	Generation                int    // of the TunnelEndpoint that reports
 }

@@ -21,8 +21,11 @@ var (
 	VPNGateways      = Table[resource.VPNGatewayID, resource.VPNGateway]{Name: "vpn-gateway"}
 	VPNConnections   = Table[resource.VPNConnectionID, resource.VPNConnection]{Name: "vpn-connection"}
 
-	CertificateAuthorities = Table[resource.CertificateAuthorityARN, resource.CertificateAuthority]{Name: "certificate-authority"}
-	Certificates           = Table[resource.CertificateARN, resource.Certificate]{Name: "certificate"}
+	TransitGateways           = Table[resource.TransitGatewayID, resource.TransitGateway]{Name: "transit-gateway"}
+	TransitGatewayAttachments = Table[resource.TransitGatewayAttachmentID, resource.TransitGatewayAttachment]{Name: "transit-gateway-attachment"}
+	TransitGatewayRouteTables = Table[resource.TransitGatewayRouteTableID, resource.TransitGatewayRouteTable]{Name: "transit-gateway-route-table"}
+	CertificateAuthorities    = Table[resource.CertificateAuthorityARN, resource.CertificateAuthority]{Name: "certificate-authority"}
+	Certificates              = Table[resource.CertificateARN, resource.Certificate]{Name: "certificate"}
 
 	// Written by the host's or the lab's configuration.
 	OutsidePools = Table[string, resource.OutsidePool]{Name: "outside-pool"}

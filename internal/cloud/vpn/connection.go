@@ -14,22 +14,29 @@ import (
 type CreateVPNConnectionInput struct {
 	Type              string // "ipsec.1"
 	CustomerGatewayID resource.CustomerGatewayID
-	VPNGatewayID      resource.VPNGatewayID
-	StaticRoutesOnly  bool // fixed for life; false means BGP
+	// At most one of the two; with neither the connection is made and can be
+	// associated later by ModifyVPNConnection.
+	VPNGatewayID     resource.VPNGatewayID
+	TransitGatewayID resource.TransitGatewayID
+	StaticRoutesOnly bool // fixed for life; false means BGP
 	// LocalIPv4NetworkCIDR is the customer's side and RemoteIPv4NetworkCIDR the
 	// cloud's: the traffic selectors. Host bits are cleared; zero: 0.0.0.0/0.
 	LocalIPv4NetworkCIDR, RemoteIPv4NetworkCIDR netip.Prefix
+	Options                                     FixedOptionsInput
 	Tunnels                                     [2]TunnelOptionsInput
 	Tags                                        resource.Tags
 }
 
 // CreateVPNConnection makes a connection with its two tunnels; keys, inside
 // blocks and outside addresses that the request leaves open are chosen. A
-// second request for the same two gateways returns the connection if it asks
-// for nothing else (keys and inside blocks that it leaves open match any), and
-// InvalidOption.Conflict if it does (vpn §1.4). Other codes: MissingParameter,
-// InvalidParameterValue, InvalidCustomerGatewayID.NotFound,
-// InvalidVpnGatewayID.NotFound, InvalidVpnGatewayState, InvalidCidr.InUse,
+// second request for the same customer gateway and VPN gateway returns the
+// connection if it asks for nothing else (keys and inside blocks that it leaves
+// open match any), and InvalidOption.Conflict if it does (vpn §1.4). A transit
+// gateway takes any number, since flows are spread over them. Other codes:
+// MissingParameter, InvalidParameterValue, InvalidParameterCombination,
+// UnsupportedOperation, InvalidCustomerGatewayID.NotFound,
+// InvalidVpnGatewayID.NotFound, InvalidTransitGatewayID.NotFound,
+// InvalidVpnGatewayState, IncorrectState, InvalidCidr.InUse,
 // InsufficientAddressCapacity, VpnConnectionLimitExceeded.
 func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 	var none resource.VPNConnection
@@ -41,32 +48,22 @@ func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnect
 	if err := checkGateways(tx, c); err != nil {
 		return none, err
 	}
-	slots := make(map[int]bool)
 	for _, old := range store.VPNConnections.List(tx) {
-		if old.VPNGatewayID != c.VPNGatewayID || old.State == resource.StateDeleted {
+		if c.VPNGatewayID == "" || old.VPNGatewayID != c.VPNGatewayID || old.CustomerGatewayID != c.CustomerGatewayID || !old.Alive() {
 			continue
 		}
-		slots[old.Slot] = true
-		if old.CustomerGatewayID == c.CustomerGatewayID && old.Alive() {
-			if sameOptions(old, c) {
-				return old, nil
-			}
-			return none, resource.Errorf(codeOptionConflict, "the VPN connection %s between %s and %s exists with other options", old.ID, c.CustomerGatewayID, c.VPNGatewayID)
+		if sameOptions(old, c) {
+			return withheld(old), nil
 		}
+		return none, resource.Errorf(codeOptionConflict, "the VPN connection %s between %s and %s exists with other options", old.ID, c.CustomerGatewayID, c.VPNGatewayID)
 	}
 	if err := checkConnections(tx, c); err != nil {
 		return none, err
 	}
-	for slots[c.Slot] {
-		c.Slot++
-	}
-	if err := chooseInside(tx, insideInUse(tx, c.VPNGatewayID), &c.Tunnels); err != nil {
-		return none, err
-	}
-	if err := chooseOutside(tx, c.VPNGatewayID, &c.Tunnels); err != nil {
-		return none, err
-	}
 	c.ID = resource.VPNConnectionID(tx.NewID("vpn"))
+	if err := place(tx, &c); err != nil {
+		return none, err
+	}
 	c.Created = tx.Now()
 	device, _ := store.CustomerGateways.Get(tx, c.CustomerGatewayID)
 	for i := range c.Tunnels {
@@ -76,13 +73,33 @@ func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnect
 		c.Telemetry[i] = telemetry(c, i, Report{})
 		c.Telemetry[i].LastStatusChange = tx.Now().Truncate(time.Second)
 	}
+	keepSecret(&c)
 	if device.CertificateARN != "" {
 		if err := certify(tx, &c, device.CertificateARN); err != nil {
 			return none, err
 		}
 	}
 	store.VPNConnections.Put(tx, c.ID, c)
-	return c, nil
+	return withheld(c), associate(tx, c)
+}
+
+// place gives c what only one connection of its target has: a slot, inside
+// blocks and outside addresses. What c has already it keeps, or there is an
+// error.
+func place(tx *store.Tx, c *resource.VPNConnection) error {
+	slots := make(map[int]bool)
+	for _, old := range store.VPNConnections.List(tx) {
+		if old.ID != c.ID && old.State != resource.StateDeleted && targetOf(old) == targetOf(*c) {
+			slots[old.Slot] = true
+		}
+	}
+	for slots[c.Slot] {
+		c.Slot++
+	}
+	if err := chooseInside(tx, insideInUse(tx, *c), &c.Tunnels); err != nil {
+		return err
+	}
+	return chooseOutside(tx, c)
 }
 
 // connection checks in and makes it a row that lacks id, owner and what is
@@ -92,18 +109,22 @@ func connection(in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 	if err := checkType(in.Type); err != nil {
 		return none, err
 	}
-	switch {
-	case in.CustomerGatewayID == "":
+	if in.CustomerGatewayID == "" {
 		return none, resource.Errorf(resource.CodeMissingParameter, "CustomerGatewayId: is required")
-	case in.VPNGatewayID == "":
-		return none, resource.Errorf(resource.CodeMissingParameter, "VpnGatewayId: is required; VPN gateways are the only target offered")
+	}
+	to := target{in.VPNGatewayID, in.TransitGatewayID}
+	if err := to.check(); err != nil {
+		return none, err
 	}
 	c := resource.VPNConnection{
 		State: resource.StatePending, Type: in.Type, Category: "VPN",
-		CustomerGatewayID: in.CustomerGatewayID, VPNGatewayID: in.VPNGatewayID,
+		CustomerGatewayID: in.CustomerGatewayID, VPNGatewayID: in.VPNGatewayID, TransitGatewayID: in.TransitGatewayID,
 		StaticRoutesOnly: in.StaticRoutesOnly, Tags: in.Tags,
 	}
 	var err error
+	if c.Options, err = in.Options.options(to); err != nil {
+		return none, err
+	}
 	if c.LocalCIDR, err = selector("LocalIpv4NetworkCidr", in.LocalIPv4NetworkCIDR); err != nil {
 		return none, err
 	}
@@ -115,7 +136,7 @@ func connection(in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 			return none, err
 		}
 	}
-	return c, nil
+	return c, checkLogs(c)
 }
 
 // selector checks one side of the traffic selectors; zero is everything.
@@ -136,17 +157,28 @@ func checkGateways(tx *store.Tx, c resource.VPNConnection) error {
 	if err != nil {
 		return err
 	}
-	gateway, err := store.Find(tx, store.VPNGateways, c.OwnerID, c.VPNGatewayID, codeVPNGatewayNotFound)
-	if err != nil {
-		return err
-	}
-	if err := usable(gateway); err != nil {
-		return err
+	asn := uint32(0)
+	switch {
+	case c.VPNGatewayID != "":
+		gateway, err := store.Find(tx, store.VPNGateways, c.OwnerID, c.VPNGatewayID, codeVPNGatewayNotFound)
+		if err != nil {
+			return err
+		}
+		if err := usable(gateway); err != nil {
+			return err
+		}
+		asn = gateway.AmazonSideASN
+	case c.TransitGatewayID != "":
+		gateway, err := usableTransit(tx, c.OwnerID, c.TransitGatewayID)
+		if err != nil {
+			return err
+		}
+		asn = gateway.AmazonSideASN
 	}
 	// The session is always an external one (vpn §4.1); a static connection has
 	// none, and its number is a placeholder.
-	if !c.StaticRoutesOnly && customer.BGPASN == gateway.AmazonSideASN {
-		return resource.Errorf(resource.CodeInvalidParameterValue, "CustomerGatewayId: %s has BGP number %d as the VPN gateway %s has; the two must differ", customer.ID, customer.BGPASN, gateway.ID)
+	if !c.StaticRoutesOnly && customer.BGPASN == asn {
+		return resource.Errorf(resource.CodeInvalidParameterValue, "CustomerGatewayId: %s has BGP number %d as %s has; the two must differ", customer.ID, customer.BGPASN, c.Target())
 	}
 	if customer.CertificateARN != "" {
 		return checkCertified(c, customer)
@@ -171,14 +203,19 @@ func sameOptions(old, want resource.VPNConnection) bool {
 			return false
 		}
 	}
-	return old.StaticRoutesOnly == want.StaticRoutesOnly && old.LocalCIDR == want.LocalCIDR && old.RemoteCIDR == want.RemoteCIDR
+	old.Options.SecretARN = ""
+	return old.Options == want.Options && old.StaticRoutesOnly == want.StaticRoutesOnly && old.LocalCIDR == want.LocalCIDR && old.RemoteCIDR == want.RemoteCIDR
 }
 
 // DescribeVPNConnections returns the connections of ids, or without ids all
 // that who owns; a deleted one is listed for an hour. Keys are in the answer:
 // whoever prints it must not print them. Code: InvalidVpnConnectionID.NotFound.
 func DescribeVPNConnections(tx *store.Tx, who resource.Account, ids []resource.VPNConnectionID) ([]resource.VPNConnection, error) {
-	return store.Describe(tx, store.VPNConnections, who, ids, codeVPNConnectionNotFound)
+	list, err := store.Describe(tx, store.VPNConnections, who, ids, codeVPNConnectionNotFound)
+	for i := range list {
+		list[i] = withheld(list[i])
+	}
+	return list, err
 }
 
 // DeleteVPNConnection deletes a connection: deleting at once, and deleted when a
@@ -192,6 +229,7 @@ func DeleteVPNConnection(tx *store.Tx, who resource.Account, id resource.VPNConn
 	if c.Alive() {
 		c.State = resource.StateDeleting
 		store.VPNConnections.Put(tx, c.ID, c)
+		dissociate(tx, c.ID)
 	}
 	return nil
 }

@@ -54,7 +54,6 @@ func TestRequestsThatDoNotStandAreRefused(t *testing.T) {
 	}{
 		{"no type", func(in *CreateVPNConnectionInput) { in.Type = "" }, "MissingParameter", "Type"},
 		{"no customer gateway", func(in *CreateVPNConnectionInput) { in.CustomerGatewayID = "" }, "MissingParameter", "CustomerGatewayId"},
-		{"no VPN gateway", func(in *CreateVPNConnectionInput) { in.VPNGatewayID = "" }, "MissingParameter", "VpnGatewayId"},
 		{"unknown customer gateway", func(in *CreateVPNConnectionInput) { in.CustomerGatewayID = "cgw-none" }, "InvalidCustomerGatewayID.NotFound", "cgw-none"},
 		{"unknown VPN gateway", func(in *CreateVPNConnectionInput) { in.VPNGatewayID = "vgw-none" }, "InvalidVpnGatewayID.NotFound", "vgw-none"},
 		{"IPv6 selector", func(in *CreateVPNConnectionInput) { in.LocalIPv4NetworkCIDR = prefix("2001:db8::/32") }, "InvalidParameterValue", "LocalIpv4NetworkCidr: 2001:db8::/32"},

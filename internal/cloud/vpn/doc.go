@@ -1,5 +1,5 @@
 // Package vpn is Site-to-Site VPN: customer gateways, VPN gateways, VPN
-// connections and their static routes as operations on the store, and the pure
+// connections, their static routes, and transit gateways as operations on the store, and the pure
 // plan of what VPN gateways need of a host (vpn §1 to §4).
 //
 // Operations check a request and change rows, nothing else; MakePlan reads rows,
@@ -8,6 +8,8 @@
 // negotiates keys or touches a kernel. The API, the lab and the host call it; it
 // calls no other feature. Of dynamic connections it says who speaks BGP to whom
 // and keeps what was learned; the worker speaks, and chooses between tunnels.
+// Transit gateways are rows and tables only: MakePlan has nothing of them yet, so
+// that they, and connections at them, stay pending.
 package vpn
 
 // Codes of VPN (vpn §1.9); InvalidVpcState is what AWS was seen to answer for
@@ -32,4 +34,6 @@ const (
 	codeRouteMalformed          = "InvalidRoute.Malformed"
 	codeRouteNotFound           = "InvalidRoute.NotFound"
 	codeRouteLimit              = "RouteLimitExceeded"
+	codeConcurrentMutation      = "ConcurrentMutationLimitExceeded"
+	codeUnsupported             = "UnsupportedOperation"
 )

@@ -44,15 +44,18 @@ func (c *checker) inside(p netip.Prefix) netip.Prefix {
 	return block
 }
 
-// insideInUse are the inside blocks of a gateway's tunnels by the tunnel's
-// connection. A block is free again once a host has taken the tunnel down.
-func insideInUse(tx *store.Tx, gateway resource.VPNGatewayID) map[netip.Prefix]resource.VPNConnectionID {
+// insideInUse are the inside blocks of the tunnels of c's target, but for c's
+// own, by the tunnel's connection. A block is free again once a host has taken
+// the tunnel down. AWS lets two tunnels of a transit gateway have one block (vpn
+// §2.1); here one process serves them all and could not tell them apart.
+func insideInUse(tx *store.Tx, c resource.VPNConnection) map[netip.Prefix]resource.VPNConnectionID {
 	used := make(map[netip.Prefix]resource.VPNConnectionID)
-	for _, c := range store.VPNConnections.List(tx) {
-		if c.VPNGatewayID == gateway && c.State != resource.StateDeleted {
-			for _, t := range c.Tunnels {
-				used[t.InsideCIDR] = c.ID
-			}
+	for _, old := range store.VPNConnections.List(tx) {
+		if old.ID == c.ID || c.Target() == "" || targetOf(old) != targetOf(c) || old.State == resource.StateDeleted {
+			continue
+		}
+		for _, t := range old.Tunnels {
+			used[t.InsideCIDR] = old.ID
 		}
 	}
 	return used
@@ -71,7 +74,7 @@ func chooseInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID, 
 			if by == "" {
 				who = "the other tunnel of this connection"
 			}
-			return resource.Errorf(codeCIDRInUse, "TunnelOptions.%d.TunnelInsideCidr: %v is used by %s; each tunnel of a VPN gateway has a block of its own", i+1, t.InsideCIDR, who)
+			return resource.Errorf(codeCIDRInUse, "TunnelOptions.%d.TunnelInsideCidr: %v is used by %s; each tunnel of a gateway has a block of its own", i+1, t.InsideCIDR, who)
 		}
 		used[t.InsideCIDR] = ""
 	}
@@ -81,7 +84,7 @@ func chooseInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID, 
 		}
 		block, ok := freeInside(tx, used)
 		if !ok {
-			return resource.Errorf(codeNoAddresses, "every inside block of 169.254.0.0/16 is in use on this VPN gateway")
+			return resource.Errorf(codeNoAddresses, "every inside block of 169.254.0.0/16 is in use on this gateway")
 		}
 		tunnels[i].InsideCIDR = block
 		used[block] = ""
@@ -106,21 +109,28 @@ func freeInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID) (n
 // chooseOutside gives the tunnels of a new connection two addresses of one
 // namespace that no tunnel has: the worker of a gateway opens its sockets in
 // one, so they come from where the gateway's other tunnels are. Pools are
-// taken in order of name, addresses in the pool's.
-func chooseOutside(tx *store.Tx, gateway resource.VPNGatewayID, tunnels *[2]resource.TunnelOptions) error {
+// taken in order of name, addresses in the pool's. A connection that has
+// addresses keeps them, if its gateway's other tunnels are there, too.
+func chooseOutside(tx *store.Tx, c *resource.VPNConnection) error {
 	pools := store.OutsidePools.List(tx)
 	used := make(map[netip.Addr]bool)
 	bound := "" // the namespace that the gateway is bound to
-	for _, c := range store.VPNConnections.List(tx) {
-		if c.State == resource.StateDeleted {
+	for _, old := range store.VPNConnections.List(tx) {
+		if old.State == resource.StateDeleted || old.ID == c.ID {
 			continue
 		}
-		for _, t := range c.Tunnels {
+		for _, t := range old.Tunnels {
 			used[t.OutsideIP] = true
 		}
-		if c.VPNGatewayID == gateway {
-			bound = namespaceOf(pools, c.Tunnels[0].OutsideIP)
+		if c.Target() != "" && targetOf(old) == targetOf(*c) {
+			bound = namespaceOf(pools, old.Tunnels[0].OutsideIP)
 		}
+	}
+	if own := c.Tunnels[0].OutsideIP; own.IsValid() {
+		if here := namespaceOf(pools, own); bound != "" && here != bound {
+			return resource.Errorf(codeNoAddresses, "the outside addresses of %s are of %q and those of %s of %q, and a connection keeps its addresses; make another connection", c.ID, here, c.Target(), bound)
+		}
+		return nil
 	}
 	free := make(map[string][]netip.Addr) // by namespace
 	for _, p := range pools {
@@ -129,11 +139,11 @@ func chooseOutside(tx *store.Tx, gateway resource.VPNGatewayID, tunnels *[2]reso
 				continue
 			}
 			free[p.Namespace] = append(free[p.Namespace], a)
-			if f := free[p.Namespace]; len(f) == len(tunnels) {
-				tunnels[0].OutsideIP, tunnels[1].OutsideIP = f[0], f[1]
+			if f := free[p.Namespace]; len(f) == len(c.Tunnels) {
+				c.Tunnels[0].OutsideIP, c.Tunnels[1].OutsideIP = f[0], f[1]
 				return nil
 			}
 		}
 	}
-	return resource.Errorf(codeNoAddresses, "a VPN connection needs two outside addresses and no pool has two left for the VPN gateway %s; delete a connection or enlarge a pool", gateway)
+	return resource.Errorf(codeNoAddresses, "a VPN connection needs two outside addresses and no pool has two left for %s; delete a connection or enlarge a pool", targetOf(*c).label())
 }

@@ -27,7 +27,7 @@ type TunnelOptionsInput struct {
 	DPDTimeoutAction string        // clear (default), none, restart
 	StartupAction    string        // add (default), start
 
-	Algorithms Algorithms // empty lists allow all
+	Algorithms // empty lists allow all; its fields are options as those above
 
 	// LivenessInterval and LivenessTimeout are an extension of Seikan for a
 	// faster failover than AWS's: a tunnel is probed when it was silent for the
@@ -35,6 +35,13 @@ type TunnelOptionsInput struct {
 	// to 1 h but at least half of the interval; zero means 10 s, and what is left of
 	// DPDTimeout then.
 	LivenessInterval, LivenessTimeout time.Duration
+
+	Logs TunnelLogsInput
+	// LifecycleControl is EnableTunnelLifecycleControl; nil: false.
+	LifecycleControl *bool
+	// InsideIPv6CIDR is a /126 of fd00::/8 and only for connections with IPv6
+	// inside, of which there are none yet.
+	InsideIPv6CIDR netip.Prefix
 }
 
 // The words of tunnel options, in AWS's order: lowest first (vpn §2.2).
@@ -60,11 +67,15 @@ var (
 // longest bounds durations to which AWS sets no bound: a day.
 const longest = 24 * time.Hour
 
-// complete checks the options of tunnel n, 1 or 2, and fills in every default
+// complete checks the options of tunnel n, 1 or 2, or 0 for the only one that a
+// request names, and fills in every default
 // but the inside block, the key and the outside address. The error names the
 // first option that breaks its rule.
 func (in TunnelOptionsInput) complete(n int) (resource.TunnelOptions, error) {
-	c := checker{at: fmt.Sprintf("TunnelOptions.%d.", n)}
+	c := checker{at: "TunnelOptions."}
+	if n > 0 {
+		c.at += fmt.Sprintf("%d.", n)
+	}
 	var o resource.TunnelOptions
 	if in.InsideCIDR != (netip.Prefix{}) {
 		o.InsideCIDR = c.inside(in.InsideCIDR)
@@ -93,6 +104,11 @@ func (in TunnelOptionsInput) complete(n int) (resource.TunnelOptions, error) {
 		c.fail("StartupAction", "%s needs %s among IKEVersions, since IKEv1 is only answered; allow it, or use %s", startupStart, ikev2, startupAdd)
 	}
 	c.liveness(in, &o)
+	o.Logs = resource.TunnelLogs{Activity: c.log("LogOptions.CloudWatchLogOptions.", "Log", in.Logs.Activity), BGP: c.log("LogOptions.CloudWatchLogOptions.", "BgpLog", in.Logs.BGP)}
+	o.LifecycleControl = in.LifecycleControl != nil && *in.LifecycleControl
+	if in.InsideIPv6CIDR != (netip.Prefix{}) {
+		c.insideIPv6(in.InsideIPv6CIDR)
+	}
 	return o, c.err
 }
 
@@ -103,8 +119,12 @@ type checker struct {
 }
 
 func (c *checker) fail(option, format string, args ...any) {
+	c.refuse(resource.CodeInvalidParameterValue, option, format, args...)
+}
+
+func (c *checker) refuse(code, option, format string, args ...any) {
 	if c.err == nil {
-		c.err = resource.Errorf(resource.CodeInvalidParameterValue, "%s%s: %s", c.at, option, fmt.Sprintf(format, args...))
+		c.err = resource.Errorf(code, "%s%s: %s", c.at, option, fmt.Sprintf(format, args...))
 	}
 }
 

@@ -21,8 +21,12 @@ type Snapshot struct {
 	Gateways         []resource.VPNGateway
 	Connections      []resource.VPNConnection
 	Pools            []resource.OutsidePool
-	Authorities      []resource.CertificateAuthority
-	Certificates     []resource.Certificate
+
+	Transit            []resource.TransitGateway
+	TransitAttachments []resource.TransitGatewayAttachment
+	TransitTables      []resource.TransitGatewayRouteTable
+	Authorities        []resource.CertificateAuthority
+	Certificates       []resource.Certificate
 }
 
 // Load reads a Snapshot.
@@ -33,8 +37,12 @@ func Load(tx *store.Tx) Snapshot {
 		Gateways:         store.VPNGateways.List(tx),
 		Connections:      store.VPNConnections.List(tx),
 		Pools:            store.OutsidePools.List(tx),
-		Authorities:      store.CertificateAuthorities.List(tx),
-		Certificates:     store.Certificates.List(tx),
+
+		Transit:            store.TransitGateways.List(tx),
+		TransitAttachments: store.TransitGatewayAttachments.List(tx),
+		TransitTables:      store.TransitGatewayRouteTables.List(tx),
+		Authorities:        store.CertificateAuthorities.List(tx),
+		Certificates:       store.Certificates.List(tx),
 	}
 }
 
@@ -99,7 +107,10 @@ type WorkerTunnel struct {
 
 	// Routes are the static routes to what is behind the customer gateway, sorted.
 	Routes []netip.Prefix
-	BGP    WorkerSession
+
+	Endpoint WorkerEndpoint
+	Logs     resource.TunnelLogs
+	BGP      WorkerSession
 }
 
 // WorkerAuth is how the two ends of a tunnel know each other: by a pre-shared key
@@ -126,14 +137,15 @@ type WorkerLiveness struct {
 	Action            string
 }
 
-// Algorithms are what a tunnel may negotiate, by the names and numbers of vpn
-// §2.1, in AWS's order: weakest first.
-type Algorithms struct {
-	IKEVersions                        []string
-	Phase1Encryption, Phase2Encryption []string
-	Phase1Integrity, Phase2Integrity   []string
-	Phase1DHGroups, Phase2DHGroups     []int
+// A WorkerEndpoint is how a tunnel's end is replaced (vpn §3.6).
+type WorkerEndpoint struct {
+	Generation int    // of the endpoint: another one is begun anew
+	Draining   bool   // the tunnel carries nothing that another one can
+	MED        uint32 // of what is announced by the tunnel
 }
+
+// Algorithms are what a tunnel may negotiate.
+type Algorithms = resource.Algorithms
 
 // awsProbeAfter is how long AWS lets a tunnel be silent before it probes (vpn
 // §2.2).
@@ -306,21 +318,13 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 	o := c.Tunnels[i]
 	interval, timeout := livenessOf(o)
 	return WorkerTunnel{
-		ID:        TunnelID(c.ID, i),
-		Interface: fmt.Sprintf("tun%d", 2*c.Slot+i+1),
-		Outside:   o.OutsideIP,
-		Peer:      peer,
-		Inside:    netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
-		Auth:      WorkerAuth{PSK: o.PreSharedKey},
-		Algorithms: Algorithms{
-			IKEVersions:      o.IKEVersions,
-			Phase1Encryption: o.Phase1Encryption,
-			Phase2Encryption: o.Phase2Encryption,
-			Phase1Integrity:  o.Phase1Integrity,
-			Phase2Integrity:  o.Phase2Integrity,
-			Phase1DHGroups:   o.Phase1DHGroups,
-			Phase2DHGroups:   o.Phase2DHGroups,
-		},
+		ID:           TunnelID(c.ID, i),
+		Interface:    fmt.Sprintf("tun%d", 2*c.Slot+i+1),
+		Outside:      o.OutsideIP,
+		Peer:         peer,
+		Inside:       netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
+		Auth:         WorkerAuth{PSK: o.PreSharedKey},
+		Algorithms:   o.Algorithms,
 		LocalTS:      c.RemoteCIDR,
 		RemoteTS:     c.LocalCIDR,
 		Initiate:     o.StartupAction == startupStart,
@@ -328,6 +332,8 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 		Liveness:     WorkerLiveness{Interval: interval, Timeout: timeout, Action: o.DPDTimeoutAction},
 		ReplayWindow: o.ReplayWindow,
 		Routes:       routesBehind(c, vpc),
+		Endpoint:     WorkerEndpoint{Generation: c.Endpoints[i].Generation, Draining: c.Endpoints[i].Busy(), MED: MED(c, i)},
+		Logs:         o.Logs,
 	}
 }
 

@@ -12,6 +12,13 @@ const (
 	maxVPNGateways           = 5
 	maxConnections           = 50
 	maxConnectionsPerGateway = 10
+	maxUnassociated          = 10
+	maxLarge                 = 50
+	maxTransitGateways       = 5 // transit gateway quotas
+	maxTransitAttachments    = 5000
+	maxTransitRouteTables    = 20
+	maxTransitRoutes         = 10000
+	maxTransitCIDRs          = 5
 )
 
 // checkQuota refuses a row of table beyond the highest number of those that who
@@ -35,11 +42,34 @@ type quota struct {
 	code, of string
 }
 
+// checkConnections checks the quotas that one more connection such as c meets.
 func checkConnections(tx *store.Tx, c resource.VPNConnection) error {
-	alive := func(old resource.VPNConnection) bool { return old.Alive() }
+	alive := func(old resource.VPNConnection) bool { return old.Alive() && old.ID != c.ID }
 	if err := checkQuota(tx, store.VPNConnections, c.OwnerID, alive, quota{maxConnections, codeConnectionLimit, "VPN connections of the account"}); err != nil {
 		return err
 	}
-	here := func(old resource.VPNConnection) bool { return old.Alive() && old.VPNGatewayID == c.VPNGatewayID }
-	return checkQuota(tx, store.VPNConnections, c.OwnerID, here, quota{maxConnectionsPerGateway, codeConnectionLimit, "VPN connections of " + string(c.VPNGatewayID)})
+	if c.Options.Bandwidth == resource.BandwidthLarge {
+		large := func(old resource.VPNConnection) bool {
+			return alive(old) && old.Options.Bandwidth == resource.BandwidthLarge
+		}
+		if err := checkQuota(tx, store.VPNConnections, c.OwnerID, large, quota{maxLarge, codeConnectionLimit, "VPN connections with large tunnels of the account"}); err != nil {
+			return err
+		}
+	}
+	return checkTargetQuota(tx, c)
+}
+
+// checkTargetQuota checks the quota of c's target.
+func checkTargetQuota(tx *store.Tx, c resource.VPNConnection) error {
+	here := func(old resource.VPNConnection) bool {
+		return old.Alive() && old.ID != c.ID && targetOf(old) == targetOf(c)
+	}
+	limit := quota{maxConnectionsPerGateway, codeConnectionLimit, "VPN connections of " + string(c.VPNGatewayID)}
+	switch {
+	case c.TransitGatewayID != "":
+		return checkAttachments(tx, c.TransitGatewayID)
+	case c.VPNGatewayID == "":
+		limit = quota{maxUnassociated, codeConnectionLimit, "VPN connections of the account that are not associated"}
+	}
+	return checkQuota(tx, store.VPNConnections, c.OwnerID, here, limit)
 }

@@ -16,7 +16,7 @@ const maxStaticRoutes = 100
 // there already is not an error. Codes: InvalidVpnConnectionID.NotFound;
 // InvalidVpnConnection.InvalidState when the connection is on its way out (one
 // that is pending takes its routes with it); InvalidVpnConnection.InvalidType
-// for a dynamic one; InvalidParameterValue for what is no IPv4 prefix of hosts;
+// for a dynamic one and for one that is not at a VPN gateway; InvalidParameterValue for what is no IPv4 prefix of hosts;
 // RouteLimitExceeded.
 func CreateVPNConnectionRoute(tx *store.Tx, who resource.Account, id resource.VPNConnectionID, destination netip.Prefix) error {
 	c, err := staticConnection(tx, who, id)
@@ -67,6 +67,8 @@ func staticConnection(tx *store.Tx, who resource.Account, id resource.VPNConnect
 		return c, err
 	case !c.Alive():
 		return c, resource.Errorf(codeVPNConnectionState, "the VPN connection %s is %s, not available", id, c.State)
+	case c.VPNGatewayID == "":
+		return c, resource.Errorf(codeVPNConnectionType, "the VPN connection %s is at %s, and static routes of a connection are for VPN gateways; make a transit gateway route", id, targetOf(c).label())
 	case !c.StaticRoutesOnly:
 		return c, resource.Errorf(codeVPNConnectionType, "the VPN connection %s learns its routes by BGP; static routes need one made with StaticRoutesOnly", id)
 	}

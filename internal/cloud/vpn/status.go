@@ -28,9 +28,22 @@ func MarkRealised(tx *store.Tx, faulty func(resource.VPNGateway) bool) {
 	}
 	for _, c := range store.VPNConnections.List(tx) {
 		if !left[c.VPNGatewayID] {
-			realiseConnection(tx, c)
+			realiseConnection(tx, c, c.TransitGatewayID == "")
 		}
 	}
+	realiseTransit(tx, false)
+}
+
+// MarkTransitRealised is MarkRealised for transit gateways, their attachments and
+// the connections at them. No host builds these yet, so that they stay pending or
+// modifying until somebody calls this; what is on its way out goes all the same.
+func MarkTransitRealised(tx *store.Tx) {
+	for _, c := range store.VPNConnections.List(tx) {
+		if c.TransitGatewayID != "" {
+			realiseConnection(tx, c, true)
+		}
+	}
+	realiseTransit(tx, true)
 }
 
 func realiseGateway(tx *store.Tx, g resource.VPNGateway) {
@@ -50,10 +63,14 @@ func realiseGateway(tx *store.Tx, g resource.VPNGateway) {
 	store.VPNGateways.Put(tx, g.ID, g)
 }
 
-func realiseConnection(tx *store.Tx, c resource.VPNConnection) {
+// realiseConnection takes c a step on; built says that a host has made its
+// tunnels.
+func realiseConnection(tx *store.Tx, c resource.VPNConnection, built bool) {
 	switch c.State {
-	case resource.StatePending:
-		c.State = resource.StateAvailable
+	case resource.StatePending, resource.StateModifying:
+		if built {
+			c.State = resource.StateAvailable
+		}
 	case resource.StateDeleting:
 		uncertify(tx, c)
 		bury(&c, tx.Now())

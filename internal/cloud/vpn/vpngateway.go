@@ -33,8 +33,8 @@ func CreateVPNGateway(tx *store.Tx, who resource.Account, in CreateVPNGatewayInp
 		return resource.VPNGateway{}, err
 	}
 	asn := cmp.Or(in.AmazonSideASN, defaultAmazonASN)
-	if !(asn >= 64512 && asn <= 65534 || asn >= 4200000000 && asn <= 4294967294) {
-		return resource.VPNGateway{}, resource.Errorf(resource.CodeInvalidParameterValue, "AmazonSideAsn: %d is neither 64512 to 65534 nor 4200000000 to 4294967294", asn)
+	if err := checkAmazonASN(asn); err != nil {
+		return resource.VPNGateway{}, err
 	}
 	every := func(resource.VPNGateway) bool { return true }
 	if err := checkQuota(tx, store.VPNGateways, who, every, quota{maxVPNGateways, codeVPNGatewayLimit, "VPN gateways of the account"}); err != nil {

@@ -37,6 +37,7 @@ type File struct {
 	Gateway gateway.Config
 	Control string
 	State   string
+	Metrics string // where measurements are shown, on loopback or a Unix socket; empty: nowhere
 }
 
 // Read reads the file at path. Files that it names are looked up beside it.
@@ -75,7 +76,10 @@ func Parse(b []byte, dir string) (File, error) {
 	if err := dec.Decode(new(rawFile)); !errors.Is(err, io.EOF) {
 		return File{}, errors.New("more than one YAML document: a file holds one gateway; remove what follows ---")
 	}
-	out := File{Control: raw.Control, State: raw.State, Gateway: gateway.Config{Name: raw.Name, Forward: !raw.NoForward}}
+	out := File{Control: raw.Control, State: raw.State, Metrics: raw.Metrics, Gateway: gateway.Config{Name: raw.Name, Forward: !raw.NoForward}}
+	if out.Metrics != "" && !metricsAddress.MatchString(out.Metrics) {
+		return File{}, fmt.Errorf("metrics %q: a loopback address with a port is wanted, such as 127.0.0.1:9469, or unix:/run/seikan/metrics", out.Metrics)
+	}
 	if out.State != "" && !filepath.IsAbs(out.State) {
 		out.State = filepath.Join(dir, out.State)
 	}
@@ -102,11 +106,15 @@ func Parse(b []byte, dir string) (File, error) {
 	return out, errors.Join(inKeys(out.Gateway.Validate()), inKeys(out.Gateway.ValidatePaths()))
 }
 
+// metricsAddress is patternMetrics.
+var metricsAddress = regexp.MustCompile(patternMetrics)
+
 // rawFile is the file's shape. Field names are the file's keys.
 type rawFile struct {
 	Name      string      `yaml:"name,omitempty"`
 	Control   string      `yaml:"control_socket,omitempty"`
 	State     string      `yaml:"state_directory,omitempty"`
+	Metrics   string      `yaml:"metrics,omitempty"`
 	NoForward bool        `yaml:"no_forwarding,omitempty"`
 	Routes    []text      `yaml:"routes,omitempty"`
 	BGP       rawBGP      `yaml:"bgp,omitempty"`

@@ -216,3 +216,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestMeasurementsAreShownOnThisMachineOnly(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"127.0.0.1:9469": true, "'[::1]:9469'": true, "unix:/run/seikan/metrics": true,
+		"0.0.0.0:9469": false, "':9469'": false, "127.0.0.1": false, "127.0.0.1:0": false, "unix:metrics": false,
+	} {
+		f, err := Parse([]byte(minimal+"metrics: "+address+"\n"), folder(t))
+		if (err == nil) != ok || ok && f.Metrics != strings.Trim(address, "'") {
+			t.Errorf("metrics: %s: got %q, %v, want accepted %v", address, f.Metrics, err, ok)
+		}
+	}
+}

@@ -27,6 +27,10 @@ routes: [10.0.0.0/16]
 # control_socket: /run/seikan-office.sock
 # no_forwarding: true
 
+# Where measurements are shown to Prometheus, at /metrics: on loopback, or at a
+# socket such as unix:/run/seikan/metrics. Leave it out to show none.
+# metrics: 127.0.0.1:9469
+
 tunnels:
   - name: tunnel-1
     interface: tun1

@@ -38,7 +38,7 @@ func Format(f File) ([]byte, error) {
 // files that must stand beside the text, by name. Among them are private keys.
 // Lists of revoked certificates, and post-quantum pre-shared keys, are an error.
 func FormatFiles(f File) (text []byte, others map[string][]byte, err error) {
-	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, State: f.State, NoForward: !f.Gateway.Forward, BGP: bgpText(f.Gateway.BGP)}
+	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, State: f.State, Metrics: f.Metrics, NoForward: !f.Gateway.Forward, BGP: bgpText(f.Gateway.BGP)}
 	others = map[string][]byte{}
 	for _, t := range f.Gateway.Tunnels {
 		c := t.Certificates

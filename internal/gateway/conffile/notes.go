@@ -81,7 +81,7 @@ func find(n *yaml.Node, path []string) *yaml.Node {
 
 // ownKeys are what our file has at its top, in YAML or in JSON, and AWS's have
 // not.
-var ownKeys = regexp.MustCompile(`"(tunnels|control_socket|state_directory|no_forwarding)"\s*:`)
+var ownKeys = regexp.MustCompile(`"(tunnels|control_socket|state_directory|metrics|no_forwarding)"\s*:`)
 
 // Claims reports whether JSON is a file of ours, since all JSON is YAML.
 func Claims(json []byte) bool { return ownKeys.Match(json) }

@@ -25,6 +25,7 @@ const (
 	patternDuration = `^\+?([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
 	patternNumber   = `^[0-9]+$`
 	patternLink     = `^[^/%:\s]{1,15}$`
+	patternMetrics  = `^(unix:/.+|(127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\]):[1-9][0-9]*)$`
 )
 
 // rules has every key of the file, by its path; [] is any element of a list. A
@@ -33,6 +34,7 @@ var rules = map[string]rule{
 	"name":               {about: "The gateway's name, for logs and status."},
 	"control_socket":     {about: "Where the gateway answers `seikan gateway status`."},
 	"state_directory":    {about: "Where SAs are kept, sealed, so that a gateway that crashed goes on with them."},
+	"metrics":            {about: "Where measurements are shown to Prometheus: a loopback address and port, or unix: and the path of a socket.", pattern: patternMetrics},
 	"no_forwarding":      {about: "Leave the kernel's switch for IP forwarding as it is."},
 	"routes":             {about: "What lies behind the peers, of tunnels that have no routes of their own."},
 	"routes[]":           {pattern: patternPrefix},

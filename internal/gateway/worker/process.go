@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"seikan/internal/gateway"
+	"seikan/internal/gateway/activity"
 )
 
 // stopGrace is how long a worker may take to delete its SAs at the peer and
@@ -49,6 +50,10 @@ type Options struct {
 	State   string
 	Stderr  io.Writer // the worker's log
 	Changed func()    // a status arrived; must not block
+	// Reported, unless nil, is called with each status in turn and with what the
+	// gateway said of its tunnels since the one before, before Changed. The worker
+	// waits while it runs.
+	Reported func(gateway.Status, []activity.Notice)
 }
 
 // A Process is a running worker.
@@ -97,7 +102,7 @@ func Start(opts Options) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{cmd: cmd, stdin: ordersW, done: make(chan struct{})}
-	p.loops.Go(func() { p.readStatus(statusR, opts.Changed) })
+	p.loops.Go(func() { p.readStatus(statusR, opts) })
 	go func() {
 		p.err = cmd.Wait()
 		p.loops.Wait()
@@ -159,17 +164,20 @@ func (p *Process) Stop() {
 }
 
 // readStatus keeps the latest report until the worker closes the pipe.
-func (p *Process) readStatus(r io.ReadCloser, changed func()) {
+func (p *Process) readStatus(r io.ReadCloser, opts Options) {
 	defer r.Close()
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		var s gateway.Status
-		if json.Unmarshal(lines.Bytes(), &s) != nil {
+		var m message
+		if json.Unmarshal(lines.Bytes(), &m) != nil {
 			continue // the worker was killed in the middle of a line
 		}
-		p.status.Store(&s)
-		changed()
+		p.status.Store(&m.Status)
+		if opts.Reported != nil {
+			opts.Reported(m.Status, m.Notices)
+		}
+		opts.Changed()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seikan/internal/gateway"
+	"seikan/internal/gateway/activity"
 	"seikan/internal/ipsec/dataplane/udp"
 )
 
@@ -27,6 +28,8 @@ const statusEvery = time.Second
 // its reader has died too.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, log *slog.Logger) error {
 	signal.Ignore(syscall.SIGPIPE)
+	said := activity.NewHandler(log.Handler())
+	log = slog.New(said)
 	orders := make(chan order)
 	go readOrders(ctx, in, orders, log)
 	first, err := firstOrder(ctx, orders)
@@ -65,13 +68,13 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, log *slog.Logger) e
 		case <-g.Changed():
 		case <-tick.C:
 		}
-		report(out, g.Status(), log)
+		report(out, message{g.Status(), said.Take()}, log)
 	}
 }
 
 // report writes one status line. A reader that has gone away is not our end.
-func report(out io.Writer, s gateway.Status, log *slog.Logger) {
-	b, err := json.Marshal(s)
+func report(out io.Writer, m message, log *slog.Logger) {
+	b, err := json.Marshal(m)
 	if err != nil {
 		log.Error("encoding status", "err", err)
 		return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"seikan/internal/gateway"
+	"seikan/internal/gateway/activity"
 	"seikan/internal/secret"
 )
 
@@ -28,6 +29,13 @@ type order struct {
 	Outsides int `json:",omitempty"`
 	// State is the directory for gateway.Options. Only the first order has it.
 	State string `json:",omitempty"`
+}
+
+// A message is what the worker sends up: its status, and what it has said of its
+// tunnels since the message before.
+type message struct {
+	gateway.Status
+	Notices []activity.Notice `json:"notices,omitempty"`
 }
 
 // encodeOrder lays the keys of cfg beside it.

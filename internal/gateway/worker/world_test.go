@@ -9,12 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"seikan/internal/gateway"
+	"seikan/internal/gateway/activity"
 	"seikan/internal/ipsec/dataplane/udp"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/linux/netapply"
@@ -174,6 +177,19 @@ type side struct {
 	t       *testing.T
 	changed chan struct{}
 	log     nettest.Buffer
+
+	mu   sync.Mutex
+	said []activity.Notice
+}
+
+// hears reports whether the worker has handed up a notice of a tunnel, or of its
+// session, with text in it.
+func (s *side) hears(tunnel string, bgp bool, text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.said, func(n activity.Notice) bool {
+		return n.Tunnel == tunnel && n.BGP == bgp && strings.Contains(n.Text, text) && !n.At.IsZero()
+	})
 }
 
 // start runs cfg in namespace ns until the test ends. stderr, when not nil, is
@@ -191,6 +207,11 @@ func (w *world) start(ns string, cfg gateway.Config, files []*os.File, stderr io
 			case s.changed <- struct{}{}:
 			default:
 			}
+		},
+		Reported: func(_ gateway.Status, said []activity.Notice) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.said = append(s.said, said...)
 		},
 		Start: func(cmd *exec.Cmd) error {
 			cmd.Env = append(os.Environ(), insideWorker+"=1")

@@ -1,0 +1,197 @@
+package vpn
+
+import (
+	"slices"
+
+	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
+)
+
+// CreateTransitGatewayVPCAttachmentInput says what VPC is joined to what transit
+// gateway, by which of its subnets: one of each Availability Zone.
+type CreateTransitGatewayVPCAttachmentInput struct {
+	TransitGatewayID resource.TransitGatewayID
+	VPCID            resource.VPCID
+	SubnetIDs        []resource.SubnetID
+	Tags             resource.Tags
+}
+
+// CreateTransitGatewayVPCAttachment joins a VPC of the same account to a transit
+// gateway, and to its default route tables as its options say. Codes:
+// MissingParameter, InvalidTransitGatewayID.NotFound, InvalidVpcID.NotFound,
+// InvalidSubnetID.NotFound, IncorrectState, DuplicateTransitGatewayAttachment,
+// DuplicateSubnetsInSameZone, TransitGatewayAttachmentLimitExceeded.
+func CreateTransitGatewayVPCAttachment(tx *store.Tx, who resource.Account, in CreateTransitGatewayVPCAttachmentInput) (resource.TransitGatewayAttachment, error) {
+	var none resource.TransitGatewayAttachment
+	g, err := usableTransit(tx, who, in.TransitGatewayID)
+	if err != nil {
+		return none, err
+	}
+	if _, err := store.Find(tx, store.VPCs, who, in.VPCID, resource.CodeVPCNotFound); err != nil {
+		return none, err
+	}
+	if err := checkAttachedSubnets(tx, who, in); err != nil {
+		return none, err
+	}
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		if a.TransitGatewayID == g.ID && a.VPCID == in.VPCID {
+			return none, resource.Errorf(codeDuplicateAttachment, "the VPC %s is %s to %s by %s; a VPC is attached to a transit gateway once", in.VPCID, a.State, g.ID, a.ID)
+		}
+	}
+	a := resource.TransitGatewayAttachment{Type: resource.AttachVPC, VPCID: in.VPCID, SubnetIDs: slices.Clone(in.SubnetIDs), Tags: in.Tags}
+	return attach(tx, g, a)
+}
+
+// checkAttachedSubnets checks that the subnets are the VPC's, at least one, and
+// no two in one zone.
+func checkAttachedSubnets(tx *store.Tx, who resource.Account, in CreateTransitGatewayVPCAttachmentInput) error {
+	if len(in.SubnetIDs) == 0 {
+		return resource.Errorf(resource.CodeMissingParameter, "SubnetIds: is required; name one subnet of each Availability Zone")
+	}
+	zones := map[string]resource.SubnetID{}
+	for _, id := range in.SubnetIDs {
+		subnet, err := store.Find(tx, store.Subnets, who, id, resource.CodeSubnetNotFound)
+		if err != nil {
+			return err
+		}
+		if subnet.VPCID != in.VPCID {
+			return resource.Errorf(resource.CodeSubnetNotFound, "the subnet %s is of %s, not of %s", id, subnet.VPCID, in.VPCID)
+		}
+		if other, taken := zones[subnet.Zone]; taken {
+			return resource.Errorf(codeDuplicateZone, "SubnetIds: %s and %s are both in %s; name one of them", other, id, subnet.Zone)
+		}
+		zones[subnet.Zone] = id
+	}
+	return nil
+}
+
+// attach makes a the row of a new attachment of g, associated and propagated as
+// g's options say.
+func attach(tx *store.Tx, g resource.TransitGateway, a resource.TransitGatewayAttachment) (resource.TransitGatewayAttachment, error) {
+	if err := checkAttachments(tx, g.ID); err != nil {
+		return a, err
+	}
+	a.ID = resource.TransitGatewayAttachmentID(tx.NewID("tgw-attach"))
+	a.OwnerID, a.State, a.TransitGatewayID = g.OwnerID, resource.StatePending, g.ID
+	a.RouteTableID = g.AssociationTable
+	store.TransitGatewayAttachments.Put(tx, a.ID, a)
+	if t, ok := store.TransitGatewayRouteTables.Get(tx, g.PropagationTable); ok && g.PropagationTable != "" {
+		propagate(tx, t, a.ID)
+	}
+	return a, nil
+}
+
+// checkAttachments refuses more attachments than a transit gateway may have (vpn
+// §5.1).
+func checkAttachments(tx *store.Tx, id resource.TransitGatewayID) error {
+	n := 0
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		if a.TransitGatewayID == id {
+			n++
+		}
+	}
+	if n >= maxTransitAttachments {
+		return resource.Errorf(codeTransitAttachmentLimit, "attachments of %s: there are %d, the most there can be", id, n)
+	}
+	return nil
+}
+
+// associate gives a connection on a transit gateway its attachment.
+func associate(tx *store.Tx, c resource.VPNConnection) error {
+	if c.TransitGatewayID == "" {
+		return nil
+	}
+	g, err := usableTransit(tx, c.OwnerID, c.TransitGatewayID)
+	if err != nil {
+		return err
+	}
+	_, err = attach(tx, g, resource.TransitGatewayAttachment{Type: resource.AttachVPN, VPNConnectionID: c.ID})
+	return err
+}
+
+// dissociate takes the attachment of a connection away, if it has one. Static
+// routes that led to it are blackholes from then on.
+func dissociate(tx *store.Tx, id resource.VPNConnectionID) {
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		if a.VPNConnectionID == id && a.Alive() {
+			a.State = resource.StateDeleting
+			store.TransitGatewayAttachments.Put(tx, a.ID, a)
+		}
+	}
+}
+
+// DescribeTransitGatewayAttachments returns the attachments of ids, or without
+// ids all that who owns. Code: InvalidTransitGatewayAttachmentID.NotFound.
+func DescribeTransitGatewayAttachments(tx *store.Tx, who resource.Account, ids []resource.TransitGatewayAttachmentID) ([]resource.TransitGatewayAttachment, error) {
+	return store.Describe(tx, store.TransitGatewayAttachments, who, ids, codeAttachmentIDNotFound)
+}
+
+// DeleteTransitGatewayVPCAttachment takes a VPC from a transit gateway: deleting,
+// and gone when a host has removed the link. Deleting twice does nothing. Codes:
+// InvalidTransitGatewayAttachmentID.NotFound; IncorrectState for the attachment
+// of a VPN connection, which ends with the connection.
+func DeleteTransitGatewayVPCAttachment(tx *store.Tx, who resource.Account, id resource.TransitGatewayAttachmentID) error {
+	a, err := store.Find(tx, store.TransitGatewayAttachments, who, id, codeAttachmentIDNotFound)
+	if err != nil {
+		return err
+	}
+	if a.Type != resource.AttachVPC {
+		return resource.Errorf(resource.CodeIncorrectState, "the attachment %s is that of the VPN connection %s; delete or modify that", id, a.VPNConnectionID)
+	}
+	a.State = resource.StateDeleting
+	store.TransitGatewayAttachments.Put(tx, a.ID, a)
+	return nil
+}
+
+// usableAttachment finds an attachment that is not on its way out.
+func usableAttachment(tx *store.Tx, who resource.Account, id resource.TransitGatewayAttachmentID) (resource.TransitGatewayAttachment, error) {
+	a, err := store.Find(tx, store.TransitGatewayAttachments, who, id, codeAttachmentIDNotFound)
+	if err == nil && !a.Alive() {
+		err = resource.Errorf(resource.CodeIncorrectState, "the attachment %s is %s, not available", id, a.State)
+	}
+	return a, err
+}
+
+// realiseTransit is MarkRealised for transit gateways; built says that a host has
+// made what is pending.
+func realiseTransit(tx *store.Tx, built bool) {
+	for _, g := range store.TransitGateways.List(tx) {
+		switch {
+		case g.State == resource.StatePending && built:
+			g.State = resource.StateAvailable
+			store.TransitGateways.Put(tx, g.ID, g)
+		case g.State == resource.StateDeleting:
+			store.TransitGateways.Delete(tx, g.ID)
+		}
+	}
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		switch {
+		case a.State == resource.StatePending && built:
+			a.State = resource.StateAvailable
+			store.TransitGatewayAttachments.Put(tx, a.ID, a)
+		case a.State == resource.StateDeleting:
+			store.TransitGatewayAttachments.Delete(tx, a.ID)
+		}
+	}
+	realiseTransitTables(tx, built)
+}
+
+// realiseTransitTables makes tables available, and forgets those of transit
+// gateways that are gone and what attachments that are gone propagated.
+func realiseTransitTables(tx *store.Tx, built bool) {
+	for _, t := range store.TransitGatewayRouteTables.List(tx) {
+		_, stands := store.TransitGateways.Get(tx, t.TransitGatewayID)
+		if !stands || t.State == resource.StateDeleting {
+			store.TransitGatewayRouteTables.Delete(tx, t.ID)
+			continue
+		}
+		if built {
+			t.State = resource.StateAvailable
+		}
+		t.Propagations = slices.DeleteFunc(t.Propagations, func(id resource.TransitGatewayAttachmentID) bool {
+			_, there := store.TransitGatewayAttachments.Get(tx, id)
+			return !there
+		})
+		store.TransitGatewayRouteTables.Put(tx, t.ID, t)
+	}
+}

@@ -1,0 +1,142 @@
+package worker
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"seikan/internal/gateway"
+)
+
+// dynamic is one end of two tunnels with BGP. The cloud's sends meds and has the
+// endpoints.
+func dynamic(customer bool, endpoints [2]gateway.Endpoint, meds [2]uint32) gateway.Config {
+	cfg := config(customer, key)
+	cfg.BGP = gateway.BGP{ASN: 64512, Announce: []netip.Prefix{prefix("10.0.0.0/16")}}
+	peer := uint32(65000)
+	if customer {
+		cfg.BGP = gateway.BGP{ASN: 65000, Announce: []netip.Prefix{prefix("192.168.1.0/24")}}
+		peer = 64512
+	}
+	for i := range cfg.Tunnels {
+		cfg.Tunnels[i].Routes = nil
+		cfg.Tunnels[i].BGP = gateway.Session{PeerASN: peer, Hold: 9 * time.Second, Keepalive: 3 * time.Second, MED: meds[i]}
+		cfg.Tunnels[i].Endpoint = endpoints[i]
+	}
+	return cfg
+}
+
+// by reports whether tunnel carries the only learned route.
+func by(tunnel string) func(gateway.Status) bool {
+	return func(st gateway.Status) bool { return len(st.Routes) == 1 && st.Routes[0].Tunnel == tunnel }
+}
+
+// settled reports whether both sessions stand and bring a route that may be used.
+func settled(st gateway.Status) bool {
+	if up(st) != "tunnel-1 tunnel-2" || st.BGP == nil {
+		return false
+	}
+	for _, p := range st.BGP.Peers {
+		if !p.Established || p.Accepted != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+var tally = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
+
+// traffic pings from the client to the server and back, 100 times a second: few
+// enough that the sockets' buffers hold what comes while a busy machine does not
+// run the gateways, which has nothing to do with them. over waits for the end: lost is how many were not answered; ended says that it
+// had come already, so that what was done last was done without traffic.
+func (w *world) traffic() (over func() (sent, lost int, ended bool)) {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "ping", "-n", "-q", "-i", "0.01", "-c", "1200", "10.0.1.20")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := w.net.Start("lan", cmd); err != nil {
+		w.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	return func() (sent, lost int, ended bool) {
+		w.t.Helper()
+		select {
+		case err := <-done:
+			done <- err
+			ended = true
+		default:
+		}
+		if err := <-done; err != nil {
+			w.t.Logf("ping: %v", err)
+		}
+		m := tally.FindStringSubmatch(out.String())
+		if m == nil {
+			w.t.Fatalf("ping said %q", out.String())
+		}
+		sent, _ = strconv.Atoi(m[1])
+		received, _ := strconv.Atoi(m[2])
+		return sent, sent - received, ended
+	}
+}
+
+// The cloud replaces one endpoint after the other under traffic, as
+// cloud/vpn plans it: drained, with the other tunnel's MED lowered, before it is
+// begun anew. No packet is lost (vpn §3.6).
+func TestAnEndpointIsReplacedWithoutLoss(t *testing.T) {
+	w := newWorld(t)
+	var endpoints [2]gateway.Endpoint
+	meds := [2]uint32{100, 100}
+	cloud := w.start("right", dynamic(false, endpoints, meds), w.sockets(), nil)
+	customer := w.start("left", dynamic(true, endpoints, [2]uint32{}), nil, nil)
+	for _, s := range []*side{customer, cloud} {
+		s.until("both sessions", settled)
+	}
+	over := w.traffic()
+	for i, tunnel := range []string{"tunnel-1", "tunnel-2"} {
+		other := fmt.Sprint("tunnel-", 2-i)
+		set := func() {
+			if err := cloud.Set(dynamic(false, endpoints, meds)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		endpoints[i].Draining, meds[1-i] = true, 50
+		set()
+		for _, s := range []*side{customer, cloud} {
+			s.until("traffic by "+other, by(other))
+		}
+		// cloud/vpn waits for seconds; what is on its way arrives in less.
+		since := time.Now()
+		cloud.until("what was on its way", func(gateway.Status) bool { return time.Since(since) > 300*time.Millisecond })
+		began := time.Now()
+		endpoints[i].Generation++
+		set()
+		cloud.until("a new endpoint of "+tunnel, func(st gateway.Status) bool { return st.Tunnels[i].Endpoint == endpoints[i].Generation && settled(st) })
+		customer.until("both sessions", settled)
+		t.Logf("%s is back after %v", tunnel, time.Since(began).Round(10*time.Millisecond))
+		endpoints[i].Draining, meds[1-i] = false, 100
+		set()
+	}
+	// What the logs of the tunnels are made of comes up with the statuses.
+	for _, tunnel := range []string{"tunnel-1", "tunnel-2"} {
+		if !customer.hears(tunnel, false, "IKE SA is up") || !cloud.hears(tunnel, true, "BGP session established") {
+			t.Errorf("%s: the workers did not hand up that its IKE SA and its BGP session came up", tunnel)
+		}
+	}
+	sent, lost, ended := over()
+	if lost != 0 || ended {
+		t.Errorf("under traffic: got %d of %d packets lost, and its end before that of the replacements %v, want none and false", lost, sent, ended)
+	}
+	t.Logf("%d packets and their answers, %d lost", sent, lost)
+	for _, ns := range []string{"left", "right"} {
+		if t.Failed() { // was it the replacement, or a machine too busy to read its sockets?
+			t.Logf("%s:\n%s\n%s", ns, w.run(ns, "grep", "Udp:", "/proc/net/snmp"), w.run(ns, "ip", "-s", "link"))
+		}
+	}
+}
