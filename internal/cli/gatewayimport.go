@@ -41,6 +41,7 @@ func (in *input) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&in.routes, "route", nil, "AWS's files, static connection: a `NETWORK` behind AWS, such as 10.0.0.0/16 (repeatable)")
 	c.Flags().BoolVar(&in.options.AcceptDefault, "accept-default", false, "AWS's files, connection with BGP: let AWS announce a default route")
 	c.Flags().StringVar(&in.options.Connection, "connection", "", "AWS's JSON: the connection to take of several, by `ID`, such as vpn-0123456789abcdef0")
+	c.Flags().BoolVar(&in.options.SourceNAT, "source-nat", false, "AWS's files: give what leaves the tunnel's inside address for a source, so that AWS needs no route to us")
 	c.Flags().BoolVar(&in.options.AllAlgorithms, "all-algorithms", false, "AWS's files: offer weak algorithms too; AWS then takes the weakest that it allows")
 }
 

@@ -61,13 +61,13 @@ func printBGP(s *streams, b *gateway.BGPStatus) error {
 	if b == nil {
 		return nil
 	}
-	t := newTable("BGP", "STATE", "SINCE", "PEER", "ASN", "RECEIVED", "ACCEPTED", "ANNOUNCED")
+	t := newTable("BGP", "STATE", "SINCE", "PEER", "ASN", "RECEIVED", "ACCEPTED", "ANNOUNCED", "BFD")
 	for _, p := range b.Peers {
 		since := ""
 		if !p.Since.IsZero() {
 			since = time.Since(p.Since).Round(time.Second).String()
 		}
-		t.add(p.Tunnel, p.State, since, p.Remote.String(), fmt.Sprint(p.ASN), fmt.Sprint(p.Received), fmt.Sprint(p.Accepted), fmt.Sprint(p.Announced))
+		t.add(p.Tunnel, p.State, since, p.Remote.String(), fmt.Sprint(p.ASN), fmt.Sprint(p.Received), fmt.Sprint(p.Accepted), fmt.Sprint(p.Announced), bfdWords(p.BFD))
 	}
 	if err := t.print(s.out); err != nil {
 		return err
@@ -78,6 +78,17 @@ func printBGP(s *streams, b *gateway.BGPStatus) error {
 		}
 	}
 	return nil
+}
+
+// bfdWords are the state of a BFD session and how soon it finds a broken path.
+func bfdWords(b *gateway.BFDStatus) string {
+	switch {
+	case b == nil:
+		return ""
+	case b.DetectMillis > 0:
+		return fmt.Sprintf("%s, %d ms", b.State, b.DetectMillis)
+	}
+	return b.State
 }
 
 // bgpRemarks are why sessions are down and routes are not used.
@@ -91,6 +102,9 @@ func bgpRemarks(b *gateway.BGPStatus) (out []string) {
 	for _, p := range b.Peers {
 		if !p.Established && p.LastError != "" {
 			out = append(out, fmt.Sprintf("%s: BGP: %s", p.Tunnel, p.LastError))
+		}
+		if p.BFD != nil && p.BFD.Cut {
+			out = append(out, fmt.Sprintf("%s: BFD: its path is broken, so that it carries nothing: %s", p.Tunnel, p.BFD.Reason))
 		}
 		for _, r := range p.Routes {
 			if r.Refused != "" && r.Refused != bgp.LoopRefused {

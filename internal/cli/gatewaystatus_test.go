@@ -42,6 +42,7 @@ func TestGatewayStatusShowsBGPAndWhyItIsNotAsItShouldBe(t *testing.T) {
 			Announce: []netip.Prefix{prefix("0.0.0.0/0")}, Deaf: "address already in use",
 			Peers: []gateway.BGPPeer{
 				{Tunnel: "tunnel-1", State: "Established", Established: true, Remote: netip.MustParseAddr("169.254.10.1"), ASN: 64512, Received: 2, Accepted: 1, Announced: 3, LastError: "old",
+					BFD: &gateway.BFDStatus{State: "Down", Reason: "control detection time expired", Cut: true, DetectMillis: 900},
 					Routes: []gateway.BGPRoute{{Prefix: prefix("10.0.0.0/16")}, {Prefix: prefix("0.0.0.0/0"), Refused: "it is a default route"}}},
 				{Tunnel: "tunnel-2", State: "Idle", LastError: "received 6/1 (Cease/Maximum Number of Prefixes Reached)"},
 			},
@@ -53,7 +54,7 @@ func TestGatewayStatusShowsBGPAndWhyItIsNotAsItShouldBe(t *testing.T) {
 	}
 	got := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"tunnel-1 Established 169.254.10.1 64512 2 1 3", "BGP: peers cannot open sessions to us, we only to them: address already in use", "BGP: warning: 0.0.0.0/0 is announced",
+		"tunnel-1 Established 169.254.10.1 64512 2 1 3 Down, 900 ms", "tunnel-1: BFD: its path is broken, so that it carries nothing: control detection time expired", "BGP: peers cannot open sessions to us, we only to them: address already in use", "BGP: warning: 0.0.0.0/0 is announced",
 		"tunnel-1: BGP: 0.0.0.0/0 refused: it is a default route", "tunnel-2: BGP: received 6/1 (Cease/Maximum Number of Prefixes Reached)",
 		"10.0.0.0/16 tunnel-1 BGP", "10.1.0.0/16 nothing: unreachable configuration",
 	} {

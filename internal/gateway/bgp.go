@@ -14,7 +14,8 @@ type BGP struct {
 	// ASN is our autonomous system number, 1 to 4294967295; 0 means no BGP.
 	ASN uint32
 	// RouterID is our BGP identifier; the zero value means the inside address of
-	// the first tunnel with a session, for as long as a tunnel has it.
+	// the first tunnel with a session when BGP began. It stays when that tunnel is
+	// gone, since with another one every session would begin anew.
 	RouterID netip.Addr
 	// Announce are the prefixes that each peer is told of. 0.0.0.0/0 asks for all
 	// traffic of the peer's networks.
@@ -38,22 +39,32 @@ type Session struct {
 	// to 10.
 	MED     uint32
 	Prepend int
+	BFD     BFD // what the tunnel's static routes depend on, too
 }
 
 // speaks reports whether t has a BGP session.
 func (t Tunnel) speaks() bool { return t.BGP.PeerASN != 0 }
 
 // routerID is that of c, which had been before if the zero value leaves a
-// choice.
+// choice and no peer has it now.
 func (c Config) routerID(before netip.Addr) netip.Addr {
 	if c.BGP.RouterID.IsValid() {
 		return c.BGP.RouterID
 	}
 	var first netip.Addr
 	for _, t := range c.Tunnels {
-		if own := t.Inside.Addr(); t.speaks() && (own == before || !first.IsValid()) {
-			first = own
+		if !t.speaks() {
+			continue
 		}
+		if insidePeer(t.Inside) == before {
+			before = netip.Addr{}
+		}
+		if !first.IsValid() {
+			first = t.Inside.Addr()
+		}
+	}
+	if before.IsValid() {
+		return before
 	}
 	return first
 }
@@ -86,6 +97,8 @@ func (c Config) validateBGP() error {
 			continue
 		case c.BGP.ASN == 0:
 			return fmt.Errorf("BGP.ASN: missing, though tunnel %s has a BGP session; give our own autonomous system number, 1 to 4294967295", t.ID)
+		case t.BGP.BFD.check() != nil:
+			return fmt.Errorf("tunnel %s: %w", t.ID, t.BGP.BFD.check())
 		case !insidePeer(t.Inside).IsValid():
 			return fmt.Errorf("tunnel %s: BGP needs the two inside addresses of a /30, and Inside is %v; give the tunnel its inside CIDR", t.ID, t.Inside)
 		case !d.LocalTS.Contains(t.Inside.Addr()) || !d.RemoteTS.Contains(insidePeer(t.Inside)):

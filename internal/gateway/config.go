@@ -58,7 +58,11 @@ type Tunnel struct {
 	// unreachable, so that nothing leaves in clear. They go before those that peers
 	// announce.
 	Routes []netip.Prefix
-	BGP    Session
+	// SourceNAT gives what leaves through the tunnel its inside address for a
+	// source. Whoever answers then needs no route to our networks, and cannot
+	// begin a connection to them.
+	SourceNAT bool
+	BGP       Session
 }
 
 // Outside is where a tunnel's packets go between the gateways.
@@ -191,7 +195,7 @@ func (t Tunnel) validate() error {
 	case t.Liveness.Timeout < t.Liveness.Interval/2 || t.Liveness.Interval < 50*time.Millisecond:
 		return fmt.Errorf("Liveness %v/%v: the interval is at least 50ms and the timeout at least half of it", t.Liveness.Interval, t.Liveness.Timeout)
 	}
-	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkSuites(), t.checkAction()); err != nil {
+	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkSuites(), t.checkAction(), t.checkNAT()); err != nil {
 		return err
 	}
 	for _, id := range []string{t.Outside.LocalID, t.Outside.RemoteID} {

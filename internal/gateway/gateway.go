@@ -61,10 +61,11 @@ type Gateway struct {
 	pathsChanged atomic.Bool
 
 	// mu guards the fields below it.
-	mu       sync.Mutex
-	want     Config // what Set asked for
-	have     Config // what runs
-	unseen   bool   // want has not been compared with the tunnels that run
+	mu   sync.Mutex
+	want Config // what Set asked for
+	have Config // what runs
+	// unseen, unless nil, is closed once want was compared with the tunnels that run.
+	unseen   chan struct{}
 	tunnels  map[string]*running
 	between  map[peer]string // the IDs of tunnels by their addresses
 	outsides map[netip.Addr]*udp.Outside
@@ -155,7 +156,7 @@ func (g *Gateway) Set(cfg Config) error {
 		return err
 	}
 	g.mu.Lock()
-	g.want, g.unseen = cfg, true
+	g.setLocked(cfg)
 	g.mu.Unlock()
 	signal(g.kick)
 	return nil

@@ -67,9 +67,8 @@ func (g *Gateway) harm(p netip.Prefix) string {
 
 // learnLocked is what peers announce that may be used, by tunnel. What is refused is
 // logged once. The caller holds g.mu.
-func (g *Gateway) learnLocked() map[string][]bgp.Route {
+func (g *Gateway) learnLocked(peers []bgp.PeerStatus) map[string][]bgp.Route {
 	r := &g.routing
-	peers := g.peersLocked()
 	learned, said := map[string][]bgp.Route{}, map[refusedRoute]bool{}
 	live, held := false, map[netip.Prefix]bool{}
 	for _, p := range peers {

@@ -155,8 +155,14 @@ func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
 	visit("ppk", &t.Extensions.PPK)
 }
 
-// sameSession reports whether t and u differ at most in their routes and in BGP,
-// so that the SAs of one serve the other.
+// withoutRouting is t without what its SAs have nothing to do with.
+func (t Tunnel) withoutRouting() Tunnel {
+	t.Routes, t.BGP, t.SourceNAT = nil, Session{}, false
+	return t
+}
+
+// sameSession reports whether t and u differ at most in their routes, in BGP and
+// in the translation of sources, so that the SAs of one serve the other.
 func (t Tunnel) sameSession(u Tunnel) bool {
 	kept := map[string]secret.Secret{}
 	t.VisitSecrets(func(name string, s *secret.Secret) { kept[name], *s = *s, secret.Secret{} })
@@ -165,7 +171,5 @@ func (t Tunnel) sameSession(u Tunnel) bool {
 		same = s.Equal(kept[name]) && same
 		*s = secret.Secret{}
 	})
-	t.Routes, u.Routes = nil, nil
-	t.BGP, u.BGP = Session{}, Session{}
-	return same && reflect.DeepEqual(t, u)
+	return same && reflect.DeepEqual(t.withoutRouting(), u.withoutRouting())
 }

@@ -135,6 +135,7 @@ func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, 
 	slices.SortFunc(ns.Routes, func(a, b netspec.Route) int {
 		return cmp.Or(a.Dst.Addr().Compare(b.Dst.Addr()), cmp.Compare(a.Dst.Bits(), b.Dst.Bits()), cmp.Compare(a.Dev, b.Dev))
 	})
+	ns.Tables = sourceNAT(cfg.Tunnels)
 	return netspec.Spec{Namespaces: []netspec.Namespace{ns}}
 }
 

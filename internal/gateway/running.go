@@ -34,7 +34,8 @@ type running struct {
 
 	outside atomic.Pointer[udp.Outside] // that of peer.local
 
-	loop sync.WaitGroup
+	loop    sync.WaitGroup
+	watched watched // gateway.mu guards it
 
 	started time.Time
 	pause   time.Duration // how long it had not run before
@@ -169,6 +170,7 @@ func insidePeer(inside netip.Prefix) netip.Addr {
 
 // stop tells the peer goodbye and takes the tunnel down.
 func (r *running) stop() {
+	r.unwatch() // its goodbye goes through the tunnel
 	r.cancel()
 	r.loop.Wait()
 	r.close()

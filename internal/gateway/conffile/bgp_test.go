@@ -15,7 +15,7 @@ func dynamic() string {
 	return strings.NewReplacer(
 		"routes: [10.0.0.0/16]\n", "bgp:\n  asn: 65000\n  announce: [192.168.1.0/24]\n",
 		"    inside_cidr: 169.254.10.0/30\n", "    inside_cidr: 169.254.10.0/30\n    bgp: {peer_asn: 64512}\n",
-		"    inside_address: 169.254.11.2/30\n", "    inside_address: 169.254.11.2/30\n    bgp: {peer_asn: 4200000001, hold_time: 9s, keepalive: 3s, max_prefixes: 0, med: 200, prepend: 2}\n",
+		"    inside_address: 169.254.11.2/30\n", "    inside_address: 169.254.11.2/30\n    bgp: {peer_asn: 4200000001, hold_time: 9s, keepalive: 3s, max_prefixes: 0, med: 200, prepend: 2, bfd: {interval: 300ms}}\n",
 	).Replace(minimal)
 }
 
@@ -31,7 +31,7 @@ func TestBGPMeansWhatItSays(t *testing.T) {
 	if got, want := f.Gateway.Tunnels[0].BGP, (gateway.Session{PeerASN: 64512, MaxPrefixes: 5000}); got != want {
 		t.Errorf("tunnel 1: got %+v, want %+v", got, want)
 	}
-	if got, want := f.Gateway.Tunnels[1].BGP, (gateway.Session{PeerASN: 4200000001, Hold: 9 * time.Second, Keepalive: 3 * time.Second, MED: 200, Prepend: 2}); got != want {
+	if got, want := f.Gateway.Tunnels[1].BGP, (gateway.Session{PeerASN: 4200000001, Hold: 9 * time.Second, Keepalive: 3 * time.Second, MED: 200, Prepend: 2, BFD: gateway.BFD{Interval: 300 * time.Millisecond, Multiplier: 3}}); got != want {
 		t.Errorf("tunnel 2: got %+v, want %+v", got, want)
 	}
 	b, err := Format(f)
@@ -57,6 +57,11 @@ func TestBGPErrorsNameLineFieldValueAndRule(t *testing.T) {
 		{"hold_time: 9s", "hold_time: nine", `bgp.hold_time: "nine" is not a duration`},
 		{"keepalive: 3s", "keepalive: 4s", "bgp.keepalive 4s: whole seconds, at most a third of bgp.hold_time 9s"},
 		{"prepend: 2", "prepend: 11", "bgp.prepend 11: 0 to 10 times"},
+		{"interval: 300ms", "interval: 1ms", "bgp.bfd.interval 1ms: 50ms to 1m0s"},
+		{"interval: 300ms", "interval: fast", `bgp.bfd.interval: "fast" is not a duration`},
+		{"interval: 300ms", "multiplier: 3", "bgp.bfd.interval: missing; it is how often each end is heard"},
+		{"interval: 300ms", "interval: 300ms, multiplier: 1", "bgp.bfd.multiplier 1: 2 to 50"},
+		{"    inside_cidr: 169.254.10.0/30\n    bgp: {peer_asn: 64512}\n", "    source_nat: true\n", "source_nat: the tunnel has no inside address to translate to; give inside_cidr"},
 		{"max_prefixes: 0", "max_prefixes: -1", "bgp.max_prefixes -1"},
 		{"med: 200", "med: high", `bgp.med: "high" is not 0 to 4294967295`},
 		{"192.168.1.0/24", "192.168.1.0/33", `bgp.announce: "192.168.1.0/33" is not an IPv4 prefix`},

@@ -137,10 +137,11 @@ type rawTunnel struct {
 	Extensions   rawExtensions   `yaml:",inline"`
 }
 
-// rawSelectors are what the tunnel may carry.
+// rawSelectors are what the tunnel may carry, and whether with its own address.
 type rawSelectors struct {
 	Local  text `yaml:"local_cidr,omitempty"`
 	Remote text `yaml:"remote_cidr,omitempty"`
+	NAT    bool `yaml:"source_nat,omitempty"`
 }
 
 type rawOutside struct {
@@ -295,6 +296,7 @@ func (rt rawTunnel) selectors(t *gateway.Tunnel) (err error) {
 	if t.RemoteTS, err = rt.Selectors.Remote.prefix("remote_cidr"); err != nil {
 		return err
 	}
+	t.SourceNAT = rt.Selectors.NAT
 	t.Routes, err = prefixes(rt.Routes)
 	return err
 }

@@ -61,6 +61,7 @@ var rules = map[string]rule{
 	"tunnels[].replay_window":       {about: "ESP's anti-replay window in packets.", least: 64, most: 2048},
 	"tunnels[].local_cidr":          {about: "What the tunnel may carry on our side.", pattern: patternPrefix},
 	"tunnels[].remote_cidr":         {about: "What the tunnel may carry on the peer's side.", pattern: patternPrefix},
+	"tunnels[].source_nat":          {about: "Give what leaves through the tunnel its inside address for a source: the other end needs no route to us."},
 	"tunnels[].routes":              {about: "What lies behind this peer."},
 	"tunnels[].routes[]":            {pattern: patternPrefix},
 
@@ -95,6 +96,10 @@ var rules = map[string]rule{
 	"tunnels[].bgp.max_prefixes": {about: "How many prefixes the peer may announce; one more ends the session. 0: any number."},
 	"tunnels[].bgp.med":          {about: "The metric sent with each network: the peer prefers the tunnel with the lower one. 0: none.", pattern: patternNumber, numeric: true},
 	"tunnels[].bgp.prepend":      {about: "How many times more our ASN is in the path, so that the peer prefers another tunnel.", least: 0, most: 10},
+
+	"tunnels[].bgp.bfd":            {about: "Watch the tunnel's path several times a second (RFC 5881). The other end must, too; AWS does not."},
+	"tunnels[].bgp.bfd.interval":   {about: "How often each end is heard, 50ms to 1m; the slower end decides.", pattern: patternDuration},
+	"tunnels[].bgp.bfd.multiplier": {about: "The tunnel carries nothing after so many intervals in silence.", least: 2, most: 50},
 
 	"tunnels[].certificate_file": {about: "Our certificate in PEM, then the intermediate ones, instead of a pre-shared key."},
 	"tunnels[].private_key_file": {about: "Its private key in PEM, of mode 0600."},

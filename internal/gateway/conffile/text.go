@@ -12,6 +12,7 @@ import (
 type text struct {
 	value string
 	line  int
+	bare  bool // to be written without quotes
 }
 
 // UnmarshalYAML keeps the scalar and where it stands.

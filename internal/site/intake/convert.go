@@ -68,9 +68,12 @@ func (r *Result) addTunnel(c awsconfig.Connection, i int, t awsconfig.Tunnel, o 
 	out := gateway.Tunnel{
 		ID: fmt.Sprintf("tunnel-%d", i+1), Interface: fmt.Sprintf("tun%d", i+1), Initiate: true,
 		Outside: gateway.Outside{Remote: t.AWS.Outside, LocalID: t.Customer.Outside.String()},
-		PSK:     t.PSK, Inside: t.Customer.Inside,
+		PSK:     t.PSK, Inside: t.Customer.Inside, SourceNAT: o.SourceNAT,
 	}
 	r.note(key+"outside.local_id", "The customer gateway's address, by which AWS knows us, behind NAT too.")
+	if o.SourceNAT {
+		r.note(key+"source_nat", "What leaves has the tunnel's inside address: AWS needs no route to us, and cannot call us.")
+	}
 	if c.Options != nil && c.Options.Accelerated {
 		out.Outside.ForceEncap = true
 		r.note(key+"outside.force_encapsulation", "An accelerated connection takes UDP 4500 only.")
@@ -205,8 +208,8 @@ func bgpFits(c awsconfig.Connection, o Options) error {
 	switch {
 	case len(o.Routes) > 0:
 		return errors.New("it learns by BGP what lies behind AWS; leave --route out")
-	case len(o.Advertise) == 0:
-		return errors.New("it announces by BGP which networks AWS shall reach, and the file does not say them; say them with --advertise, such as --advertise 192.168.1.0/24")
+	case len(o.Advertise) == 0 && !o.SourceNAT:
+		return errors.New("it announces by BGP which networks AWS shall reach, and the file does not say them; say them with --advertise, such as --advertise 192.168.1.0/24, or --source-nat if AWS shall reach none")
 	case c.Options == nil:
 		return nil
 	}
