@@ -298,6 +298,9 @@ func (g *Gateway) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := Status{Name: g.have.Name, Strangers: g.mail.strangers.Load()}
+	g.mail.mu.Lock()
+	s.StrangerFrom = g.mail.stranger
+	g.mail.mu.Unlock()
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
 			s.Tunnels = append(s.Tunnels, r.status())
