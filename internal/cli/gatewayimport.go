@@ -62,8 +62,8 @@ func networks(flag string, list []string) (out []netip.Prefix, err error) {
 	for _, text := range list {
 		p, err := netip.ParsePrefix(text)
 		switch {
-		case err != nil || !p.Addr().Is4():
-			return nil, usageError{fmt.Errorf("--%s %q is not an IPv4 network such as 192.168.1.0/24", flag, text)}
+		case err != nil || p.Addr().Is4In6():
+			return nil, usageError{fmt.Errorf("--%s %q is not a network such as 192.168.1.0/24 or 2001:db8:1::/48", flag, text)}
 		case p != p.Masked():
 			return nil, usageError{fmt.Errorf("--%s %s has host bits set; the network is %v", flag, text, p.Masked())}
 		}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -96,8 +95,10 @@ func bgpRemarks(b *gateway.BGPStatus) (out []string) {
 	if b.Deaf != "" {
 		out = append(out, "BGP: peers cannot open sessions to us, we only to them: "+b.Deaf)
 	}
-	if slices.ContainsFunc(b.Announce, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		out = append(out, "BGP: warning: 0.0.0.0/0 is announced to the peers")
+	for _, p := range b.Announce {
+		if p.Bits() == 0 {
+			out = append(out, fmt.Sprintf("BGP: warning: %v is announced to the peers", p))
+		}
 	}
 	for _, p := range b.Peers {
 		if !p.Established && p.LastError != "" {

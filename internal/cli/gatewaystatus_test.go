@@ -42,7 +42,7 @@ func TestGatewayStatusShowsBGPAndWhyItIsNotAsItShouldBe(t *testing.T) {
 			Announce: []netip.Prefix{prefix("0.0.0.0/0")}, Deaf: "address already in use",
 			Peers: []gateway.BGPPeer{
 				{Tunnel: "tunnel-1", State: "Established", Established: true, Remote: netip.MustParseAddr("169.254.10.1"), ASN: 64512, Received: 2, Accepted: 1, Announced: 3, LastError: "old",
-					BFD: &gateway.BFDStatus{State: "Down", Reason: "control detection time expired", Cut: true, DetectMillis: 900},
+					BFD:    &gateway.BFDStatus{State: "Down", Reason: "control detection time expired", Cut: true, DetectMillis: 900},
 					Routes: []gateway.BGPRoute{{Prefix: prefix("10.0.0.0/16")}, {Prefix: prefix("0.0.0.0/0"), Refused: "it is a default route"}}},
 				{Tunnel: "tunnel-2", State: "Idle", LastError: "received 6/1 (Cease/Maximum Number of Prefixes Reached)"},
 			},

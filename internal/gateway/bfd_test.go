@@ -19,7 +19,8 @@ func TestBFDCutsWhatItHasSeenFail(t *testing.T) {
 		want        bool
 	}{
 		{"the peer has no BFD", bfd.Status{State: bfd.Down}, failed, false},
-		{"it is up", bfd.Status{State: bfd.Up, Failed: failed}, failed.Add(-time.Hour), false},
+		{"it is up", bfd.Status{State: bfd.Up}, failed.Add(-time.Hour), false},
+		{"it failed and was ended on purpose then", bfd.Status{State: bfd.Down}, failed.Add(-time.Hour), false},
 		{"it failed under the session", bfd.Status{State: bfd.Down, Failed: failed}, failed.Add(-time.Hour), true},
 		{"it comes up again", bfd.Status{State: bfd.Init, Failed: failed}, failed.Add(-time.Hour), true},
 		{"it failed, and the session too", bfd.Status{State: bfd.Down, Failed: failed}, time.Time{}, true},

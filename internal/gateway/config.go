@@ -43,10 +43,10 @@ type Tunnel struct {
 	Versions []int
 	IKE      []suite.IKE // in order of preference
 	ESP      []suite.ESP // in order of preference
-	// Inside is our address in the tunnel's /30 with its prefix length; the
-	// zero value gives the TUN no address.
+	// Inside is our address in the tunnel's /30, or in its /126 when it carries
+	// IPv6, with its prefix length; the zero value gives the TUN no address.
 	Inside   netip.Prefix
-	LocalTS  netip.Prefix // traffic selectors; the zero value means 0.0.0.0/0
+	LocalTS  netip.Prefix // traffic selectors; the zero value means all of Inside's family, 0.0.0.0/0 or ::/0
 	RemoteTS netip.Prefix
 	Lifetime Lifetime
 	Liveness Liveness
@@ -124,6 +124,9 @@ func (t Tunnel) withDefaults() Tunnel {
 		t.ReplayWindow = defaultReplay
 	}
 	all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if t.ipv6() {
+		all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
 	if !t.LocalTS.IsValid() {
 		t.LocalTS = all
 	}
@@ -195,7 +198,7 @@ func (t Tunnel) validate() error {
 	case t.Liveness.Timeout < t.Liveness.Interval/2 || t.Liveness.Interval < 50*time.Millisecond:
 		return fmt.Errorf("Liveness %v/%v: the interval is at least 50ms and the timeout at least half of it", t.Liveness.Interval, t.Liveness.Timeout)
 	}
-	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkSuites(), t.checkAction(), t.checkNAT()); err != nil {
+	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkSuites(), t.checkAction(), t.checkFamily(), t.checkNAT()); err != nil {
 		return err
 	}
 	for _, id := range []string{t.Outside.LocalID, t.Outside.RemoteID} {
@@ -235,7 +238,7 @@ func (c Config) ValidatePaths(handed ...netip.Addr) error {
 	slices.SortStableFunc(exposed, func(t, u Tunnel) int { return t.Outside.Remote.Compare(u.Outside.Remote) })
 	for _, u := range c.Tunnels {
 		for _, p := range u.Routes {
-			if len(exposed) > 0 && !exposed[0].Outside.Remote.IsValid() && p.Bits() == 0 {
+			if len(exposed) > 0 && !exposed[0].Outside.Remote.IsValid() && p.Bits() == 0 && p.Addr().Is4() == exposed[0].Outside.Local.Is4() {
 				return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds every address that the peer of tunnel %s may come from: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, exposed[0].ID)
 			}
 			i, _ := slices.BinarySearchFunc(exposed, p.Masked().Addr(), func(t Tunnel, first netip.Addr) int { return t.Outside.Remote.Compare(first) })

@@ -43,12 +43,15 @@ func (g *Gateway) harm(p netip.Prefix) string {
 		}
 	}
 	for _, t := range g.have.Tunnels {
+		if t.Inside.IsValid() && t.Inside.Contains(p.Addr()) && p.Bits() >= t.Inside.Bits() {
+			return "it is of the inside addresses of tunnel " + t.ID + ", " + t.Inside.Masked().String()
+		}
 		remote := t.Outside.Remote
 		if slices.ContainsFunc(g.opts.Outsides, func(o *udp.Outside) bool { return o.Addr() == t.Outside.Local }) {
 			continue // its packets leave in another namespace
 		}
 		if !remote.IsValid() {
-			if p.Bits() == 0 {
+			if p.Bits() == 0 && p.Addr().Is4() == t.Outside.Local.Is4() {
 				return "it holds every address that the peer of tunnel " + t.ID + " may come from: its packets would chase themselves"
 			}
 			continue

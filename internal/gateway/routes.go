@@ -96,7 +96,7 @@ func choose(tunnels []Tunnel, up map[string]bool, learned map[string][]bgp.Route
 func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, mtu map[string]int) netspec.Spec {
 	ns := netspec.Namespace{}
 	if cfg.Forward {
-		ns.Sysctls = map[string]string{"net.ipv4.ip_forward": "1"}
+		ns.Sysctls = forwarding(cfg.Tunnels)
 	}
 	device := map[string]string{}
 	wanted := map[netip.Prefix]bool{}
@@ -143,7 +143,7 @@ func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, 
 // and goes before any of the site's: it is laid as two halves.
 func (k pick) destinations(p netip.Prefix) []netip.Prefix {
 	if k.learned && p.Bits() == 0 {
-		return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{0}), 1), netip.PrefixFrom(netip.AddrFrom4([4]byte{128}), 1)}
+		return halves(p)
 	}
 	return []netip.Prefix{p}
 }

@@ -12,7 +12,7 @@ var keys = map[string]string{
 	"PSK": "pre_shared_key", "Versions": "ike_versions", "IKE": "phase1", "ESP": "phase2",
 	"Certificates.Own": "certificate_file", "Certificates.Key": "private_key_file", "Certificates.CA": "ca_file", "Certificates.CRL": "crl_file",
 	"Certificates.OCSP": "ocsp_file", "Certificates.PSS": "rsa_pss", "Certificates.WeakKeys": "weak_keys",
-	"Inside": "inside_cidr", "LocalTS": "local_cidr", "RemoteTS": "remote_cidr",
+	"Inside": "inside_address", "LocalTS": "local_cidr", "RemoteTS": "remote_cidr",
 	"Lifetime.Phase1": "phase1.lifetime", "Lifetime.Phase2": "phase2.lifetime", "Lifetime.RekeyMargin": "rekey.margin", "Lifetime.RekeyFuzz": "rekey.fuzz_percent",
 	"Liveness.Interval": "liveness.interval", "Liveness.Timeout": "liveness.timeout", "Liveness.Action": "dpd_action",
 	"ReplayWindow": "replay_window", "Routes": "routes", "SourceNAT": "source_nat",

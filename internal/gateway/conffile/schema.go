@@ -21,7 +21,7 @@ type rule struct {
 // Patterns of values. They are never stricter than the decoder.
 const (
 	patternAddr     = `^[0-9]{1,3}(\.[0-9]{1,3}){3}$`
-	patternPrefix   = `^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$`
+	patternPrefix   = `^([0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/[0-9]{1,3})$`
 	patternDuration = `^\+?([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
 	patternNumber   = `^[0-9]+$`
 	patternLink     = `^[^/%:\s]{1,15}$`
@@ -39,9 +39,9 @@ var rules = map[string]rule{
 	"bgp":                {about: "What all BGP sessions have in common; each tunnel with one has a block bgp, too."},
 	"bgp.asn":            {about: "Our autonomous system number.", pattern: patternNumber, numeric: true, least: 1},
 	"bgp.router_id":      {about: "Our BGP identifier, if not the inside address of the first tunnel with a session.", pattern: patternAddr},
-	"bgp.announce":       {about: "The networks of ours that peers are told of; 0.0.0.0/0 draws all their traffic here."},
+	"bgp.announce":       {about: "The networks of ours that peers are told of; 0.0.0.0/0, or ::/0, draws all their traffic here."},
 	"bgp.announce[]":     {pattern: patternPrefix},
-	"bgp.accept_default": {about: "Let peers announce 0.0.0.0/0."},
+	"bgp.accept_default": {about: "Let peers announce 0.0.0.0/0, or ::/0."},
 	"tunnels":            {about: "The tunnels; a connection of AWS has two."},
 	"tunnels[].name":     {about: "Unique in the file; tunnel-N unless given."},
 	"tunnels[].outside":  {about: "Where the packets between the gateways go."},
@@ -57,6 +57,7 @@ var rules = map[string]rule{
 	"tunnels[].ike_versions[]":      {words: []string{"2", "1", "ikev2", "ikev1"}},
 	"tunnels[].dpd_action":          {about: "What follows the peer's death: call again, wait, or do not ask at all.", words: []string{"restart", "clear", "none"}},
 	"tunnels[].inside_cidr":         {about: "The tunnel's /30 of 169.254.0.0/16; the customer has its second address.", pattern: `^169\.254\.[0-9]{1,3}\.[0-9]{1,3}/30$`},
+	"tunnels[].inside_ipv6_cidr":    {about: "The tunnel's /126 of fd00::/8, for a tunnel that carries IPv6 and nothing else. The customer has its second address.", pattern: `^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/126$`},
 	"tunnels[].inside_address":      {about: "Our inside address with its prefix length, instead of inside_cidr.", pattern: `^[0-9a-fA-F:.]+/[0-9]{1,3}$`},
 	"tunnels[].replay_window":       {about: "ESP's anti-replay window in packets.", least: 64, most: 2048},
 	"tunnels[].local_cidr":          {about: "What the tunnel may carry on our side.", pattern: patternPrefix},

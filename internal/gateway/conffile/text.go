@@ -48,8 +48,8 @@ func (t text) prefix(field string) (netip.Prefix, error) {
 		return netip.Prefix{}, nil
 	}
 	p, err := netip.ParsePrefix(t.value)
-	if err != nil || !p.Addr().Is4() {
-		return netip.Prefix{}, t.errorf(field, "%q is not an IPv4 prefix such as 10.0.0.0/16", t.value)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, t.errorf(field, "%q is not a prefix such as 10.0.0.0/16 or 2001:db8:1::/48", t.value)
 	}
 	return p.Masked(), nil
 }

@@ -49,7 +49,7 @@ type Machine struct {
 	state  State
 	diag   Diag
 	since  time.Time // when state last changed
-	failed time.Time // when the session last left Up because the path broke; zero while it never did
+	failed time.Time // since when the path is broken; zero while it is not known to be
 
 	// What the peer last said.
 	remote      Packet
@@ -71,8 +71,8 @@ type Status struct {
 	State, RemoteState State
 	Diag               Diag
 	Since              time.Time // when State last changed
-	// Failed is when the session last left Up for another reason than that either
-	// end ended it on purpose; zero if it never did.
+	// Failed is since when the path is broken: the session left Up, not because
+	// either end ended it on purpose. Zero while it is not known to be.
 	Failed time.Time
 	// Transmit is the interval that we send at, before it is varied, and Detect
 	// how long the peer may be silent; 0 while nothing is known of it.
@@ -179,6 +179,7 @@ func (m *Machine) take(now time.Time, p Packet) {
 	switch {
 	case m.state == AdminDown:
 	case p.State == AdminDown:
+		m.failed = time.Time{} // the peer says nothing of the path any more
 		if m.state != Down {
 			m.become(now, Down, NeighborDown)
 		}
@@ -207,7 +208,9 @@ func (m *Machine) expire(now time.Time) {
 
 func (m *Machine) become(now time.Time, s State, why Diag) {
 	m.state, m.diag, m.since = s, why, now
-	if s != Up {
+	if s == Up {
+		m.failed = time.Time{}
+	} else {
 		m.polling = false
 	}
 }

@@ -20,6 +20,11 @@ func convert(c awsconfig.Connection, o Options) (Result, error) {
 	if err := beyondUs(c); err != nil {
 		return r, err
 	}
+	if c.Options != nil && c.Options.InsideIPv6 {
+		if err := carryIPv6(&c); err != nil {
+			return r, err
+		}
+	}
 	r.Gateway = gateway.Config{Name: c.ID, Forward: true}
 	r.note("", "From %s of connection %s.\nDo not edit twice: after a change at AWS, import again.", c.Format, c.ID)
 	for i, t := range c.Tunnels {
@@ -56,9 +61,25 @@ func beyondUs(c awsconfig.Connection) error {
 		switch {
 		case !t.AWS.Outside.Is4():
 			return fmt.Errorf("its outside addresses are IPv6 (%v), between which this gateway does not run tunnels yet; make it with OutsideIpAddressType PublicIpv4", t.AWS.Outside)
-		case !t.AWS.Inside.Addr().Is4() || c.Options != nil && c.Options.InsideIPv6:
-			return errors.New("its tunnels carry IPv6, which this gateway does not yet; make it with TunnelInsideIpVersion ipv4")
 		}
+	}
+	return nil
+}
+
+// carryIPv6 gives the tunnels of c their inside addresses of IPv6, which only
+// TunnelOptions say: the document within has those of IPv4, which such a tunnel
+// has too and does not use. AWS has the first, the customer the second.
+func carryIPv6(c *awsconfig.Connection) error {
+	for i := range c.Tunnels {
+		t := &c.Tunnels[i]
+		if t.Customer.Inside.Addr().Is6() {
+			continue
+		}
+		if t.Options == nil || !t.Options.InsideIPv6.IsValid() {
+			return fmt.Errorf("its tunnels carry IPv6, and the file does not say TunnelInsideIpv6Cidr of the one to %v; ask AWS for the JSON again when the connection is available", t.AWS.Outside)
+		}
+		first := t.Options.InsideIPv6.Masked().Addr().Next()
+		t.AWS.Inside, t.Customer.Inside = netip.PrefixFrom(first, 126), netip.PrefixFrom(first.Next(), 126)
 	}
 	return nil
 }
@@ -186,6 +207,10 @@ func (r *Result) routeByBGP(c awsconfig.Connection, o Options) error {
 	}
 	if most := announced(c); len(out.Announce) > most {
 		return fmt.Errorf("it announces %d networks, and AWS ends the session over more than %d; summarise them", len(out.Announce), most)
+	}
+	if c.Tunnels[0].Customer.Inside.Addr().Is6() {
+		out.RouterID = c.Tunnels[0].Customer.Outside
+		r.note("bgp.router_id", "A session over IPv6 needs an IPv4 address for a name; ours at AWS will do.")
 	}
 	r.Gateway.BGP = out
 	for i, t := range c.Tunnels {
