@@ -181,8 +181,10 @@ func (t Tunnel) validate() error {
 	switch {
 	case t.Interface == "" || len(t.Interface) > 15 || strings.ContainsAny(t.Interface, "/%: \t\n") || t.Interface == "." || t.Interface == "..":
 		return fmt.Errorf("field Interface %q: a link name has 1 to 15 bytes, without spaces, slash, colon or percent sign", t.Interface)
-	case t.Outside.Remote.IsValid() && !t.Outside.Remote.Is4():
-		return fmt.Errorf("Outside.Remote %v: an IPv4 address is wanted", t.Outside.Remote)
+	case t.Outside.Remote.IsValid() && (t.Outside.Remote.Is4In6() || t.Outside.Remote.Zone() != ""):
+		return fmt.Errorf("Outside.Remote %v: an address of IPv4 or IPv6 is wanted, without a zone", t.Outside.Remote)
+	case t.Outside.Remote.IsValid() && t.Outside.Local.IsValid() && t.Outside.Local.Is4() != t.Outside.Remote.Is4():
+		return fmt.Errorf("Outside.Local %v and Outside.Remote %v: two addresses of one family are wanted", t.Outside.Local, t.Outside.Remote)
 	case t.Certificates.Used() && !t.PSK.IsZero():
 		return fmt.Errorf("PSK and Certificates are both given; a tunnel authenticates by one of them")
 	case !t.Certificates.Used() && (t.PSK.Len() < 8 || t.PSK.Len() > 64):
@@ -217,8 +219,11 @@ func (t Tunnel) validate() error {
 		}
 	}
 	local := t.Outside.Local
-	if !local.IsValid() {
-		local = netip.IPv4Unspecified() // not known before there is a route
+	if !local.IsValid() { // not known before there is a route
+		local = netip.IPv4Unspecified()
+		if t.Outside.Remote.Is6() {
+			local = netip.IPv6Unspecified()
+		}
 	}
 	_, err := newMachine(t, local, nil, nil) // the protocols have rules of their own
 	return err

@@ -65,6 +65,9 @@ func (rb rawBGP) parse() (out gateway.BGP, err error) {
 		if out.RouterID, err = rb.RouterID.addr("bgp.router_id", false); err != nil {
 			return out, err
 		}
+		if !out.RouterID.Is4() {
+			return out, rb.RouterID.errorf("bgp.router_id", "%q is not an IPv4 address", rb.RouterID.value)
+		}
 	}
 	for _, a := range rb.Announce {
 		p, err := a.prefix("bgp.announce")

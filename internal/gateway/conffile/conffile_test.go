@@ -128,7 +128,7 @@ func TestErrorsNameLineFieldValueAndRule(t *testing.T) {
 		{"key begins with 0", "ExampleKey_0123456789", "0ExampleKey", "does not start with 0"},
 		{"two keys", "pre_shared_key: ExampleKey_0123456789", "pre_shared_key: ExampleKey_0123456789\n    pre_shared_key_file: second.psk", "give either pre_shared_key or pre_shared_key_file"},
 		{"inside", "169.254.10.0/30", "10.1.0.0/30", `line 7: inside_cidr: "10.1.0.0/30" is not a /30 of 169.254.0.0/16`},
-		{"peer", "remote_address: 203.0.113.11", "remote_address: aws.example", `outside.remote_address: "aws.example" is not an IPv4 address`},
+		{"peer", "remote_address: 203.0.113.11", "remote_address: aws.example", `outside.remote_address: "aws.example" is not an IP address`},
 		{"lifetime", "lifetime: 1h", "lifetime: 9h", "phase2.lifetime 9h0m0s must be shorter than phase1.lifetime"},
 		{"route to the peer itself", "10.0.0.0/16", "0.0.0.0/0", "holds the peer's own address"},
 		{"route to the other peer", "10.0.0.0/16", "203.0.113.11/32", "peer's own address 203.0.113.11 of tunnel tunnel-2"},

@@ -21,6 +21,7 @@ type rule struct {
 // Patterns of values. They are never stricter than the decoder.
 const (
 	patternAddr     = `^[0-9]{1,3}(\.[0-9]{1,3}){3}$`
+	patternAnyAddr  = patternAddr + `|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$`
 	patternPrefix   = `^([0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/[0-9]{1,3})$`
 	patternDuration = `^\+?([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
 	patternNumber   = `^[0-9]+$`
@@ -66,8 +67,8 @@ var rules = map[string]rule{
 	"tunnels[].routes":              {about: "What lies behind this peer."},
 	"tunnels[].routes[]":            {pattern: patternPrefix},
 
-	"tunnels[].outside.local_address":       {about: "Ours, if not the one that the route to the peer has.", pattern: patternAddr},
-	"tunnels[].outside.remote_address":      {about: "The peer's, or any, if it has certificates and we wait.", pattern: `^any$|` + patternAddr},
+	"tunnels[].outside.local_address":       {about: "Ours, if not the one that the route to the peer has.", pattern: patternAnyAddr},
+	"tunnels[].outside.remote_address":      {about: "The peer's, or any, if it has certificates and we wait.", pattern: `^any$|` + patternAnyAddr},
 	"tunnels[].outside.local_id":            {about: "Our IKE identity: behind NAT, our public address as the peer knows it."},
 	"tunnels[].outside.remote_id":           {about: "The peer's IKE identity; %any accepts whoever holds the key."},
 	"tunnels[].outside.force_encapsulation": {about: "Use UDP 4500 though there is no NAT."},

@@ -57,13 +57,13 @@ func (t text) prefix(field string) (netip.Prefix, error) {
 func (t text) addr(field string, required bool) (netip.Addr, error) {
 	if t.value == "" {
 		if required {
-			return netip.Addr{}, fmt.Errorf("%s: missing; it is the peer's public IPv4 address, or any for a peer with a certificate that may come from anywhere", field)
+			return netip.Addr{}, fmt.Errorf("%s: missing; it is the peer's public address, or any for a peer with a certificate that may come from anywhere", field)
 		}
 		return netip.Addr{}, nil
 	}
 	a, err := netip.ParseAddr(t.value)
-	if err != nil || !a.Is4() {
-		return netip.Addr{}, t.errorf(field, "%q is not an IPv4 address", t.value)
+	if err != nil || a.Is4In6() || a.Zone() != "" {
+		return netip.Addr{}, t.errorf(field, "%q is not an IP address", t.value)
 	}
 	return a, nil
 }

@@ -33,7 +33,7 @@ func inKeys(err error) error {
 		"field Hold ", "bgp.hold_time ", "third of Hold ", "third of bgp.hold_time ", "field Keepalive", "bgp.keepalive", "field MaxPrefixes", "bgp.max_prefixes",
 		"field Prepend", "bgp.prepend", "field Announce", "bgp.announce", ": ASN ", ": bgp.peer_asn ", "LocalTS", "local_cidr", "RemoteTS", "remote_cidr", "and Inside is", "and inside_address is",
 		"field Versions", "ike_versions", "field SourceNAT", "source_nat", "field Routes", "routes", "field LocalTS", "local_cidr", "field Inside ", "inside_address ", "BGP.RouterID", "bgp.router_id", "give Inside", "give inside_cidr", "field Initiate", "startup_action", "field Interface", "interface", `Interface "`, `interface "`,
-		"Outside.Local and Remote", "outside.local_address and remote_address", "Outside.Local", "outside.local_address", "Outside.Remote", "outside.remote_address",
+		"Outside.Local ", "outside.local_address ", "Outside.Local and Remote", "outside.local_address and remote_address", "Outside.Local", "outside.local_address", "Outside.Remote", "outside.remote_address",
 		"Certificates.Own, Key", "certificate_file, private_key_file", "WeakKeys", "weak_keys: true", "Certificates.CA, CRL, OCSP", "ca_file, crl_file, ocsp_file",
 		"Extensions.FragmentSize", "fragment_size", "Extensions.Resumption", "resumption",
 		"Extensions.PPKRequired", "ppk_required", "Extensions.PPK", "ppk_file", "give PPK and PPKID", "give ppk_file and ppk_id",

@@ -188,8 +188,8 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	if sa.Encap {
 		kind = udp.NAT
 	}
-	if !sa.Remote.Addr().Is4() {
-		return fmt.Errorf("use outbound SA %08x: remote %v: want an IPv4 address", sa.SPIOut, sa.Remote)
+	if !sa.Remote.IsValid() {
+		return fmt.Errorf("use outbound SA %08x: no remote address", sa.SPIOut)
 	}
 	fresh, err := esp.NewOutbound(sa)
 	if err != nil {
@@ -289,7 +289,7 @@ func (t *Tunnel) MovePeer(local, remote netip.AddrPort) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := t.out.Load()
-	if old == nil || !remote.Addr().Is4() {
+	if old == nil || !remote.IsValid() {
 		return // the next UseOutbound brings its own addresses
 	}
 	moved := *old
@@ -328,5 +328,5 @@ func (t *Tunnel) MTU() int {
 
 // mtuOf is the inner MTU of packets sealed with s that leave by kind.
 func (t *Tunnel) mtuOf(kind udp.Kind, s suite.ESP) int {
-	return esp.MTU(esp.Path{MTU: t.cfg.PathMTU, NAT: kind == udp.NAT}, s)
+	return esp.MTU(esp.Path{MTU: t.cfg.PathMTU, NAT: kind == udp.NAT, IPv6: t.cfg.Outside.Addr().Is6()}, s)
 }

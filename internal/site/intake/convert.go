@@ -17,15 +17,16 @@ import (
 // AWS by default does not (vpn §3.1).
 func convert(c awsconfig.Connection, o Options) (Result, error) {
 	r := Result{Kind: string(c.Format)}
-	if err := beyondUs(c); err != nil {
-		return r, err
-	}
+	r.Gateway = gateway.Config{Name: c.ID, Forward: true}
 	if c.Options != nil && c.Options.InsideIPv6 {
+		if own := c.Tunnels[0].Customer.Inside.Addr(); own.Is4() && !c.Static {
+			r.Gateway.BGP.RouterID = own
+			r.note("bgp.router_id", "A session over IPv6 needs an IPv4 address for a name.")
+		}
 		if err := carryIPv6(&c); err != nil {
 			return r, err
 		}
 	}
-	r.Gateway = gateway.Config{Name: c.ID, Forward: true}
 	r.note("", "From %s of connection %s.\nDo not edit twice: after a change at AWS, import again.", c.Format, c.ID)
 	for i, t := range c.Tunnels {
 		if err := r.addTunnel(c, i, t, o); err != nil {
@@ -53,17 +54,6 @@ func (r *Result) note(key, format string, args ...any) {
 	if !slices.Contains(r.Notes, first) {
 		r.Notes = append(r.Notes, n)
 	}
-}
-
-// beyondUs refuses what this gateway cannot do.
-func beyondUs(c awsconfig.Connection) error {
-	for _, t := range c.Tunnels {
-		switch {
-		case !t.AWS.Outside.Is4():
-			return fmt.Errorf("its outside addresses are IPv6 (%v), between which this gateway does not run tunnels yet; make it with OutsideIpAddressType PublicIpv4", t.AWS.Outside)
-		}
-	}
-	return nil
 }
 
 // carryIPv6 gives the tunnels of c their inside addresses of IPv6, which only
@@ -199,7 +189,7 @@ func (r *Result) routeByBGP(c awsconfig.Connection, o Options) error {
 	if err := bgpFits(c, o); err != nil {
 		return err
 	}
-	out := gateway.BGP{ASN: c.Tunnels[0].Customer.ASN, AcceptDefault: o.AcceptDefault}
+	out := gateway.BGP{ASN: c.Tunnels[0].Customer.ASN, AcceptDefault: o.AcceptDefault, RouterID: r.Gateway.BGP.RouterID}
 	for _, p := range o.Advertise {
 		if !slices.Contains(out.Announce, p) {
 			out.Announce = append(out.Announce, p)
@@ -207,10 +197,6 @@ func (r *Result) routeByBGP(c awsconfig.Connection, o Options) error {
 	}
 	if most := announced(c); len(out.Announce) > most {
 		return fmt.Errorf("it announces %d networks, and AWS ends the session over more than %d; summarise them", len(out.Announce), most)
-	}
-	if c.Tunnels[0].Customer.Inside.Addr().Is6() {
-		out.RouterID = c.Tunnels[0].Customer.Outside
-		r.note("bgp.router_id", "A session over IPv6 needs an IPv4 address for a name; ours at AWS will do.")
 	}
 	r.Gateway.BGP = out
 	for i, t := range c.Tunnels {
