@@ -113,10 +113,7 @@ func (m *Machine) detect() time.Duration {
 // Deadline is when Step wants to be called though nothing came.
 func (m *Machine) Deadline() time.Time {
 	send := m.sent.Add(m.wait)
-	if m.quiet() {
-		send = m.sent.Add(MaxInterval) // it may say something else by then
-	}
-	if expiry := m.heard.Add(m.detect()); m.remoteKnown && expiry.Before(send) {
+	if expiry := m.heard.Add(m.detect()); m.remoteKnown && (m.quiet() || expiry.Before(send)) {
 		return expiry
 	}
 	return send

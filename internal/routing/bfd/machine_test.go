@@ -182,6 +182,9 @@ func TestSilenceIsKeptWhenAsked(t *testing.T) {
 	now := time.Unix(10, 0)
 	in := Packet{State: Down, DetectMult: 50, MyDisc: 9, DesiredMinTx: time.Minute}
 	m.Step(now, &in, nil)
+	if d := m.Deadline(); !d.Equal(now.Add(50 * time.Minute)) {
+		t.Fatalf("got the deadline %v, want that of the peer's silence", d)
+	}
 	for range 100 {
 		now = now.Add(time.Second)
 		if out := m.Step(now, nil, nil); len(out) > 0 {
