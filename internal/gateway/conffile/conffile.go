@@ -101,6 +101,11 @@ func Parse(b []byte, dir string) (File, error) {
 		if id := rt.routerID(t); !out.Gateway.BGP.RouterID.IsValid() && id.IsValid() {
 			out.Gateway.BGP.RouterID = id
 		}
+		for _, other := range out.Gateway.Tunnels {
+			if t.Inside.IsValid() && t.Inside.Overlaps(other.Inside) {
+				return File{}, fmt.Errorf("tunnel %s: inside_cidr %v overlaps that of tunnel %s, %v; each tunnel has a range of its own", t.ID, t.Inside.Masked(), other.ID, other.Inside.Masked())
+			}
+		}
 		out.Gateway.Tunnels = append(out.Gateway.Tunnels, t)
 	}
 	if err := carriedByNone(raw.Routes, routes, out.Gateway.Tunnels); err != nil {

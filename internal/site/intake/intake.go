@@ -75,12 +75,19 @@ func Read(path string, stdin io.Reader, o Options) (Result, error) {
 	return r, nil
 }
 
+// errUnknown names what a gateway can be given.
+var errUnknown = errors.New("this is none of the files that a gateway takes: " + ours + " (`seikan gateway example` prints one), AWS's XML (CustomerGatewayConfiguration), " +
+	"AWS's text for the vendor Generic, or the JSON of `aws ec2 describe-vpn-connections`")
+
 // Parse is Read for text; dir is where names of files in our YAML are looked
 // up.
 func Parse(b []byte, dir string, o Options) (Result, error) {
 	text, format, err := awsconfig.Recognise(b)
 	if err != nil {
 		return Result{}, err
+	}
+	if format == awsconfig.Other && !conffile.Looks(text) {
+		return Result{}, errUnknown
 	}
 	if format == awsconfig.Other || format == awsconfig.JSON && conffile.Claims(text) {
 		if o.given() {
