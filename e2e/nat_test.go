@@ -127,6 +127,9 @@ func TestSourceNAT(t *testing.T) {
 	// Switched off, nothing is translated, and the SAs are those of before.
 	reloaded(t, w, customer, strings.ReplaceAll(natCustomer, "    source_nat: true\n", ""), "t1      changed  source_nat", "t2      changed  source_nat")
 	w.Until("an answer to the client itself", 10*time.Second, w.Reach)
+	if st, err := customer.Whole(); err != nil || st.Tunnels[0].SourceNAT {
+		t.Errorf("status: got %+v, %v, want no translation", st.Tunnels, err)
+	}
 	if seen("client") == 0 {
 		t.Error("the server sees no packet from the client's own address")
 	}

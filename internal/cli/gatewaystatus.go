@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +28,7 @@ func printGateway(s *streams, st gateway.Status) error {
 		if tn.IKE.Version != 0 { // it runs
 			version = strings.TrimSpace(fmt.Sprintf("v%d %s", tn.IKE.Version, tn.IKE.Auth))
 		}
-		t.add(tn.ID, state, since, version, fmt.Sprintf("%v %v", tn.IKE.Local, tn.IKE.Remote), suites(tn), octets(tn.Traffic.BytesIn), octets(tn.Traffic.BytesOut))
+		t.add(tn.ID, state, since, version, outside(tn.IKE), suites(tn), octets(tn.Traffic.BytesIn), octets(tn.Traffic.BytesOut))
 	}
 	if err := t.print(s.out); err != nil {
 		return err
@@ -53,6 +55,29 @@ func printGateway(s *streams, st gateway.Status) error {
 		routes.add(r.Prefix.String(), by, from)
 	}
 	return routes.print(s.out)
+}
+
+// outside are the addresses between the gateways, and where a NAT is before one.
+func outside(i gateway.IKEStatus) string {
+	out := fmt.Sprintf("%v %v", i.Local, i.Remote)
+	switch {
+	case i.NATLocal && i.NATRemote:
+		return out + " (NAT at both ends)"
+	case i.NATLocal:
+		return out + " (NAT here)"
+	case i.NATRemote:
+		return out + " (NAT there)"
+	}
+	return out
+}
+
+// dropped are a tunnel's drops by cause, the most frequent first.
+func dropped(drops map[string]uint64) string {
+	causes := slices.SortedFunc(maps.Keys(drops), func(a, b string) int { return cmp.Or(cmp.Compare(drops[b], drops[a]), cmp.Compare(a, b)) })
+	for i, c := range causes {
+		causes[i] = fmt.Sprintf("%s %d", c, drops[c])
+	}
+	return strings.Join(causes, ", ")
 }
 
 // printBGP shows the BGP sessions and what is worth a remark about them.
@@ -140,6 +165,12 @@ func remarks(tn gateway.TunnelStatus) (out []string) {
 	}
 	if len(tn.IKE.Extensions) > 0 {
 		out = append(out, "with "+strings.Join(tn.IKE.Extensions, ", "))
+	}
+	if tn.SourceNAT {
+		out = append(out, "what leaves has the source "+tn.Inside.Addr().String())
+	}
+	if len(tn.Traffic.Drops) > 0 {
+		out = append(out, "dropped: "+dropped(tn.Traffic.Drops))
 	}
 	phases := []struct {
 		key  string

@@ -304,6 +304,7 @@ func (g *Gateway) Status() Status {
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
 			s.Tunnels = append(s.Tunnels, r.status())
+			s.Tunnels[len(s.Tunnels)-1].SourceNAT = t.SourceNAT
 		} else {
 			s.Tunnels = append(s.Tunnels, g.failed[t.ID].status(t))
 		}

@@ -38,9 +38,10 @@ type TunnelStatus struct {
 	IKE       IKEStatus    `json:"ike"`
 	Child     *ChildStatus `json:"child,omitempty"`
 	Traffic   Traffic      `json:"traffic"`
-	Initiate  bool         `json:"initiate"`        // we begin; otherwise we wait for the peer
-	Dead      DeadStatus   `json:"dead"`            // when a silent peer is taken for dead
-	Downs     []Down       `json:"downs,omitempty"` // the last times that it went down, oldest first
+	SourceNAT bool         `json:"source_nat,omitempty"` // what leaves has Inside's address for a source
+	Initiate  bool         `json:"initiate"`             // we begin; otherwise we wait for the peer
+	Dead      DeadStatus   `json:"dead"`                 // when a silent peer is taken for dead
+	Downs     []Down       `json:"downs,omitempty"`      // the last times that it went down, oldest first
 }
 
 // A DeadStatus is what becomes of a peer that is silent.

@@ -134,7 +134,7 @@ func TestErrorsNameLineFieldValueAndRule(t *testing.T) {
 		{"route to the other peer", "10.0.0.0/16", "203.0.113.11/32", "peer's own address 203.0.113.11 of tunnel tunnel-2"},
 		{"fuzz", "    liveness:", "    rekey: {fuzz_percent: 101}\n    liveness:", "rekey.fuzz_percent: 101"},
 		{"overlap", "169.254.11.2/30", "169.254.10.2/30", "tunnel tunnel-2: inside_cidr 169.254.10.0/30 overlaps that of tunnel tunnel-1, 169.254.10.0/30"},
-		{"a block for a list", "routes: [10.0.0.0/16]", "routes: 10.0.0.0/16", `line 3: "10.0.0.0/16": a list is expected here`},
+		{"a block for a list", "routes: [10.0.0.0/16]", "routes: 10.0.0.0/16", `line 3: "10.0.0....": a list is expected here`},
 		{"second document", "name: office", "name: office\n---\nname: shop", "more than one YAML document"},
 		{"duration", "interval: 300ms", "interval: soon", `liveness.interval: "soon" is not a duration`},
 	}
