@@ -16,8 +16,8 @@ import (
 
 // withBFD gives every session of a file BFD.
 func withBFD(text string) string {
-	out := strings.ReplaceAll(text, "bgp: {peer_asn: 64512", "bgp: {bfd: {interval: 300ms}, peer_asn: 64512")
-	return strings.ReplaceAll(out, "bgp: {peer_asn: 65000", "bgp: {bfd: {interval: 300ms}, peer_asn: 65000")
+	out := strings.ReplaceAll(text, "bgp: {peer_asn: 64512", "bgp: {bfd: {interval: 250ms}, peer_asn: 64512")
+	return strings.ReplaceAll(out, "bgp: {peer_asn: 65000", "bgp: {bfd: {interval: 250ms}, peer_asn: 65000")
 }
 
 // bfdLimit is how long traffic may be away when a path breaks.
@@ -30,8 +30,8 @@ func watchedBy(g *ourgateway.Gateway) error {
 		return err
 	}
 	for _, p := range st.BGP.Peers {
-		if p.BFD == nil || p.BFD.State != "Up" || p.BFD.Peer != "Up" || p.BFD.DetectMillis != 900 || p.BFD.TransmitMillis != 300 || p.BFD.Cut {
-			return fmt.Errorf("%s: got %+v, want it up, and to find a broken path within 900 ms", p.Tunnel, p.BFD)
+		if p.BFD == nil || p.BFD.State != "Up" || p.BFD.Peer != "Up" || p.BFD.DetectMillis != 750 || p.BFD.TransmitMillis != 250 || p.BFD.Cut {
+			return fmt.Errorf("%s: got %+v, want it up, and to find a broken path within 750 ms", p.Tunnel, p.BFD)
 		}
 	}
 	return nil
@@ -153,7 +153,7 @@ router bgp 64512
  exit-address-family
 route-map metric permit 10
  set metric %[4]d
-`, end.inside, end.peer, world.ServerSite, 100*(i+1)), "bfd\n peer "+end.peer+"\n  detect-multiplier 3\n  receive-interval 300\n  transmit-interval 300\n"))
+`, end.inside, end.peer, world.ServerSite, 100*(i+1)), "bfd\n peer "+end.peer+"\n  detect-multiplier 3\n  receive-interval 250\n  transmit-interval 250\n"))
 	}
 	customer := startText(t, w, "cgw", withBFD(customerFile))
 	w.Until("both sessions", 60*time.Second, func() error { return spoken(customer, 1, world.ServerSite, "t1") })

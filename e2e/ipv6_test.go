@@ -35,14 +35,14 @@ tunnels:
     pre_shared_key_file: psk
     inside_cidr: 169.254.10.0/30
     inside_ipv6_cidr: fd00:10::/126
-    bgp: {peer_asn: 64512, bfd: {interval: 300ms}}
+    bgp: {peer_asn: 64512, bfd: {interval: 250ms}}
   - name: t2
     interface: tun2
     outside: {remote_address: ` + world.Responder2 + `, local_id: customer.example, remote_id: ` + world.Responder2 + `}
     pre_shared_key_file: psk
     inside_cidr: 169.254.11.0/30
     inside_ipv6_cidr: fd00:11::/126
-    bgp: {peer_asn: 64512, bfd: {interval: 300ms}}
+    bgp: {peer_asn: 64512, bfd: {interval: 250ms}}
 `
 	cloudFile6 = `
 bgp: {asn: 64512, announce: [` + serverSite6 + `], router_id: 169.254.10.1}
@@ -54,7 +54,7 @@ tunnels:
     outside: {local_address: ` + world.Responder + `, remote_address: ` + world.NAT + `, local_id: ` + world.Responder + `, remote_id: customer.example}
     pre_shared_key_file: psk
     inside_address: fd00:10::1/126
-    bgp: {peer_asn: 65000, max_prefixes: 100, med: 100, bfd: {interval: 300ms}}
+    bgp: {peer_asn: 65000, max_prefixes: 100, med: 100, bfd: {interval: 250ms}}
   - name: t2
     interface: tun2
     startup_action: add
@@ -62,7 +62,7 @@ tunnels:
     outside: {local_address: ` + world.Responder2 + `, remote_address: ` + world.NAT + `, local_id: ` + world.Responder2 + `, remote_id: customer.example}
     pre_shared_key_file: psk
     inside_address: fd00:11::1/126
-    bgp: {peer_asn: 65000, max_prefixes: 100, med: 200, bfd: {interval: 300ms}}
+    bgp: {peer_asn: 65000, max_prefixes: 100, med: 200, bfd: {interval: 250ms}}
 `
 )
 
@@ -174,7 +174,7 @@ func TestIPv6Inside(t *testing.T) {
 	w.Until("an answer after the mend", 60*time.Second, func() error { return reach6(w) })
 
 	// Statically, and with the source translated: the other end knows no route.
-	static := strings.NewReplacer("bgp: {asn: 65000, announce: ["+customerSite6+"]}", "routes: ["+serverSite6+"]", "    bgp: {peer_asn: 64512, bfd: {interval: 300ms}}\n", "    source_nat: true\n").Replace(customerFile6)
+	static := strings.NewReplacer("bgp: {asn: 65000, announce: ["+customerSite6+"]}", "routes: ["+serverSite6+"]", "    bgp: {peer_asn: 64512, bfd: {interval: 250ms}}\n", "    source_nat: true\n").Replace(customerFile6)
 	reloaded(t, w, customer, static)
 	w.Until("the other end's session down", 60*time.Second, func() error {
 		st, err := cloud.Whole()
