@@ -52,7 +52,7 @@ cat >"$tree/DEBIAN/control" <<END
 Package: seikan
 Version: $version
 Architecture: $arch
-Maintainer: The authors of Seikan <seikan@localhost>
+Maintainer: The Seikan authors
 Installed-Size: $(du -sk --exclude=DEBIAN "$tree" | cut -f1)
 Recommends: nftables
 Section: net

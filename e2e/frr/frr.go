@@ -1,6 +1,7 @@
 //go:build e2e
 
-// Package frr runs FRR's zebra and bgpd as the BGP speaker of a namespace.
+// Package frr runs FRR's zebra and bgpd, and bfdd when it is asked for, as the
+// BGP speaker of a namespace.
 //
 // Each Router has its own configuration, sockets and logs. Only the tests of e2e
 // call it.
@@ -21,8 +22,8 @@ import (
 	"seikan/e2e/world"
 )
 
-// daemons is where Debian puts them: bgpd on the path is OpenBGPD's.
-const daemons = "/usr/lib/frr/"
+// directory is where Debian puts them: bgpd on the path is OpenBGPD's.
+const directory = "/usr/lib/frr/"
 
 // A Router is a running FRR.
 type Router struct {
@@ -37,6 +38,12 @@ type Router struct {
 // test has failed it shows its log.
 func Start(t testing.TB, w *world.World, namespace, config string) *Router {
 	t.Helper()
+	return StartBFD(t, w, namespace, config, "")
+}
+
+// StartBFD is Start with the configuration of bfdd, which does not run without.
+func StartBFD(t testing.TB, w *world.World, namespace, config, bfd string) *Router {
+	t.Helper()
 	r := &Router{t: t, w: w, namespace: namespace}
 	// FRR's own user must reach its files, which t.TempDir does not let it.
 	var err error
@@ -44,7 +51,12 @@ func Start(t testing.TB, w *world.World, namespace, config string) *Router {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(r.dir) })
+	daemons := []string{"zebra", "bgpd"}
+	if bfd != "" {
+		daemons = []string{"zebra", "bfdd", "bgpd"}
+	}
 	for name, text := range map[string]string{
+		"bfdd.conf":  bfd,
 		"zebra.conf": "log file " + r.path("zebra.log") + "\n",
 		"bgpd.conf":  "log file " + r.path("bgpd.log") + " informational\n" + config,
 	} {
@@ -58,7 +70,7 @@ func Start(t testing.TB, w *world.World, namespace, config string) *Router {
 	if err := os.Chmod(r.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"zebra", "bgpd"} {
+	for _, name := range daemons {
 		r.start(name)
 	}
 	t.Cleanup(r.show) // while they run
@@ -72,8 +84,11 @@ func Start(t testing.TB, w *world.World, namespace, config string) *Router {
 // start runs one daemon.
 func (r *Router) start(name string) {
 	r.t.Helper()
-	cmd := r.w.Command(r.namespace, daemons+name, "-u", "frr", "-g", "frr", "-f", r.path(name+".conf"),
+	cmd := r.w.Command(r.namespace, directory+name, "-u", "frr", "-g", "frr", "-f", r.path(name+".conf"),
 		"-i", r.path(name+".pid"), "-z", r.path("zserv.api"), "--vty_socket", r.dir, "-P", "0")
+	if name == "bfdd" {
+		cmd.Args = append(cmd.Args, "--bfdctl", r.path("bfdd.sock"))
+	}
 	cmd.Stdout, cmd.Stderr = &r.out, &r.out
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)

@@ -212,6 +212,27 @@ func (g *Gateway) start(w *world.World, text string, flags ...string) {
 	})
 }
 
+// Reload gives the gateway another file, but for its head as StartText makes it,
+// and has it read by the command that an operator uses. It returns what that
+// printed.
+func (g *Gateway) Reload(w *world.World, text string, flags ...string) (string, error) {
+	g.t.Helper()
+	text = fmt.Sprintf("name: e2e\ncontrol_socket: %s\n%s", g.control(), text)
+	if err := os.WriteFile(filepath.Join(g.dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	out, err := w.Command(g.cfg.Namespace, append([]string{os.Getenv("SEIKAN"), "gateway", "reload", "--control", g.control()}, flags...)...).CombinedOutput()
+	return string(out), err
+}
+
+// Hangup sends the gateway SIGHUP.
+func (g *Gateway) Hangup() {
+	g.t.Helper()
+	if err := g.process.Process.Signal(syscall.SIGHUP); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
 // Log is what the gateway has logged.
 func (g *Gateway) Log() string { return g.out.String() }
 

@@ -47,7 +47,7 @@ func Main(args []string) int {
 	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout)}
 	// https://no-color.org: any value that is not empty turns colours off.
 	s.colour = s.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM, unix.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	root := newRoot(s)
 	root.SetArgs(args)
@@ -113,12 +113,26 @@ network namespaces on this machine. It needs no root.
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.DisableDescriptions = false
+	root.PersistentPreRun = hangup
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; `%s --help` lists what there is", err, c.CommandPath())}
 	})
 	root.AddCommand(newVersion(s), newLab(s), newGateway(s), newWhy(s))
 	root.AddCommand(newHidden(s)...)
 	return root
+}
+
+// reloads marks a command that takes SIGHUP for a wish to read its file again.
+const reloads = "reloads"
+
+// hangup has SIGHUP end every other command, as SIGINT does.
+func hangup(c *cobra.Command, _ []string) {
+	if c.Annotations[reloads] != "" {
+		return
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), unix.SIGHUP)
+	context.AfterFunc(c.Context(), stop)
+	c.SetContext(ctx)
 }
 
 // noVerb refuses arguments of a command that only has verbs below it.

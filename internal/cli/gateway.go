@@ -41,11 +41,12 @@ network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
 
   seikan gateway check --config gateway.yaml
   seikan gateway run --config gateway.yaml
-  seikan gateway status`,
+  seikan gateway status
+  seikan gateway reload       # after a change of the file`,
 		Args: noVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s), newGatewayInstall(s))
+	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s), newGatewayReload(s), newGatewayInstall(s))
 	return c
 }
 
@@ -56,7 +57,12 @@ func newGatewayRun(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Run the gateway until it is told to stop",
-		Long:  filesHelp + "\n" + exitHelp,
+		Long: filesHelp + `
+
+SIGINT and SIGTERM end it; SIGHUP has it read FILE again, as "seikan gateway
+reload" does.
+` + exitHelp,
+		Annotations: map[string]string{reloads: "yes"},
 		Example: "  seikan gateway run --config /etc/seikan/gateway.yaml\n" +
 			"  seikan gateway run --config aws.xml --advertise 192.168.1.0/24   # a connection with BGP\n" +
 			"  seikan gateway run --config aws.xml --route 10.0.0.0/16          # a static one",
@@ -66,12 +72,13 @@ func newGatewayRun(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(f.Gateway, gateway.Options{Log: logger(s, verbose).With("gateway", f.Gateway.Name), Words: conffile.Words(), StateDirectory: cmp.Or(state, f.State)})
+			log := logger(s, verbose).With("gateway", f.Gateway.Name)
+			g, err := gateway.New(f.Gateway, gateway.Options{Log: log, Words: conffile.Words(), StateDirectory: cmp.Or(state, f.State)})
 			if err != nil {
 				return err
 			}
 			for _, w := range f.Gateway.Warnings() {
-				logger(s, verbose).Warn(w)
+				log.Warn(w)
 			}
 			path := socketPath(socket, f.Control)
 			if path == defaultControl {
@@ -79,9 +86,14 @@ func newGatewayRun(s *streams) *cobra.Command {
 					return fmt.Errorf("control socket: %w; name another place with --control", err)
 				}
 			}
+			again := &reloader{in: in, s: s, g: g, log: log, had: f}
 			parts := []task.Part{
 				{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: 10 * time.Second},
-				{Name: "control socket", Run: func(ctx context.Context, ready func()) error { ready(); return control.Serve(ctx, path, g) }},
+				{Name: "control socket", Run: func(ctx context.Context, ready func()) error {
+					ready()
+					return control.Serve(ctx, path, g, again.reload)
+				}},
+				{Name: "SIGHUP", Run: again.onHangup},
 			}
 			if address := cmp.Or(show, f.Metrics); address != "" {
 				parts = append(parts, metricsPart(address, g))

@@ -41,6 +41,7 @@ func (in *input) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&in.routes, "route", nil, "AWS's files, static connection: a `NETWORK` behind AWS, such as 10.0.0.0/16 (repeatable)")
 	c.Flags().BoolVar(&in.options.AcceptDefault, "accept-default", false, "AWS's files, connection with BGP: let AWS announce a default route")
 	c.Flags().StringVar(&in.options.Connection, "connection", "", "AWS's JSON: the connection to take of several, by `ID`, such as vpn-0123456789abcdef0")
+	c.Flags().BoolVar(&in.options.SourceNAT, "source-nat", false, "AWS's files: give what leaves the tunnel's inside address for a source, so that AWS needs no route to us")
 	c.Flags().BoolVar(&in.options.AllAlgorithms, "all-algorithms", false, "AWS's files: offer weak algorithms too; AWS then takes the weakest that it allows")
 }
 
@@ -61,8 +62,8 @@ func networks(flag string, list []string) (out []netip.Prefix, err error) {
 	for _, text := range list {
 		p, err := netip.ParsePrefix(text)
 		switch {
-		case err != nil || !p.Addr().Is4():
-			return nil, usageError{fmt.Errorf("--%s %q is not an IPv4 network such as 192.168.1.0/24", flag, text)}
+		case err != nil || p.Addr().Is4In6():
+			return nil, usageError{fmt.Errorf("--%s %q is not a network such as 192.168.1.0/24 or 2001:db8:1::/48", flag, text)}
 		case p != p.Masked():
 			return nil, usageError{fmt.Errorf("--%s %s has host bits set; the network is %v", flag, text, p.Masked())}
 		}

@@ -1,8 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
-	"net/netip"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func printGateway(s *streams, st gateway.Status) error {
 		if tn.IKE.Version != 0 { // it runs
 			version = strings.TrimSpace(fmt.Sprintf("v%d %s", tn.IKE.Version, tn.IKE.Auth))
 		}
-		t.add(tn.ID, state, since, version, fmt.Sprintf("%v %v", tn.IKE.Local, tn.IKE.Remote), suites(tn), octets(tn.Traffic.BytesIn), octets(tn.Traffic.BytesOut))
+		t.add(tn.ID, state, since, version, outside(tn.IKE), suites(tn), octets(tn.Traffic.BytesIn), octets(tn.Traffic.BytesOut))
 	}
 	if err := t.print(s.out); err != nil {
 		return err
@@ -56,18 +57,41 @@ func printGateway(s *streams, st gateway.Status) error {
 	return routes.print(s.out)
 }
 
+// outside are the addresses between the gateways, and where a NAT is before one.
+func outside(i gateway.IKEStatus) string {
+	out := fmt.Sprintf("%v %v", i.Local, i.Remote)
+	switch {
+	case i.NATLocal && i.NATRemote:
+		return out + " (NAT at both ends)"
+	case i.NATLocal:
+		return out + " (NAT here)"
+	case i.NATRemote:
+		return out + " (NAT there)"
+	}
+	return out
+}
+
+// dropped are a tunnel's drops by cause, the most frequent first.
+func dropped(drops map[string]uint64) string {
+	causes := slices.SortedFunc(maps.Keys(drops), func(a, b string) int { return cmp.Or(cmp.Compare(drops[b], drops[a]), cmp.Compare(a, b)) })
+	for i, c := range causes {
+		causes[i] = fmt.Sprintf("%s %d", c, drops[c])
+	}
+	return strings.Join(causes, ", ")
+}
+
 // printBGP shows the BGP sessions and what is worth a remark about them.
 func printBGP(s *streams, b *gateway.BGPStatus) error {
 	if b == nil {
 		return nil
 	}
-	t := newTable("BGP", "STATE", "SINCE", "PEER", "ASN", "RECEIVED", "ACCEPTED", "ANNOUNCED")
+	t := newTable("BGP", "STATE", "SINCE", "PEER", "ASN", "RECEIVED", "ACCEPTED", "ANNOUNCED", "BFD")
 	for _, p := range b.Peers {
 		since := ""
 		if !p.Since.IsZero() {
 			since = time.Since(p.Since).Round(time.Second).String()
 		}
-		t.add(p.Tunnel, p.State, since, p.Remote.String(), fmt.Sprint(p.ASN), fmt.Sprint(p.Received), fmt.Sprint(p.Accepted), fmt.Sprint(p.Announced))
+		t.add(p.Tunnel, p.State, since, p.Remote.String(), fmt.Sprint(p.ASN), fmt.Sprint(p.Received), fmt.Sprint(p.Accepted), fmt.Sprint(p.Announced), bfdWords(p.BFD))
 	}
 	if err := t.print(s.out); err != nil {
 		return err
@@ -80,17 +104,33 @@ func printBGP(s *streams, b *gateway.BGPStatus) error {
 	return nil
 }
 
+// bfdWords are the state of a BFD session and how soon it finds a broken path.
+func bfdWords(b *gateway.BFDStatus) string {
+	switch {
+	case b == nil:
+		return ""
+	case b.DetectMillis > 0:
+		return fmt.Sprintf("%s, %d ms", b.State, b.DetectMillis)
+	}
+	return b.State
+}
+
 // bgpRemarks are why sessions are down and routes are not used.
 func bgpRemarks(b *gateway.BGPStatus) (out []string) {
 	if b.Deaf != "" {
 		out = append(out, "BGP: peers cannot open sessions to us, we only to them: "+b.Deaf)
 	}
-	if slices.ContainsFunc(b.Announce, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		out = append(out, "BGP: warning: 0.0.0.0/0 is announced to the peers")
+	for _, p := range b.Announce {
+		if p.Bits() == 0 {
+			out = append(out, fmt.Sprintf("BGP: warning: %v is announced to the peers", p))
+		}
 	}
 	for _, p := range b.Peers {
 		if !p.Established && p.LastError != "" {
 			out = append(out, fmt.Sprintf("%s: BGP: %s", p.Tunnel, p.LastError))
+		}
+		if p.BFD != nil && p.BFD.Cut {
+			out = append(out, fmt.Sprintf("%s: BFD: its path is broken, so that it carries nothing: %s", p.Tunnel, p.BFD.Reason))
 		}
 		for _, r := range p.Routes {
 			if r.Refused == "" && r.Prefix.Bits() == 0 {
@@ -128,6 +168,12 @@ func remarks(tn gateway.TunnelStatus) (out []string) {
 	}
 	if len(tn.IKE.Extensions) > 0 {
 		out = append(out, "with "+strings.Join(tn.IKE.Extensions, ", "))
+	}
+	if tn.SourceNAT {
+		out = append(out, "what leaves has the source "+tn.Inside.Addr().String())
+	}
+	if len(tn.Traffic.Drops) > 0 {
+		out = append(out, "dropped: "+dropped(tn.Traffic.Drops))
 	}
 	phases := []struct {
 		key  string

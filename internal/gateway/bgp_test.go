@@ -220,14 +220,14 @@ func TestPrefixesStayShutWhileNoSessionIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.routing.speech = &speech{Speaker: speaker}
-	if got := g.learnLocked(); len(got) != 0 || !g.routing.held[vpc] {
+	if got := g.learnLocked(g.peersLocked()); len(got) != 0 || !g.routing.held[vpc] {
 		t.Errorf("without a session: got %v and held %v, want nothing learned and %v held", got, g.routing.held, vpc)
 	}
 	if got := g.Status().Routes; len(got) != 1 || got[0].Prefix != vpc || got[0].Tunnel != "" || !got[0].Learned {
 		t.Errorf("status: got %+v, want %v by nothing", got, vpc)
 	}
 	g.routing.speech = nil
-	if g.learnLocked(); g.routing.held[vpc] {
+	if g.learnLocked(g.peersLocked()); g.routing.held[vpc] {
 		t.Error("without BGP: still held")
 	}
 }

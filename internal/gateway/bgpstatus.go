@@ -46,6 +46,7 @@ type BGPPeer struct {
 	LastError   string `json:"last_error,omitempty"`   // such as "received 6/1 (Cease/Maximum Number of Prefixes Reached)"
 
 	LastErrorAt time.Time  `json:"last_error_at,omitzero"`
+	BFD         *BFDStatus `json:"bfd,omitempty"`
 	Routes      []BGPRoute `json:"routes,omitempty"`
 }
 
@@ -116,6 +117,11 @@ func (g *Gateway) bgpLocked(peers []bgp.PeerStatus) *BGPStatus {
 			Received: p.Received, Accepted: p.Accepted, Announced: p.Announced,
 			HoldSeconds: int(p.Hold / time.Second), LastError: p.LastError, LastErrorAt: p.LastErrorAt,
 		}
+		var established time.Time
+		if p.Established {
+			established = p.Since
+		}
+		peer.BFD = g.tunnels[p.Name].bfdStatus(established)
 		for _, r := range p.Routes {
 			route := BGPRoute{Prefix: r.Prefix, NextHop: r.NextHop, ASPath: r.ASPath, Origin: r.Origin, Stale: r.Stale, Refused: r.Refused}
 			if r.HasMED {

@@ -29,10 +29,7 @@ type Tunnel struct {
 	ID        string // unique in the gateway, such as "vpn-0abc/1"
 	Interface string // name of its TUN, at most 15 bytes
 	Initiate  bool   // we start IKE; otherwise we wait for the peer
-	// AnswerIKEv1 keeps Initiate to IKEv2: IKEv1 is answered where Versions
-	// allow it, and never begun, as AWS does (vpn §3.1).
-	AnswerIKEv1 bool
-	Outside     Outside
+	Outside   Outside
 	// PSK is left out of every encoding; package worker carries it by hand.
 	PSK secret.Secret `json:"-"`
 	// Certificates are used instead of PSK; one of the two is given.
@@ -43,10 +40,10 @@ type Tunnel struct {
 	Versions []int
 	IKE      []suite.IKE // in order of preference
 	ESP      []suite.ESP // in order of preference
-	// Inside is our address in the tunnel's /30 with its prefix length; the
-	// zero value gives the TUN no address.
+	// Inside is our address in the tunnel's /30, or in its /126 when it carries
+	// IPv6, with its prefix length; the zero value gives the TUN no address.
 	Inside   netip.Prefix
-	LocalTS  netip.Prefix // traffic selectors; the zero value means 0.0.0.0/0
+	LocalTS  netip.Prefix // traffic selectors; the zero value means all of Inside's family, 0.0.0.0/0 or ::/0
 	RemoteTS netip.Prefix
 	Lifetime Lifetime
 	Liveness Liveness
@@ -58,13 +55,20 @@ type Tunnel struct {
 	// unreachable, so that nothing leaves in clear. They go before those that peers
 	// announce.
 	Routes []netip.Prefix
-	BGP    Session
-	// Endpoint is how our end of the tunnel is replaced.
-	Endpoint Endpoint
+	// SourceNAT gives what leaves through the tunnel its inside address for a
+	// source. Whoever answers then needs no route to our networks, and cannot
+	// begin a connection to them.
+	SourceNAT bool
+	BGP       Session
+	Endpoint  Endpoint
 }
 
-// An Endpoint is our end of a tunnel as it is replaced on purpose.
+// An Endpoint is what our end of a tunnel does as AWS's ends do. The zero value
+// is any other's.
 type Endpoint struct {
+	// AnswerIKEv1 keeps Initiate to IKEv2: IKEv1 is answered where Versions
+	// allow it, and never begun (vpn §3.1).
+	AnswerIKEv1 bool
 	// Generation is any number: with another one the tunnel is begun anew, though
 	// nothing else has changed.
 	Generation int
@@ -132,6 +136,9 @@ func (t Tunnel) withDefaults() Tunnel {
 		t.ReplayWindow = defaultReplay
 	}
 	all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if t.ipv6() {
+		all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
 	if !t.LocalTS.IsValid() {
 		t.LocalTS = all
 	}
@@ -186,8 +193,10 @@ func (t Tunnel) validate() error {
 	switch {
 	case t.Interface == "" || len(t.Interface) > 15 || strings.ContainsAny(t.Interface, "/%: \t\n") || t.Interface == "." || t.Interface == "..":
 		return fmt.Errorf("field Interface %q: a link name has 1 to 15 bytes, without spaces, slash, colon or percent sign", t.Interface)
-	case t.Outside.Remote.IsValid() && !t.Outside.Remote.Is4():
-		return fmt.Errorf("Outside.Remote %v: an IPv4 address is wanted", t.Outside.Remote)
+	case t.Outside.Remote.IsValid() && (t.Outside.Remote.Is4In6() || t.Outside.Remote.Zone() != ""):
+		return fmt.Errorf("Outside.Remote %v: an address of IPv4 or IPv6 is wanted, without a zone", t.Outside.Remote)
+	case t.Outside.Remote.IsValid() && t.Outside.Local.IsValid() && t.Outside.Local.Is4() != t.Outside.Remote.Is4():
+		return fmt.Errorf("Outside.Local %v and Outside.Remote %v: two addresses of one family are wanted", t.Outside.Local, t.Outside.Remote)
 	case t.Certificates.Used() && !t.PSK.IsZero():
 		return fmt.Errorf("PSK and Certificates are both given; a tunnel authenticates by one of them")
 	case !t.Certificates.Used() && (t.PSK.Len() < 8 || t.PSK.Len() > 64):
@@ -203,7 +212,7 @@ func (t Tunnel) validate() error {
 	case t.Liveness.Timeout < t.Liveness.Interval/2 || t.Liveness.Interval < 50*time.Millisecond:
 		return fmt.Errorf("Liveness %v/%v: the interval is at least 50ms and the timeout at least half of it", t.Liveness.Interval, t.Liveness.Timeout)
 	}
-	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkSuites(), t.checkAction()); err != nil {
+	if err := errors.Join(t.Certificates.check(), checkVersions(t.Versions), t.Extensions.check(t.Versions), t.checkSuites(), t.checkAction(), t.checkFamily(), t.checkNAT()); err != nil {
 		return err
 	}
 	for _, id := range []string{t.Outside.LocalID, t.Outside.RemoteID} {
@@ -222,8 +231,11 @@ func (t Tunnel) validate() error {
 		}
 	}
 	local := t.Outside.Local
-	if !local.IsValid() {
-		local = netip.IPv4Unspecified() // not known before there is a route
+	if !local.IsValid() { // not known before there is a route
+		local = netip.IPv4Unspecified()
+		if t.Outside.Remote.Is6() {
+			local = netip.IPv6Unspecified()
+		}
 	}
 	_, err := newMachine(t, local, nil, nil) // the protocols have rules of their own
 	return err
@@ -243,7 +255,7 @@ func (c Config) ValidatePaths(handed ...netip.Addr) error {
 	slices.SortStableFunc(exposed, func(t, u Tunnel) int { return t.Outside.Remote.Compare(u.Outside.Remote) })
 	for _, u := range c.Tunnels {
 		for _, p := range u.Routes {
-			if len(exposed) > 0 && !exposed[0].Outside.Remote.IsValid() && p.Bits() == 0 {
+			if len(exposed) > 0 && !exposed[0].Outside.Remote.IsValid() && p.Bits() == 0 && p.Addr().Is4() == exposed[0].Outside.Local.Is4() {
 				return fmt.Errorf("gateway %q: tunnel %s: Routes %v holds every address that the peer of tunnel %s may come from: its packets would chase themselves; route narrower prefixes", c.Name, u.ID, p, exposed[0].ID)
 			}
 			i, _ := slices.BinarySearchFunc(exposed, p.Masked().Addr(), func(t Tunnel, first netip.Addr) int { return t.Outside.Remote.Compare(first) })

@@ -42,7 +42,8 @@ func nextPause(lived, last time.Duration) time.Duration {
 func (g *Gateway) converge(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeBGPLocked(ctx), g.convergeRoutesLocked(ctx))
+	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeBGPLocked(ctx), g.convergeRoutesLocked(ctx), g.convergeBFDLocked(ctx))
+	g.seenLocked()
 	signal(g.changed)
 	return err
 }
@@ -55,7 +56,6 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 		wanted[t.ID] = t
 	}
 	g.endTunnelsLocked(ctx, wanted)
-	g.unseen = false
 	var errs []error
 	for _, t := range g.want.Tunnels {
 		if g.tunnels[t.ID] != nil {
@@ -86,7 +86,7 @@ func (g *Gateway) endTunnelsLocked(ctx context.Context, wanted map[string]Tunnel
 	for id, r := range g.tunnels {
 		t, ok := wanted[id]
 		broken := r.broken()
-		same := ok && broken == nil && (!g.unseen || t.sameSession(r.cfg))
+		same := ok && broken == nil && (g.unseen == nil || t.sameSession(r.cfg))
 		if same && !(look && g.movedLocked(ctx, r)) {
 			continue
 		}
@@ -139,7 +139,11 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 	for id, r := range g.tunnels {
 		up[id], mtu[id] = r.up(), r.data.MTU()
 	}
-	learned := g.learnLocked()
+	peers := g.peersLocked()
+	for id := range g.cutLocked(peers) {
+		up[id] = false
+	}
+	learned := g.learnLocked(peers)
 	g.routing.chosen = choose(g.have.Tunnels, up, learned, g.routing.chosen)
 	if g.have.BGP.Relay {
 		was := g.routing.relayed

@@ -63,10 +63,11 @@ type Gateway struct {
 	pathsChanged, watching atomic.Bool
 
 	// mu guards the fields below it.
-	mu       sync.Mutex
-	want     Config // what Set asked for
-	have     Config // what runs
-	unseen   bool   // want has not been compared with the tunnels that run
+	mu   sync.Mutex
+	want Config // what Set asked for
+	have Config // what runs
+	// unseen, unless nil, is closed once want was compared with the tunnels that run.
+	unseen   chan struct{}
 	tunnels  map[string]*running
 	between  map[peer]string // the IDs of tunnels by their addresses
 	outsides map[netip.Addr]*udp.Outside
@@ -160,7 +161,7 @@ func (g *Gateway) Set(cfg Config) error {
 		return err
 	}
 	g.mu.Lock()
-	g.want, g.unseen = cfg, true
+	g.setLocked(cfg)
 	g.mu.Unlock()
 	signal(g.kick)
 	return nil
@@ -318,6 +319,7 @@ func (g *Gateway) Status() Status {
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
 			s.Tunnels = append(s.Tunnels, r.status())
+			s.Tunnels[len(s.Tunnels)-1].SourceNAT = t.SourceNAT
 		} else {
 			s.Tunnels = append(s.Tunnels, g.failed[t.ID].status(t))
 		}

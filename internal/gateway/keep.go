@@ -102,8 +102,7 @@ func (t Tunnel) digest() ([32]byte, error) {
 		h.Write(append(part, s.Reveal()...))
 		clear(part)
 	})
-	t.Routes, t.BGP = nil, Session{}
-	err := json.NewEncoder(h).Encode(t)
+	err := json.NewEncoder(h).Encode(t.withoutRouting())
 	return [32]byte(h.Sum(nil)), err
 }
 

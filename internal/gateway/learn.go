@@ -43,12 +43,15 @@ func (g *Gateway) harm(p netip.Prefix) string {
 		}
 	}
 	for _, t := range g.have.Tunnels {
+		if t.Inside.IsValid() && t.Inside.Contains(p.Addr()) && p.Bits() >= t.Inside.Bits() {
+			return "it is of the inside addresses of tunnel " + t.ID + ", " + t.Inside.Masked().String()
+		}
 		remote := t.Outside.Remote
 		if slices.ContainsFunc(g.opts.Outsides, func(o *udp.Outside) bool { return o.Addr() == t.Outside.Local }) {
 			continue // its packets leave in another namespace
 		}
 		if !remote.IsValid() {
-			if p.Bits() == 0 {
+			if p.Bits() == 0 && p.Addr().Is4() == t.Outside.Local.Is4() {
 				return "it holds every address that the peer of tunnel " + t.ID + " may come from: its packets would chase themselves"
 			}
 			continue
@@ -67,9 +70,8 @@ func (g *Gateway) harm(p netip.Prefix) string {
 
 // learnLocked is what peers announce that may be used, by tunnel. What is refused is
 // logged once. The caller holds g.mu.
-func (g *Gateway) learnLocked() map[string][]bgp.Route {
+func (g *Gateway) learnLocked(peers []bgp.PeerStatus) map[string][]bgp.Route {
 	r := &g.routing
-	peers := g.peersLocked()
 	learned, said := map[string][]bgp.Route{}, map[refusedRoute]bool{}
 	live, held := false, map[netip.Prefix]bool{}
 	for _, p := range peers {

@@ -46,7 +46,7 @@ func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared, before *ikev2.
 	if err != nil {
 		return nil, err
 	}
-	m := &both{cfg: cfg, again: t.Initiate && t.AnswerIKEv1}
+	m := &both{cfg: cfg, again: t.Initiate && t.Endpoint.AnswerIKEv1}
 	second := func() (ike.Machine, error) {
 		if first := before; first != nil {
 			before = nil
@@ -62,7 +62,7 @@ func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared, before *ikev2.
 		return ikev1.New(t.forIKEv1(cfg))
 	}
 	whole := cfg
-	if t.AnswerIKEv1 {
+	if t.Endpoint.AnswerIKEv1 {
 		// The choice of a version is left to the peer, and what begins is the
 		// machine of IKEv2 by itself.
 		whole.Initiator, whole.Restart = false, false
@@ -118,7 +118,7 @@ func (b *both) lost(ev ike.Event) bool {
 // forIKEv1 is what of cfg IKEv1 can do.
 func (t Tunnel) forIKEv1(cfg policy.Config) policy.Config {
 	cfg.IKE, cfg.ESP = plainIKE(cfg.IKE), plainESP(cfg.ESP)
-	if t.AnswerIKEv1 {
+	if t.Endpoint.AnswerIKEv1 {
 		cfg.Initiator, cfg.Restart = false, false
 		if cfg.Liveness.Action != policy.None {
 			cfg.Liveness.Action = policy.Clear // IKEv1 is never begun

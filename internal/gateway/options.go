@@ -128,7 +128,7 @@ func plainESP(list []suite.ESP) []suite.ESP {
 // checkAction reports what of t cannot be done for want of the peer's address.
 func (t Tunnel) checkAction() error {
 	switch {
-	case t.Initiate && t.AnswerIKEv1 && !slices.Contains(t.Versions, 2):
+	case t.Initiate && t.Endpoint.AnswerIKEv1 && !slices.Contains(t.Versions, 2):
 		return fmt.Errorf("field Initiate: IKEv1 is only answered (AnswerIKEv1) and IKEv2 is not allowed, so that nothing could be begun; allow version 2, or wait for the peer")
 	case t.Liveness.Action > policy.Restart:
 		return fmt.Errorf("field Liveness.Action %d: clear, none or restart", t.Liveness.Action)
@@ -155,8 +155,15 @@ func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
 	visit("ppk", &t.Extensions.PPK)
 }
 
-// sameSession reports whether t and u differ at most in their routes, in BGP and
-// in whether they are drained, so that the SAs of one serve the other.
+// withoutRouting is t without what its SAs have nothing to do with.
+func (t Tunnel) withoutRouting() Tunnel {
+	t.Routes, t.BGP, t.SourceNAT, t.Endpoint.Draining = nil, Session{}, false, false
+	return t
+}
+
+// sameSession reports whether t and u differ at most in their routes, in BGP, in
+// the translation of sources and in whether they are drained, so that the SAs of
+// one serve the other.
 func (t Tunnel) sameSession(u Tunnel) bool {
 	kept := map[string]secret.Secret{}
 	t.VisitSecrets(func(name string, s *secret.Secret) { kept[name], *s = *s, secret.Secret{} })
@@ -165,8 +172,5 @@ func (t Tunnel) sameSession(u Tunnel) bool {
 		same = s.Equal(kept[name]) && same
 		*s = secret.Secret{}
 	})
-	t.Routes, u.Routes = nil, nil
-	t.BGP, u.BGP = Session{}, Session{}
-	t.Endpoint.Draining, u.Endpoint.Draining = false, false
-	return same && reflect.DeepEqual(t, u)
+	return same && reflect.DeepEqual(t.withoutRouting(), u.withoutRouting())
 }

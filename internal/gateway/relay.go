@@ -35,3 +35,13 @@ func toldTo(peer uint32, own []netip.Prefix, relayed []bgp.Relayed) []netip.Pref
 	}
 	return out
 }
+
+// relayedOf is what of relayed is of the family that a session carries.
+func relayedOf(relayed []bgp.Relayed, ipv6 bool) (out []bgp.Relayed) {
+	for _, r := range relayed {
+		if r.Prefix.Addr().Is6() == ipv6 {
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -101,7 +101,7 @@ func choose(tunnels []Tunnel, up map[string]bool, learned map[string][]bgp.Route
 func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, mtu map[string]int) netspec.Spec {
 	ns := netspec.Namespace{}
 	if cfg.Forward {
-		ns.Sysctls = map[string]string{"net.ipv4.ip_forward": "1"}
+		ns.Sysctls = forwarding(cfg.Tunnels)
 	}
 	device := map[string]string{}
 	wanted := map[netip.Prefix]bool{}
@@ -140,6 +140,7 @@ func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, 
 	slices.SortFunc(ns.Routes, func(a, b netspec.Route) int {
 		return cmp.Or(a.Dst.Addr().Compare(b.Dst.Addr()), cmp.Compare(a.Dst.Bits(), b.Dst.Bits()), cmp.Compare(a.Dev, b.Dev))
 	})
+	ns.Tables = sourceNAT(cfg.Tunnels)
 	return netspec.Spec{Namespaces: []netspec.Namespace{ns}}
 }
 
@@ -147,7 +148,7 @@ func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, 
 // and goes before any of the site's: it is laid as two halves.
 func (k pick) destinations(p netip.Prefix) []netip.Prefix {
 	if k.learned && p.Bits() == 0 {
-		return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{0}), 1), netip.PrefixFrom(netip.AddrFrom4([4]byte{128}), 1)}
+		return halves(p)
 	}
 	return []netip.Prefix{p}
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,7 +32,8 @@ type running struct {
 
 	outside atomic.Pointer[udp.Outside] // that of peer.local
 
-	loop sync.WaitGroup
+	loop    sync.WaitGroup
+	watched watched // gateway.mu guards it
 
 	started time.Time
 	pause   time.Duration // how long it had not run before
@@ -71,9 +69,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 	if err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}
-	if !t.LocalTS.Addr().Is6() {
-		quietIPv6(t.Interface, g.log)
-	}
+	quiet(t.Interface, t.ipv6(), g.log)
 	r := &running{since: time.Now(), peer: between}
 	r.outside.Store(outside)
 	inner := dataplane.TunnelConfig{
@@ -134,15 +130,6 @@ func pathOf(o Outside) (udp.Path, error) {
 // minPath is the least MTU that the data plane takes.
 const minPath = 576
 
-// quietIPv6 keeps the kernel from speaking IPv6 of its own accord on a TUN that
-// carries IPv4 only: its router solicitations would count as dropped packets.
-func quietIPv6(link string, log *slog.Logger) {
-	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link+"/disable_ipv6", []byte("1"), 0)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it does not exist without IPv6
-		log.Debug("IPv6 stays on", "interface", link, "err", err)
-	}
-}
-
 // outsideLocked returns the sockets of local, opening them if nobody did. The
 // caller holds g.mu.
 func (g *Gateway) outsideLocked(local netip.Addr) (*udp.Outside, error) {
@@ -157,10 +144,10 @@ func (g *Gateway) outsideLocked(local netip.Addr) (*udp.Outside, error) {
 	return o, nil
 }
 
-// insidePeer is the other usable address of the /30 that ours is in; no
+// insidePeer is the other usable address of the /30, or /126, that ours is in; no
 // address without one.
 func insidePeer(inside netip.Prefix) netip.Addr {
-	if !inside.IsValid() || inside.Bits() != 30 {
+	if !inside.IsValid() || inside.Bits() != inside.Addr().BitLen()-2 {
 		return netip.Addr{}
 	}
 	if first := inside.Masked().Addr().Next(); first != inside.Addr() {
@@ -171,6 +158,7 @@ func insidePeer(inside netip.Prefix) netip.Addr {
 
 // stop tells the peer goodbye and takes the tunnel down.
 func (r *running) stop() {
+	r.unwatch() // its goodbye goes through the tunnel
 	r.cancel()
 	r.loop.Wait()
 	r.close()

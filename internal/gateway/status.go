@@ -39,10 +39,11 @@ type TunnelStatus struct {
 	Child     *ChildStatus `json:"child,omitempty"`
 	Traffic   Traffic      `json:"traffic"`
 	// Endpoint is the generation of our end, of which this is told.
-	Endpoint int        `json:"endpoint,omitempty"`
-	Initiate bool       `json:"initiate"`        // we begin; otherwise we wait for the peer
-	Dead     DeadStatus `json:"dead"`            // when a silent peer is taken for dead
-	Downs    []Down     `json:"downs,omitempty"` // the last times that it went down, oldest first
+	Endpoint  int        `json:"endpoint,omitempty"`
+	SourceNAT bool       `json:"source_nat,omitempty"` // what leaves has Inside's address for a source
+	Initiate  bool       `json:"initiate"`             // we begin; otherwise we wait for the peer
+	Dead      DeadStatus `json:"dead"`                 // when a silent peer is taken for dead
+	Downs     []Down     `json:"downs,omitempty"`      // the last times that it went down, oldest first
 }
 
 // A DeadStatus is what becomes of a peer that is silent.

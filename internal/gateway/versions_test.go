@@ -75,7 +75,7 @@ func TestIKEv1IsOnlyAnsweredWhereAskedFor(t *testing.T) {
 		{"answered", []int{2, 1}, []int{1}, true, 1},
 	} {
 		other, aws := oldPair()
-		aws.Initiate, aws.AnswerIKEv1, aws.Versions = true, true, tt.begins
+		aws.Initiate, aws.Endpoint.AnswerIKEv1, aws.Versions = true, true, tt.begins
 		other.Initiate, other.Versions = tt.answers, tt.with
 		first, second := aws, other
 		if tt.answers {
@@ -104,7 +104,7 @@ func TestIKEv2BeginsAgainWhereIKEv1WasAnswered(t *testing.T) {
 		{"dead, action restart", policy.Restart, true, true},
 	} {
 		other, aws := oldPair()
-		aws.Initiate, aws.AnswerIKEv1, aws.Liveness.Action = true, true, tt.action
+		aws.Initiate, aws.Endpoint.AnswerIKEv1, aws.Liveness.Action = true, true, tt.action
 		other.Initiate, other.Versions = true, []int{1}
 		a, b := talk(t, other, aws)
 		if got := b.machine.State(); got.Phase != ike.Established || got.Version != 1 {

@@ -15,7 +15,7 @@ import (
 // a route.
 const settle = 100 * time.Millisecond
 
-// A watch hears of changed IPv4 addresses and routes of the namespace that it
+// A watch hears of changed addresses and routes of the namespace that it
 // was opened in.
 type watch struct{ f *os.File }
 
@@ -25,7 +25,7 @@ func openWatch() (watch, error) {
 		return watch{}, fmt.Errorf("watching addresses: %w", err)
 	}
 	w := watch{os.NewFile(uintptr(fd), "netlink")}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV6_ROUTE}); err != nil {
 		w.f.Close()
 		return watch{}, fmt.Errorf("watching addresses: %w", err)
 	}

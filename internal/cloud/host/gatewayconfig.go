@@ -47,7 +47,7 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 	}
 	return gateway.Tunnel{
 		// AWS begins with IKEv2 only (vpn §3.1).
-		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, AnswerIKEv1: t.Initiate, PSK: t.Auth.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
+		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, PSK: t.Auth.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
 		Outside:  gateway.Outside{Local: t.Outside, Remote: t.Peer},
 		Versions: ikeVersions(t.Algorithms.IKEVersions),
 		LocalTS:  t.LocalTS, RemoteTS: t.RemoteTS,
@@ -60,7 +60,7 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 		BGP: gateway.Session{
 			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes, MED: med,
 		},
-		Endpoint: gateway.Endpoint{Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining},
+		Endpoint: gateway.Endpoint{AnswerIKEv1: t.Initiate, Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining},
 	}, nil
 }
 

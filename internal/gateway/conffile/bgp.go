@@ -27,6 +27,33 @@ type rawSession struct {
 	MaxPrefixes *int `yaml:"max_prefixes,omitempty"`
 	MED         text `yaml:"med,omitempty"`
 	Prepend     int  `yaml:"prepend,omitempty"`
+
+	BFD rawBFD `yaml:"bfd,omitempty"`
+}
+
+// rawBFD is how its path is watched.
+type rawBFD struct {
+	Interval   text `yaml:"interval,omitempty"`
+	Multiplier int  `yaml:"multiplier,omitempty"`
+}
+
+// defaultBFDMultiplier is the usual one of RFC 5880's speakers.
+const defaultBFDMultiplier = 3
+
+// parse reads the block bfd; one without an interval is a mistake.
+func (rb rawBFD) parse() (out gateway.BFD, err error) {
+	if rb == (rawBFD{}) {
+		return out, nil
+	}
+	if rb.Interval.value == "" {
+		return out, fmt.Errorf("bgp.bfd.interval: missing; it is how often each end is heard, such as 300ms")
+	}
+	out.Multiplier = defaultBFDMultiplier
+	if rb.Multiplier != 0 {
+		out.Multiplier = rb.Multiplier
+	}
+	out.Interval, err = rb.Interval.duration("bgp.bfd.interval")
+	return out, err
 }
 
 // parse reads the block bgp of the file.
@@ -37,6 +64,9 @@ func (rb rawBGP) parse() (out gateway.BGP, err error) {
 	if rb.RouterID.value != "" {
 		if out.RouterID, err = rb.RouterID.addr("bgp.router_id", false); err != nil {
 			return out, err
+		}
+		if !out.RouterID.Is4() {
+			return out, rb.RouterID.errorf("bgp.router_id", "%q is not an IPv4 address", rb.RouterID.value)
 		}
 	}
 	for _, a := range rb.Announce {
@@ -73,6 +103,9 @@ func (rt rawTunnel) session(t *gateway.Tunnel) (err error) {
 		out.MaxPrefixes = *in.MaxPrefixes
 	}
 	out.Prepend = in.Prepend
+	if out.BFD, err = in.BFD.parse(); err != nil {
+		return err
+	}
 	out.MED, err = in.MED.number("bgp.med", "0 to 4294967295, 0 to send none")
 	return err
 }
@@ -111,6 +144,7 @@ func sessionText(s gateway.Session) rawSession {
 	return rawSession{
 		PeerASN: numberText(s.PeerASN), Hold: duration(s.Hold), Keepalive: duration(s.Keepalive),
 		MaxPrefixes: &s.MaxPrefixes, MED: numberText(s.MED), Prepend: s.Prepend,
+		BFD: rawBFD{Interval: duration(s.BFD.Interval), Multiplier: s.BFD.Multiplier},
 	}
 }
 
@@ -118,5 +152,5 @@ func numberText(n uint32) text {
 	if n == 0 {
 		return text{}
 	}
-	return plain(strconv.FormatUint(uint64(n), 10))
+	return digits(uint64(n))
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,15 +100,56 @@ func Parse(b []byte, dir string) (File, error) {
 			return File{}, err
 		}
 		if t.Routes == nil {
-			t.Routes = routes
+			t.Routes = ofFamily(routes, t.Inside)
+		}
+		if id := rt.routerID(t); !out.Gateway.BGP.RouterID.IsValid() && id.IsValid() {
+			out.Gateway.BGP.RouterID = id
+		}
+		for _, other := range out.Gateway.Tunnels {
+			if t.Inside.IsValid() && t.Inside.Overlaps(other.Inside) {
+				return File{}, fmt.Errorf("tunnel %s: inside_cidr %v overlaps that of tunnel %s, %v; each tunnel has a range of its own", t.ID, t.Inside.Masked(), other.ID, other.Inside.Masked())
+			}
 		}
 		out.Gateway.Tunnels = append(out.Gateway.Tunnels, t)
+	}
+	if err := carriedByNone(raw.Routes, routes, out.Gateway.Tunnels); err != nil {
+		return File{}, err
 	}
 	return out, errors.Join(inKeys(out.Gateway.Validate()), inKeys(out.Gateway.ValidatePaths()))
 }
 
 // metricsAddress is patternMetrics.
 var metricsAddress = regexp.MustCompile(patternMetrics)
+
+// carriedByNone refuses a route of all tunnels that no tunnel's family is that of.
+func carriedByNone(in []text, routes []netip.Prefix, tunnels []gateway.Tunnel) error {
+	for i, p := range routes {
+		if !slices.ContainsFunc(tunnels, func(t gateway.Tunnel) bool { return t.Inside.Addr().Is6() == p.Addr().Is6() }) {
+			return in[i].errorf("routes", "no tunnel carries the family of %v; a tunnel with inside_ipv6_cidr carries IPv6, any other IPv4", p)
+		}
+	}
+	return nil
+}
+
+// ofFamily are the prefixes of the family of a tunnel with an inside address.
+func ofFamily(list []netip.Prefix, inside netip.Prefix) (out []netip.Prefix) {
+	for _, p := range list {
+		if p.Addr().Is6() == inside.Addr().Is6() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// routerID is the IPv4 address of a session over IPv6, which needs one for an
+// identifier: that of the range that AWS gives such a tunnel, too.
+func (rt rawTunnel) routerID(t gateway.Tunnel) netip.Addr {
+	if t.BGP.PeerASN == 0 || !t.Inside.Addr().Is6() {
+		return netip.Addr{}
+	}
+	four, _ := customerEnd("inside_cidr", rt.InsideCIDR, 30, "169.254.0.0/16")
+	return four.Addr()
+}
 
 // rawFile is the file's shape. Field names are the file's keys.
 type rawFile struct {
@@ -145,10 +187,13 @@ type rawTunnel struct {
 	Extensions   rawExtensions   `yaml:",inline"`
 }
 
-// rawSelectors are what the tunnel may carry.
+// rawSelectors are what the tunnel may carry, and whether with its own address.
 type rawSelectors struct {
 	Local  text `yaml:"local_cidr,omitempty"`
 	Remote text `yaml:"remote_cidr,omitempty"`
+	NAT    bool `yaml:"source_nat,omitempty"`
+	// Inside6 has the tunnel carry IPv6.
+	Inside6 text `yaml:"inside_ipv6_cidr,omitempty"`
 }
 
 type rawOutside struct {
@@ -254,7 +299,8 @@ func (rt rawTunnel) psk(t *gateway.Tunnel, dir directory) error {
 }
 
 // inside takes our address from inside_address, or as the second usable
-// address of inside_cidr, which is the customer's (vpn §2.2).
+// address of inside_ipv6_cidr or inside_cidr, which is the customer's (vpn §2.2).
+// A tunnel for IPv6 has both ranges at AWS, and carries IPv6 alone.
 func (rt rawTunnel) inside(t *gateway.Tunnel) error {
 	if rt.Inside.value != "" {
 		p, err := netip.ParsePrefix(rt.Inside.value)
@@ -264,15 +310,27 @@ func (rt rawTunnel) inside(t *gateway.Tunnel) error {
 		t.Inside = p
 		return nil
 	}
-	if rt.InsideCIDR.value == "" {
-		return nil
+	four, err := customerEnd("inside_cidr", rt.InsideCIDR, 30, "169.254.0.0/16")
+	if err != nil {
+		return err
 	}
-	p, err := netip.ParsePrefix(rt.InsideCIDR.value)
-	if err != nil || p.Bits() != 30 || !netip.MustParsePrefix("169.254.0.0/16").Contains(p.Addr()) {
-		return rt.InsideCIDR.errorf("inside_cidr", "%q is not a /30 of 169.254.0.0/16", rt.InsideCIDR.value)
+	six, err := customerEnd("inside_ipv6_cidr", rt.Selectors.Inside6, 126, "fd00::/8")
+	if t.Inside = four; six.IsValid() {
+		t.Inside = six
 	}
-	t.Inside = netip.PrefixFrom(p.Masked().Addr().Next().Next(), 30)
-	return nil
+	return err
+}
+
+// customerEnd is the second usable address of a range of so many bits in all.
+func customerEnd(field string, in text, bits int, all string) (netip.Prefix, error) {
+	if in.value == "" {
+		return netip.Prefix{}, nil
+	}
+	p, err := netip.ParsePrefix(in.value)
+	if err != nil || p.Bits() != bits || !netip.MustParsePrefix(all).Contains(p.Addr()) {
+		return netip.Prefix{}, in.errorf(field, "%q is not a /%d of %s", in.value, bits, all)
+	}
+	return netip.PrefixFrom(p.Masked().Addr().Next().Next(), bits), nil
 }
 
 func (rt rawTunnel) times(t *gateway.Tunnel) error {
@@ -303,6 +361,7 @@ func (rt rawTunnel) selectors(t *gateway.Tunnel) (err error) {
 	if t.RemoteTS, err = rt.Selectors.Remote.prefix("remote_cidr"); err != nil {
 		return err
 	}
+	t.SourceNAT = rt.Selectors.NAT
 	t.Routes, err = prefixes(rt.Routes)
 	return err
 }

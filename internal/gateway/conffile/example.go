@@ -72,10 +72,13 @@ tunnels:
     #   hold_time: 30s                 # how long the cloud may be silent
     #   keepalive: 10s
     #   max_prefixes: 5000             # one more ends the session; 0: any number
+    #   bfd: {interval: 300ms, multiplier: 3}   # find a broken path in 0.9 s; not with AWS, which has no BFD
     #   med: 200                       # with prepend: 2 makes the cloud prefer the other tunnel
     # local_cidr: 0.0.0.0/0            # what the tunnel may carry; routes say what it does
     # remote_cidr: 0.0.0.0/0
     # inside_address: 169.254.11.2/30  # instead of inside_cidr
+    # inside_ipv6_cidr: fd00:a:b:c::/126   # the tunnel carries IPv6, and nothing else: routes and what is announced are of IPv6 here
+    # source_nat: true                 # what leaves has our inside address: the cloud needs no route to us, and cannot call us
     # In outside:
     #   local_address: 192.168.1.2     # ours, if not the one that the route to the peer has
     #   force_encapsulation: true      # in UDP though there is no NAT

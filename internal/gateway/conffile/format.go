@@ -83,7 +83,7 @@ func format(t gateway.Tunnel) rawTunnel {
 		Rekey:        rawRekey{Margin: duration(t.Lifetime.RekeyMargin), FuzzPercent: &t.Lifetime.RekeyFuzz},
 		Liveness:     rawLiveness{Interval: duration(t.Liveness.Interval), Timeout: duration(t.Liveness.Timeout)},
 		ReplayWindow: t.ReplayWindow,
-		Selectors:    rawSelectors{Local: prefixText(t.LocalTS), Remote: prefixText(t.RemoteTS)},
+		Selectors:    rawSelectors{Local: prefixText(t.LocalTS), Remote: prefixText(t.RemoteTS), NAT: t.SourceNAT},
 		Routes:       prefixTexts(t.Routes),
 		BGP:          sessionText(t.BGP),
 		Extensions:   extensions(t.Extensions),
@@ -105,7 +105,7 @@ func extensions(e gateway.Extensions) rawExtensions {
 
 func versionTexts(list []int) (out []text) {
 	for _, v := range list {
-		out = append(out, plain(strconv.Itoa(v)))
+		out = append(out, digits(uint64(v)))
 	}
 	return out
 }
@@ -210,8 +210,16 @@ func duration(d time.Duration) text {
 	return plain(d.String())
 }
 
+// digits is a number, written as such.
+func digits(n uint64) text { return text{value: strconv.FormatUint(n, 10), bare: true} }
+
 // MarshalYAML writes the value alone.
-func (t text) MarshalYAML() (any, error) { return t.value, nil }
+func (t text) MarshalYAML() (any, error) {
+	if t.bare {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: t.value}, nil
+	}
+	return t.value, nil
+}
 
 // IsZero makes omitempty leave an empty value out.
 func (t text) IsZero() bool { return t.value == "" }

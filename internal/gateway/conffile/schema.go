@@ -21,7 +21,8 @@ type rule struct {
 // Patterns of values. They are never stricter than the decoder.
 const (
 	patternAddr     = `^[0-9]{1,3}(\.[0-9]{1,3}){3}$`
-	patternPrefix   = `^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$`
+	patternAnyAddr  = patternAddr + `|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$`
+	patternPrefix   = `^([0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/[0-9]{1,3})$`
 	patternDuration = `^\+?([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
 	patternNumber   = `^[0-9]+$`
 	patternLink     = `^[^/%:\s]{1,15}$`
@@ -41,9 +42,9 @@ var rules = map[string]rule{
 	"bgp":                {about: "What all BGP sessions have in common; each tunnel with one has a block bgp, too."},
 	"bgp.asn":            {about: "Our autonomous system number.", pattern: patternNumber, numeric: true, least: 1},
 	"bgp.router_id":      {about: "Our BGP identifier, if not the inside address of the first tunnel with a session.", pattern: patternAddr},
-	"bgp.announce":       {about: "The networks of ours that peers are told of; 0.0.0.0/0 draws all their traffic here."},
+	"bgp.announce":       {about: "The networks of ours that peers are told of; 0.0.0.0/0, or ::/0, draws all their traffic here."},
 	"bgp.announce[]":     {pattern: patternPrefix},
-	"bgp.accept_default": {about: "Let peers announce 0.0.0.0/0."},
+	"bgp.accept_default": {about: "Let peers announce 0.0.0.0/0, or ::/0."},
 	"tunnels":            {about: "The tunnels; a connection of AWS has two."},
 	"tunnels[].name":     {about: "Unique in the file; tunnel-N unless given."},
 	"tunnels[].outside":  {about: "Where the packets between the gateways go."},
@@ -59,15 +60,17 @@ var rules = map[string]rule{
 	"tunnels[].ike_versions[]":      {words: []string{"2", "1", "ikev2", "ikev1"}},
 	"tunnels[].dpd_action":          {about: "What follows the peer's death: call again, wait, or do not ask at all.", words: []string{"restart", "clear", "none"}},
 	"tunnels[].inside_cidr":         {about: "The tunnel's /30 of 169.254.0.0/16; the customer has its second address.", pattern: `^169\.254\.[0-9]{1,3}\.[0-9]{1,3}/30$`},
+	"tunnels[].inside_ipv6_cidr":    {about: "The tunnel's /126 of fd00::/8, for a tunnel that carries IPv6 and nothing else. The customer has its second address.", pattern: `^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/126$`},
 	"tunnels[].inside_address":      {about: "Our inside address with its prefix length, instead of inside_cidr.", pattern: `^[0-9a-fA-F:.]+/[0-9]{1,3}$`},
 	"tunnels[].replay_window":       {about: "ESP's anti-replay window in packets.", least: 64, most: 2048},
 	"tunnels[].local_cidr":          {about: "What the tunnel may carry on our side.", pattern: patternPrefix},
 	"tunnels[].remote_cidr":         {about: "What the tunnel may carry on the peer's side.", pattern: patternPrefix},
+	"tunnels[].source_nat":          {about: "Give what leaves through the tunnel its inside address for a source: the other end needs no route to us."},
 	"tunnels[].routes":              {about: "What lies behind this peer."},
 	"tunnels[].routes[]":            {pattern: patternPrefix},
 
-	"tunnels[].outside.local_address":       {about: "Ours, if not the one that the route to the peer has.", pattern: patternAddr},
-	"tunnels[].outside.remote_address":      {about: "The peer's, or any, if it has certificates and we wait.", pattern: `^any$|` + patternAddr},
+	"tunnels[].outside.local_address":       {about: "Ours, if not the one that the route to the peer has.", pattern: patternAnyAddr},
+	"tunnels[].outside.remote_address":      {about: "The peer's, or any, if it has certificates and we wait.", pattern: `^any$|` + patternAnyAddr},
 	"tunnels[].outside.local_id":            {about: "Our IKE identity: behind NAT, our public address as the peer knows it."},
 	"tunnels[].outside.remote_id":           {about: "The peer's IKE identity; %any accepts whoever holds the key."},
 	"tunnels[].outside.force_encapsulation": {about: "Use UDP 4500 though there is no NAT."},
@@ -97,6 +100,10 @@ var rules = map[string]rule{
 	"tunnels[].bgp.max_prefixes": {about: "How many prefixes the peer may announce; one more ends the session. 0: any number."},
 	"tunnels[].bgp.med":          {about: "The metric sent with each network: the peer prefers the tunnel with the lower one. 0: none.", pattern: patternNumber, numeric: true},
 	"tunnels[].bgp.prepend":      {about: "How many times more our ASN is in the path, so that the peer prefers another tunnel.", least: 0, most: 10},
+
+	"tunnels[].bgp.bfd":            {about: "Watch the tunnel's path several times a second (RFC 5881). The other end must, too; AWS does not."},
+	"tunnels[].bgp.bfd.interval":   {about: "How often each end is heard, 50ms to 1m; the slower end decides.", pattern: patternDuration},
+	"tunnels[].bgp.bfd.multiplier": {about: "The tunnel carries nothing after so many intervals in silence.", least: 2, most: 50},
 
 	"tunnels[].certificate_file": {about: "Our certificate in PEM, then the intermediate ones, instead of a pre-shared key."},
 	"tunnels[].private_key_file": {about: "Its private key in PEM, of mode 0600."},

@@ -12,6 +12,7 @@ import (
 type text struct {
 	value string
 	line  int
+	bare  bool // to be written without quotes
 }
 
 // UnmarshalYAML keeps the scalar and where it stands.
@@ -47,8 +48,8 @@ func (t text) prefix(field string) (netip.Prefix, error) {
 		return netip.Prefix{}, nil
 	}
 	p, err := netip.ParsePrefix(t.value)
-	if err != nil || !p.Addr().Is4() {
-		return netip.Prefix{}, t.errorf(field, "%q is not an IPv4 prefix such as 10.0.0.0/16", t.value)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, t.errorf(field, "%q is not a prefix such as 10.0.0.0/16 or 2001:db8:1::/48", t.value)
 	}
 	return p.Masked(), nil
 }
@@ -56,13 +57,13 @@ func (t text) prefix(field string) (netip.Prefix, error) {
 func (t text) addr(field string, required bool) (netip.Addr, error) {
 	if t.value == "" {
 		if required {
-			return netip.Addr{}, fmt.Errorf("%s: missing; it is the peer's public IPv4 address, or any for a peer with a certificate that may come from anywhere", field)
+			return netip.Addr{}, fmt.Errorf("%s: missing; it is the peer's public address, or any for a peer with a certificate that may come from anywhere", field)
 		}
 		return netip.Addr{}, nil
 	}
 	a, err := netip.ParseAddr(t.value)
-	if err != nil || !a.Is4() {
-		return netip.Addr{}, t.errorf(field, "%q is not an IPv4 address", t.value)
+	if err != nil || a.Is4In6() || a.Zone() != "" {
+		return netip.Addr{}, t.errorf(field, "%q is not an IP address", t.value)
 	}
 	return a, nil
 }

@@ -1,7 +1,9 @@
 package conffile
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -29,11 +31,11 @@ func inKeys(err error) error {
 		return nil
 	}
 	return errors.New(strings.NewReplacer(
-		"BGP.PeerASN", "bgp.peer_asn", "BGP.ASN", "bgp.asn", "bgp: peer ", "tunnel ", "bgp: RouterID", "bgp.router_id",
+		"BGP.BFD: field Interval", "bgp.bfd.interval", "BGP.BFD: field Multiplier", "bgp.bfd.multiplier", "BGP.PeerASN", "bgp.peer_asn", "BGP.ASN", "bgp.asn", "bgp: peer ", "tunnel ", "bgp: RouterID", "bgp.router_id",
 		"field Hold ", "bgp.hold_time ", "third of Hold ", "third of bgp.hold_time ", "field Keepalive", "bgp.keepalive", "field MaxPrefixes", "bgp.max_prefixes",
 		"field Prepend", "bgp.prepend", "field Announce", "bgp.announce", ": ASN ", ": bgp.peer_asn ", "LocalTS", "local_cidr", "RemoteTS", "remote_cidr", "and Inside is", "and inside_address is",
-		"field Versions", "ike_versions", "field Initiate", "startup_action", "field Interface", "interface", `Interface "`, `interface "`,
-		"Outside.Local and Remote", "outside.local_address and remote_address", "Outside.Local", "outside.local_address", "Outside.Remote", "outside.remote_address",
+		"field Versions", "ike_versions", "field SourceNAT", "source_nat", "field Routes", "routes", "field LocalTS", "local_cidr", "field Inside ", "inside_address ", "BGP.RouterID", "bgp.router_id", "give Inside", "give inside_cidr", "field Initiate", "startup_action", "field Interface", "interface", `Interface "`, `interface "`,
+		"Outside.Local ", "outside.local_address ", "Outside.Local and Remote", "outside.local_address and remote_address", "Outside.Local", "outside.local_address", "Outside.Remote", "outside.remote_address",
 		"Certificates.Own, Key", "certificate_file, private_key_file", "WeakKeys", "weak_keys: true", "Certificates.CA, CRL, OCSP", "ca_file, crl_file, ocsp_file",
 		"Extensions.FragmentSize", "fragment_size", "Extensions.Resumption", "resumption",
 		"Extensions.PPKRequired", "ppk_required", "Extensions.PPK", "ppk_file", "give PPK and PPKID", "give ppk_file and ppk_id",
@@ -44,9 +46,41 @@ func inKeys(err error) error {
 	).Replace(err.Error()))
 }
 
+// ownLine is a line that our own file has.
+var ownLine = regexp.MustCompile(`(?m)^"?(name|control_socket|state_directory|no_forwarding|routes|bgp|tunnels|metrics\w*)"?[ \t]*:`)
+
+// Looks reports whether text may be a file of ours, right or wrong: it has a key
+// of ours at the beginning of a line, or nothing at all.
+func Looks(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 || ownLine.Match(text) }
+
+// wrongKind is what the decoder says of a value of another kind than its option.
+var wrongKind = regexp.MustCompile("cannot unmarshal !!\\w+(?: `([^`]*)`)? into (\\S+)")
+
+// kindOf is what an option of a Go type is in the file.
+func kindOf(goType string) string {
+	switch {
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	case strings.HasPrefix(goType, "conffile."):
+		return "a block of options"
+	case strings.HasSuffix(goType, "bool"):
+		return "true or false"
+	case strings.HasSuffix(goType, "int"):
+		return "a whole number"
+	}
+	return "a single value"
+}
+
 // unknownKeys takes our types' names out of what the decoder says of keys that
-// are not ours.
+// are not ours, and of values that are of another kind.
 func unknownKeys(err error) error {
+	err = errors.New(wrongKind.ReplaceAllStringFunc(err.Error(), func(said string) string {
+		m := wrongKind.FindStringSubmatch(said)
+		if m[1] == "" {
+			return kindOf(m[2]) + " is expected here"
+		}
+		return fmt.Sprintf("%q: %s is expected here", m[1], kindOf(m[2]))
+	}))
 	text := regexp.MustCompile(`field (\S+) not found in type \S+`).ReplaceAllString(err.Error(), "no option is called $1 here; `seikan gateway example` has them all")
 	return errors.New(strings.TrimPrefix(text, "yaml: unmarshal errors:\n  "))
 }

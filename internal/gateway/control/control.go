@@ -1,5 +1,5 @@
 // Package control is the local socket by which an operator asks a running
-// gateway for its status, or for a rekey.
+// gateway for its status, for a rekey, or to read its configuration again.
 //
 // The socket is a file of mode 0600: who may open it may ask. One request and
 // one answer a connection, each a line of JSON. It never tells keys. The
@@ -27,7 +27,12 @@ const (
 	VerbStatus     = "status"
 	VerbRekeyIKE   = "rekey-ike"
 	VerbRekeyChild = "rekey-child"
+	VerbReload     = "reload"
 )
+
+// reloading bounds a reload: a gateway with many tunnels takes its time, and
+// the peers of those that change are told.
+const reloading = time.Minute
 
 // patience bounds one conversation, and with maxClients what an idle client
 // can hold.
@@ -45,16 +50,28 @@ type Request struct {
 	Tunnel string `json:"tunnel,omitempty"` // for a rekey
 }
 
-// A Response is the answer: Status to VerbStatus, an empty one to a rekey that
-// was begun, or Error in words.
+// A Response is the answer: Status to VerbStatus, Reload to VerbReload, an empty
+// one to a rekey that was begun, or Error in words.
 type Response struct {
 	Status *gateway.Status `json:"status,omitempty"`
+	Reload *Reload         `json:"reload,omitempty"`
 	Error  string          `json:"error,omitempty"`
 }
 
+// A Reload is what reading the configuration again did.
+type Reload struct {
+	Changes  []gateway.Change `json:"changes"`
+	Warnings []string         `json:"warnings,omitempty"` // of what is allowed and seldom meant
+}
+
+// A Reloader reads the configuration of a gateway again and has it applied. An
+// error means that nothing was changed, unless it says otherwise.
+type Reloader func(context.Context) (Reload, error)
+
 // Serve answers at path until ctx ends, and removes the file. A file that is
-// there already is replaced if nobody answers at it.
-func Serve(ctx context.Context, path string, g *gateway.Gateway) error {
+// there already is replaced if nobody answers at it. With a nil reload that verb
+// is refused.
+func Serve(ctx context.Context, path string, g *gateway.Gateway, reload Reloader) error {
 	if err := clearStale(path); err != nil {
 		return err
 	}
@@ -95,7 +112,7 @@ func Serve(ctx context.Context, path string, g *gateway.Gateway) error {
 			conn.SetDeadline(time.Now().Add(patience))
 			stop := context.AfterFunc(ctx, func() { conn.Close() }) // an idle client does not hold us up
 			defer stop()
-			answer(ctx, conn, g)
+			answer(ctx, conn, g, reload)
 		})
 	}
 }
@@ -125,7 +142,7 @@ func clearStale(path string) error {
 	return nil
 }
 
-func answer(ctx context.Context, conn net.Conn, g *gateway.Gateway) {
+func answer(ctx context.Context, conn net.Conn, g *gateway.Gateway, reload Reloader) {
 	var req Request
 	var resp Response
 	line, err := bufio.NewReader(io.LimitReader(conn, maxLine)).ReadBytes('\n')
@@ -133,7 +150,15 @@ func answer(ctx context.Context, conn net.Conn, g *gateway.Gateway) {
 		err = json.Unmarshal(line, &req)
 	}
 	if err == nil {
-		err = do(ctx, req, &resp, g)
+		wait := patienceFor(req)
+		conn.SetDeadline(time.Now().Add(wait))
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		if req.Verb == VerbReload {
+			resp.Reload, err = again(ctx, reload)
+		} else {
+			err = do(ctx, req, &resp, g)
+		}
 	}
 	if err != nil {
 		resp.Error = err.Error()
@@ -141,9 +166,27 @@ func answer(ctx context.Context, conn net.Conn, g *gateway.Gateway) {
 	json.NewEncoder(conn).Encode(resp)
 }
 
+// patienceFor is how long a conversation about req may take.
+func patienceFor(req Request) time.Duration {
+	if req.Verb == VerbReload {
+		return reloading
+	}
+	return patience
+}
+
+// again reads the configuration again.
+func again(ctx context.Context, reload Reloader) (*Reload, error) {
+	if reload == nil {
+		return nil, errors.New("this gateway has no file to read again")
+	}
+	done, err := reload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &done, nil
+}
+
 func do(ctx context.Context, req Request, resp *Response, g *gateway.Gateway) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	switch req.Verb {
 	case VerbStatus:
 		s := g.Status()
@@ -154,13 +197,13 @@ func do(ctx context.Context, req Request, resp *Response, g *gateway.Gateway) er
 	case VerbRekeyChild:
 		return g.RekeyChild(ctx, req.Tunnel)
 	}
-	return fmt.Errorf("verb %q is none of %s, %s, %s", req.Verb, VerbStatus, VerbRekeyIKE, VerbRekeyChild)
+	return fmt.Errorf("verb %q is none of %s, %s, %s, %s", req.Verb, VerbStatus, VerbRekeyIKE, VerbRekeyChild, VerbReload)
 }
 
 // Ask sends req to the gateway at path and returns its answer. An error of the
 // gateway's is returned as an error.
 func Ask(ctx context.Context, path string, req Request) (Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patienceFor(req))
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {

@@ -43,7 +43,7 @@ func serve(t *testing.T) (path string, stop func() error) {
 	path = filepath.Join(t.TempDir(), "control")
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, path, newGateway(t)) }()
+	go func() { ended <- Serve(ctx, path, newGateway(t), nil) }()
 	late := time.After(5 * time.Second)
 	for {
 		if conn, err := net.Dial("unix", path); err == nil {
@@ -166,7 +166,7 @@ func TestServeEndsAtOnceThoughClientsAreIdle(t *testing.T) {
 
 func TestStaleSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	path, _ := serve(t)
-	if err := Serve(t.Context(), path, newGateway(t)); err == nil || !strings.Contains(err.Error(), "another gateway") {
+	if err := Serve(t.Context(), path, newGateway(t), nil); err == nil || !strings.Contains(err.Error(), "another gateway") {
 		t.Errorf("beside a live one: got %v, want an error that says so", err)
 	}
 	if _, err := Ask(t.Context(), path, Request{Verb: VerbStatus}); err != nil {
@@ -191,7 +191,7 @@ func TestStaleSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	if err := os.WriteFile(precious, []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Serve(t.Context(), precious, newGateway(t)); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if err := Serve(t.Context(), precious, newGateway(t), nil); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("a file: got %v, want an error that says so", err)
 	}
 	if b, err := os.ReadFile(precious); err != nil || string(b) != "data" {

@@ -15,7 +15,7 @@ func TestCloudThatStartsDoesSoAgainAfterADelete(t *testing.T) {
 	w.run("nat", "nft", `add chain ip watch open { type nat hook prerouting priority -100; ip daddr 198.51.100.2 udp dport { 500, 4500 } dnat to 192.168.2.2; }`)
 	customer, cloud := config(true, key), config(false, key)
 	for i := range customer.Tunnels {
-		customer.Tunnels[i].Initiate, cloud.Tunnels[i].Initiate, cloud.Tunnels[i].AnswerIKEv1 = false, true, true
+		customer.Tunnels[i].Initiate, cloud.Tunnels[i].Initiate, cloud.Tunnels[i].Endpoint.AnswerIKEv1 = false, true, true
 		customer.Tunnels[i].Outside.LocalID, cloud.Tunnels[i].Outside.RemoteID = "198.51.100.2", "198.51.100.2"
 	}
 	aws := w.start("right", cloud, w.sockets(), nil)

@@ -279,7 +279,7 @@ func TestOutboundSAGoesOnWithItsNumbers(t *testing.T) {
 	v6 := *forA
 	v6.Remote = netip.MustParseAddrPort("[2001:db8::1]:4500")
 	if err := a.tunnel.UseOutbound(&v6); err == nil {
-		t.Error("an IPv6 peer: accepted")
+		t.Error("an IPv6 peer of an IPv4 address: accepted")
 	}
 }
 

@@ -188,9 +188,6 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	if sa.Encap {
 		kind = udp.NAT
 	}
-	if !sa.Remote.Addr().Is4() {
-		return fmt.Errorf("use outbound SA %08x: remote %v: want an IPv4 address", sa.SPIOut, sa.Remote)
-	}
 	fresh, err := esp.NewOutbound(sa)
 	if err != nil {
 		return fmt.Errorf("use: %w", err)
@@ -200,6 +197,9 @@ func (t *Tunnel) UseOutbound(sa *ike.ChildSA) error {
 	defer e.mu.Unlock()
 	if t.removed || e.ended {
 		return fmt.Errorf("use outbound SA %08x: tunnel %q: %w", sa.SPIOut, t.id, ErrEnded)
+	}
+	if !t.reaches(sa.Remote) {
+		return fmt.Errorf("use outbound SA %08x: remote %v: want an address of the family of %v", sa.SPIOut, sa.Remote, t.cfg.Outside)
 	}
 	if t.cfg.Outside.Socket(kind) == nil {
 		return fmt.Errorf("use outbound SA %08x: ESP without UDP, but %v has no raw socket", sa.SPIOut, t.cfg.Outside)
@@ -282,6 +282,11 @@ func (t *Tunnel) inboundLocked() map[uint32]*inboundSA {
 	return mine
 }
 
+// reaches reports whether our outside address is of the family of remote.
+func (t *Tunnel) reaches(remote netip.AddrPort) bool {
+	return remote.IsValid() && !remote.Addr().Is4In6() && remote.Addr().Is4() == t.cfg.Outside.Addr().Is4()
+}
+
 // MovePeer sends from now on from local to remote, with the SA in use. What
 // the peer sends is accepted from wherever it comes, if only it is authentic.
 func (t *Tunnel) MovePeer(local, remote netip.AddrPort) {
@@ -289,7 +294,7 @@ func (t *Tunnel) MovePeer(local, remote netip.AddrPort) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := t.out.Load()
-	if old == nil || !remote.Addr().Is4() {
+	if old == nil || !t.reaches(remote) {
 		return // the next UseOutbound brings its own addresses
 	}
 	moved := *old
@@ -328,5 +333,5 @@ func (t *Tunnel) MTU() int {
 
 // mtuOf is the inner MTU of packets sealed with s that leave by kind.
 func (t *Tunnel) mtuOf(kind udp.Kind, s suite.ESP) int {
-	return esp.MTU(esp.Path{MTU: t.cfg.PathMTU, NAT: kind == udp.NAT}, s)
+	return esp.MTU(esp.Path{MTU: t.cfg.PathMTU, NAT: kind == udp.NAT, IPv6: t.cfg.Outside.Addr().Is6()}, s)
 }

@@ -5,7 +5,9 @@
 // It announces the prefixes that it is told and keeps what each peer announces
 // apart, with the reason where AWS would refuse it; which of two peers' routes is
 // used is for its caller to choose. What one peer announces is passed on to another
-// only where the caller says so. IPv4 unicast only. It is the door to GoBGP, which opens its own
+// only where the caller says so. A session between IPv4 addresses is of IPv4
+// unicast, one between IPv6 addresses of IPv6 unicast (RFC 2545), and neither of
+// the other. It is the door to GoBGP, which opens its own
 // sockets: on TCP port 179 of the namespace that Run is called in, where only
 // peers are answered and only at the address that they are configured with.
 // GoBGP keeps a choice in package variables, which Run writes before it has
@@ -60,9 +62,9 @@ type Peer struct {
 	// after Pause. 0 means any number.
 	MaxPrefixes int
 	Pause       time.Duration // 0 means DefaultPause
-	// AcceptDefault lets the peer announce 0.0.0.0/0.
+	// AcceptDefault lets the peer announce 0.0.0.0/0, or ::/0.
 	AcceptDefault bool
-	// Announce are the prefixes that we announce to it.
+	// Announce are the prefixes that we announce to it, of the session's family.
 	Announce []netip.Prefix
 	MED      uint32 // sent with each of them; 0 sends none, which AWS takes for 100
 	Prepend  int    // how many times more our ASN stands in the path, 0 to 10
@@ -146,8 +148,8 @@ func (c Config) Validate() error {
 // validate checks p, with its defaults, for a speaker of the system own.
 func (p Peer) validate(own uint32) error {
 	switch {
-	case !p.Local.Is4() || !p.Remote.Is4() || p.Local == p.Remote:
-		return fmt.Errorf("field Local %v and Remote %v: two IPv4 addresses are wanted", p.Local, p.Remote)
+	case !p.Local.IsValid() || !p.Remote.IsValid() || p.Local.Is4() != p.Remote.Is4() || p.Local == p.Remote:
+		return fmt.Errorf("field Local %v and Remote %v: two addresses of one family are wanted", p.Local, p.Remote)
 	case p.ASN == 0:
 		return errors.New("ASN 0: an autonomous system number is 1 to 4294967295")
 	case p.ASN == own:
@@ -165,8 +167,8 @@ func (p Peer) validate(own uint32) error {
 	}
 	seen := map[netip.Prefix]bool{}
 	for _, a := range p.Announce {
-		if !a.IsValid() || !a.Addr().Is4() || a != a.Masked() {
-			return fmt.Errorf("field Announce %v: an IPv4 prefix without host bits is wanted", a)
+		if !a.IsValid() || a.Addr().Is4() != p.Local.Is4() || a != a.Masked() {
+			return fmt.Errorf("field Announce %v: a prefix of the session's family, without host bits, is wanted", a)
 		}
 		if seen[a] {
 			return fmt.Errorf("field Announce %v stands there twice; once is enough", a)

@@ -334,7 +334,7 @@ func TestValidateNamesFieldValueAndRule(t *testing.T) {
 		{"Prepend 11", func(c *Config) { c.Peers[0].Prepend = 11 }},
 		{"Pause", func(c *Config) { c.Peers[0].Pause = -1 }},
 		{"host bits", func(c *Config) { c.Peers[0].Announce = list("192.168.1.1/24") }},
-		{"IPv4 prefix", func(c *Config) { c.Peers[0].Announce = list("fd00::/64") }},
+		{"a prefix of the session's family", func(c *Config) { c.Peers[0].Announce = list("fd00::/64") }},
 		{"there twice", func(c *Config) { c.Peers[0].Announce = list("10.0.0.0/8", "10.0.0.0/8") }},
 	}
 	for _, tt := range tests {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -45,7 +46,7 @@ func startServer(ctx context.Context, cfg Config, port uint16, log *slog.Logger)
 		global.ListenAddresses = append(global.ListenAddresses, a.String())
 	}
 	if len(cfg.Listen) == 0 {
-		global.ListenAddresses = []string{netip.IPv4Unspecified().String()}
+		global.ListenAddresses = everywhere()
 	}
 	if deaf = s.StartBgp(ctx, &api.StartBgpRequest{Global: global}); deaf != nil {
 		s.stop()
@@ -61,6 +62,16 @@ func startServer(ctx context.Context, cfg Config, port uint16, log *slog.Logger)
 		return nil, nil, fmt.Errorf("bgp: starting GoBGP: %w", err)
 	}
 	return s, deaf, nil
+}
+
+// everywhere is where we listen unless told: all addresses of both families. A
+// kernel may have no IPv6.
+func everywhere() []string {
+	out := []string{netip.IPv4Unspecified().String()}
+	if _, err := os.Stat("/proc/net/if_inet6"); err == nil {
+		out = append(out, netip.IPv6Unspecified().String())
+	}
+	return out
 }
 
 func newServer(cfg Config, port uint16, log *slog.Logger) *server {
@@ -191,12 +202,26 @@ func announced(peers map[netip.Addr]Peer, relayed []Relayed) map[netip.Prefix][]
 // others. The session's address becomes its next hop.
 func localPath(p netip.Prefix, path []uint32) *apiutil.Path {
 	nlri, _ := wire.NewIPAddrPrefix(p) // fails for an invalid prefix alone
-	hop, _ := wire.NewPathAttributeNextHop(netip.IPv4Unspecified())
-	attrs := []wire.PathAttributeInterface{wire.NewPathAttributeOrigin(wire.BGP_ORIGIN_ATTR_TYPE_IGP), hop}
-	if len(path) > 0 {
-		attrs = append(attrs, wire.NewPathAttributeAsPath([]wire.AsPathParamInterface{wire.NewAs4PathParam(wire.BGP_ASPATH_ATTR_TYPE_SEQ, path)}))
+	out := &apiutil.Path{Family: family(p.Addr()), Nlri: nlri, Attrs: []wire.PathAttributeInterface{wire.NewPathAttributeOrigin(wire.BGP_ORIGIN_ATTR_TYPE_IGP)}}
+	if p.Addr().Is6() {
+		hop, _ := wire.NewPathAttributeMpReachNLRI(out.Family, []wire.PathNLRI{{NLRI: nlri}}, netip.IPv6Unspecified())
+		out.Attrs = append(out.Attrs, hop)
+	} else {
+		hop, _ := wire.NewPathAttributeNextHop(netip.IPv4Unspecified())
+		out.Attrs = append(out.Attrs, hop)
 	}
-	return &apiutil.Path{Family: wire.RF_IPv4_UC, Nlri: nlri, Attrs: attrs}
+	if len(path) > 0 {
+		out.Attrs = append(out.Attrs, wire.NewPathAttributeAsPath([]wire.AsPathParamInterface{wire.NewAs4PathParam(wire.BGP_ASPATH_ATTR_TYPE_SEQ, path)}))
+	}
+	return out
+}
+
+// family is the one of a session between addresses like a, and of its prefixes.
+func family(a netip.Addr) wire.Family {
+	if a.Is6() {
+		return wire.RF_IPv6_UC
+	}
+	return wire.RF_IPv4_UC
 }
 
 // setPolicies allows of our own paths to each peer those that it is to have.
@@ -248,6 +273,9 @@ func (s *server) actions(p Peer) *api.Actions {
 // peer says p in GoBGP's words.
 func (s *server) peer(p Peer) *api.Peer {
 	family := &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
+	if p.Remote.Is6() {
+		family.Afi = api.Family_AFI_IP6
+	}
 	return &api.Peer{
 		Conf:      &api.PeerConf{NeighborAddress: p.Remote.String(), PeerAsn: p.ASN},
 		Transport: &api.Transport{LocalAddress: p.Local.String(), RemotePort: uint32(s.port)},
@@ -331,7 +359,7 @@ func (s *server) look(ctx context.Context, skip map[netip.Addr]bool) (map[netip.
 
 // routes are what the peer at addr announces.
 func (s *server) routes(addr netip.Addr) (out []Route, err error) {
-	req := apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_ADJ_IN, Name: addr.String(), Family: wire.RF_IPv4_UC}
+	req := apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_ADJ_IN, Name: addr.String(), Family: family(addr)}
 	err = s.ListPath(req, func(_ wire.NLRI, paths []*apiutil.Path) {
 		for _, p := range paths {
 			if r, err := route(p); err == nil {
@@ -344,7 +372,7 @@ func (s *server) routes(addr netip.Addr) (out []Route, err error) {
 }
 
 // errFamily is why a path is none of ours.
-var errFamily = errors.New("not an IPv4 prefix")
+var errFamily = errors.New("not an IP prefix")
 
 // route reads a path of GoBGP's.
 func route(p *apiutil.Path) (Route, error) {
@@ -364,6 +392,8 @@ func route(p *apiutil.Path) (Route, error) {
 			}
 		case *wire.PathAttributeNextHop:
 			r.NextHop = a.Value
+		case *wire.PathAttributeMpReachNLRI:
+			r.NextHop = a.Nexthop
 		case *wire.PathAttributeMultiExitDisc:
 			r.MED, r.HasMED = a.Value, true
 		case *wire.PathAttributeAsPath:

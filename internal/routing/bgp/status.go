@@ -73,13 +73,14 @@ const (
 )
 
 // usable reports whether p can be the destination of a route: it has nothing of
-// loopback, of link-local and multicast addresses, and of 0.0.0.0/8. The
-// tunnels' own inside addresses are link-local, so that no peer can take them.
+// loopback, of link-local and multicast addresses, and of 0.0.0.0/8 and ::/8. The
+// tunnels' own inside addresses of IPv4 are link-local, so that no peer can take
+// them.
 func usable(p netip.Prefix) bool {
 	if p.Bits() == 0 {
 		return true
 	}
-	for _, martian := range []string{"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"} {
+	for _, martian := range []string{"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/8", "fe80::/10", "ff00::/8"} {
 		if p.Overlaps(netip.MustParsePrefix(martian)) {
 			return false
 		}

@@ -113,9 +113,10 @@ type TunnelOptions struct {
 	Phase1, Phase2 Allowed
 	IKEVersions    []int
 	RekeyMargin    time.Duration
-	RekeyFuzz      *int // percent
-	ReplayWindow   int  // packets
-	AWSStarts      bool // StartupAction is start
+	RekeyFuzz      *int         // percent
+	ReplayWindow   int          // packets
+	InsideIPv6     netip.Prefix // the /126 of a tunnel that carries IPv6
+	AWSStarts      bool         // StartupAction is start
 }
 
 // Allowed is what AWS takes in one phase, in the words of its API, such as

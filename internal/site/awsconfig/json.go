@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 )
 
@@ -282,6 +283,7 @@ func (r *reader) tunnelOptions(n *node) *TunnelOptions {
 		Phase2:       r.allowed(n, "Phase2", 3600),
 		RekeyMargin:  r.seconds(n.child("RekeyMarginTimeSeconds"), 0, 1800),
 		ReplayWindow: int(r.number(n.child("ReplayWindowSize"), 64, 2048)),
+		InsideIPv6:   r.insideIPv6(n.child("TunnelInsideIpv6Cidr")),
 		AWSStarts:    r.oneOf(n.child("StartupAction"), "add", "start") == "start",
 	}
 	if fuzz := n.child("RekeyFuzzPercentage"); fuzz != nil {
@@ -295,6 +297,18 @@ func (r *reader) tunnelOptions(n *node) *TunnelOptions {
 		}
 	}
 	return t
+}
+
+// insideIPv6 is the range of a tunnel that carries IPv6.
+func (r *reader) insideIPv6(n *node) netip.Prefix {
+	if n == nil || n.text == "" {
+		return netip.Prefix{}
+	}
+	p := r.prefix(n)
+	if r.err == nil && (p.Bits() != 126 || !netip.MustParsePrefix("fd00::/8").Contains(p.Addr())) {
+		r.fail(n, "%v is not a /126 of fd00::/8; %s", p, again)
+	}
+	return p
 }
 
 func (r *reader) allowed(n *node, phase string, longest int64) (a Allowed) {

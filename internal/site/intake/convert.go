@@ -17,10 +17,16 @@ import (
 // AWS by default does not (vpn §3.1).
 func convert(c awsconfig.Connection, o Options) (Result, error) {
 	r := Result{Kind: string(c.Format)}
-	if err := beyondUs(c); err != nil {
-		return r, err
-	}
 	r.Gateway = gateway.Config{Name: c.ID, Forward: true}
+	if c.Options != nil && c.Options.InsideIPv6 {
+		if own := c.Tunnels[0].Customer.Inside.Addr(); own.Is4() && !c.Static {
+			r.Gateway.BGP.RouterID = own
+			r.note("bgp.router_id", "A session over IPv6 needs an IPv4 address for a name.")
+		}
+		if err := carryIPv6(&c); err != nil {
+			return r, err
+		}
+	}
 	r.note("", "From %s of connection %s.\nDo not edit twice: after a change at AWS, import again.", c.Format, c.ID)
 	for i, t := range c.Tunnels {
 		if err := r.addTunnel(c, i, t, o); err != nil {
@@ -50,15 +56,20 @@ func (r *Result) note(key, format string, args ...any) {
 	}
 }
 
-// beyondUs refuses what this gateway cannot do.
-func beyondUs(c awsconfig.Connection) error {
-	for _, t := range c.Tunnels {
-		switch {
-		case !t.AWS.Outside.Is4():
-			return fmt.Errorf("its outside addresses are IPv6 (%v), between which this gateway does not run tunnels yet; make it with OutsideIpAddressType PublicIpv4", t.AWS.Outside)
-		case !t.AWS.Inside.Addr().Is4() || c.Options != nil && c.Options.InsideIPv6:
-			return errors.New("its tunnels carry IPv6, which this gateway does not yet; make it with TunnelInsideIpVersion ipv4")
+// carryIPv6 gives the tunnels of c their inside addresses of IPv6, which only
+// TunnelOptions say: the document within has those of IPv4, which such a tunnel
+// has too and does not use. AWS has the first, the customer the second.
+func carryIPv6(c *awsconfig.Connection) error {
+	for i := range c.Tunnels {
+		t := &c.Tunnels[i]
+		if t.Customer.Inside.Addr().Is6() {
+			continue
 		}
+		if t.Options == nil || !t.Options.InsideIPv6.IsValid() {
+			return fmt.Errorf("its tunnels carry IPv6, and the file does not say TunnelInsideIpv6Cidr of the one to %v; ask AWS for the JSON again when the connection is available", t.AWS.Outside)
+		}
+		first := t.Options.InsideIPv6.Masked().Addr().Next()
+		t.AWS.Inside, t.Customer.Inside = netip.PrefixFrom(first, 126), netip.PrefixFrom(first.Next(), 126)
 	}
 	return nil
 }
@@ -68,9 +79,12 @@ func (r *Result) addTunnel(c awsconfig.Connection, i int, t awsconfig.Tunnel, o 
 	out := gateway.Tunnel{
 		ID: fmt.Sprintf("tunnel-%d", i+1), Interface: fmt.Sprintf("tun%d", i+1), Initiate: true,
 		Outside: gateway.Outside{Remote: t.AWS.Outside, LocalID: t.Customer.Outside.String()},
-		PSK:     t.PSK, Inside: t.Customer.Inside,
+		PSK:     t.PSK, Inside: t.Customer.Inside, SourceNAT: o.SourceNAT,
 	}
 	r.note(key+"outside.local_id", "The customer gateway's address, by which AWS knows us, behind NAT too.")
+	if o.SourceNAT {
+		r.note(key+"source_nat", "What leaves has the tunnel's inside address: AWS needs no route to us, and cannot call us.")
+	}
 	if c.Options != nil && c.Options.Accelerated {
 		out.Outside.ForceEncap = true
 		r.note(key+"outside.force_encapsulation", "An accelerated connection takes UDP 4500 only.")
@@ -175,7 +189,7 @@ func (r *Result) routeByBGP(c awsconfig.Connection, o Options) error {
 	if err := bgpFits(c, o); err != nil {
 		return err
 	}
-	out := gateway.BGP{ASN: c.Tunnels[0].Customer.ASN, AcceptDefault: o.AcceptDefault}
+	out := gateway.BGP{ASN: c.Tunnels[0].Customer.ASN, AcceptDefault: o.AcceptDefault, RouterID: r.Gateway.BGP.RouterID}
 	for _, p := range o.Advertise {
 		if !slices.Contains(out.Announce, p) {
 			out.Announce = append(out.Announce, p)
@@ -205,8 +219,8 @@ func bgpFits(c awsconfig.Connection, o Options) error {
 	switch {
 	case len(o.Routes) > 0:
 		return errors.New("it learns by BGP what lies behind AWS; leave --route out")
-	case len(o.Advertise) == 0:
-		return errors.New("it announces by BGP which networks AWS shall reach, and the file does not say them; say them with --advertise, such as --advertise 192.168.1.0/24")
+	case len(o.Advertise) == 0 && !o.SourceNAT:
+		return errors.New("it announces by BGP which networks AWS shall reach, and the file does not say them; say them with --advertise, such as --advertise 192.168.1.0/24, or --source-nat if AWS shall reach none")
 	case c.Options == nil:
 		return nil
 	}

@@ -30,10 +30,13 @@ type Options struct {
 	AcceptDefault bool
 	// AllAlgorithms offers everything that AWS can, weak ones too.
 	AllAlgorithms bool
+	// SourceNAT gives what leaves the tunnels' inside addresses for a source, so
+	// that AWS need know no network of ours.
+	SourceNAT bool
 }
 
 func (o Options) given() bool {
-	return o.Connection != "" || len(o.Advertise) > 0 || len(o.Routes) > 0 || o.AcceptDefault || o.AllAlgorithms
+	return o.Connection != "" || len(o.Advertise) > 0 || len(o.Routes) > 0 || o.AcceptDefault || o.AllAlgorithms || o.SourceNAT
 }
 
 // A Result is what a file means.
@@ -72,6 +75,10 @@ func Read(path string, stdin io.Reader, o Options) (Result, error) {
 	return r, nil
 }
 
+// errUnknown names what a gateway can be given.
+var errUnknown = errors.New("this is none of the files that a gateway takes: " + ours + " (`seikan gateway example` prints one), AWS's XML (CustomerGatewayConfiguration), " +
+	"AWS's text for the vendor Generic, or the JSON of `aws ec2 describe-vpn-connections`")
+
 // Parse is Read for text; dir is where names of files in our YAML are looked
 // up.
 func Parse(b []byte, dir string, o Options) (Result, error) {
@@ -79,9 +86,12 @@ func Parse(b []byte, dir string, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if format == awsconfig.Other && !conffile.Looks(text) {
+		return Result{}, errUnknown
+	}
 	if format == awsconfig.Other || format == awsconfig.JSON && conffile.Claims(text) {
 		if o.given() {
-			return Result{}, errors.New("this is " + ours + ", which says by itself what --advertise, --route, --accept-default, --connection and --all-algorithms say of AWS's files; write it there")
+			return Result{}, errors.New("this is " + ours + ", which says by itself what --advertise, --route, --accept-default, --connection, --all-algorithms and --source-nat say of AWS's files; write it there")
 		}
 		f, err := conffile.Parse(text, dir)
 		return Result{File: f, Kind: ours}, err

@@ -58,6 +58,8 @@ func TestImportedFilesMeanWhatAWSsSay(t *testing.T) {
 		{"static.json", "static.json", Options{Advertise: nets("192.168.1.0/24")}},
 		{"all-algorithms.xml", "static.xml", all},
 		{"bgp.xml", "bgp.xml", office},
+		{"inside-ipv6.json", "inside-ipv6.json", Options{Advertise: nets("2001:db8:1::/48")}},
+		{"source-nat.json", "bgp.json", Options{SourceNAT: true}},
 		{"bgp.txt", "bgp.txt", office},
 		{"bgp.json", "bgp.json", withDefault},
 	} {
@@ -207,7 +209,8 @@ func TestWhatTheFileDoesNotSayIsAskedForInOneLine(t *testing.T) {
 		{"a default route beside our own file", []byte(own), Options{AcceptDefault: true}, "this is Seikan's YAML, which says by itself"},
 		{"routes beside BGP", sample(t, "bgp.json"), Options{Routes: nets("10.0.0.0/16")}, "leave --route out"},
 		{"a network that AWS has no route to", sample(t, "static.json"), Options{Advertise: nets("192.168.7.0/24")}, "AWS has no route to 192.168.7.0/24 here (it has 192.168.1.0/24); add it: aws ec2 create-vpn-connection-route --vpn-connection-id vpn-0fedcba9876543210 --destination-cidr-block 192.168.7.0/24"},
-		{"IPv6 within", sample(t, "inside-ipv6.json"), Options{Advertise: nets("192.168.1.0/24")}, "its tunnels carry IPv6"},
+		{"IPv6 within, and IPv4 to announce", sample(t, "inside-ipv6.json"), Options{Advertise: nets("192.168.1.0/24")}, "field Announce 192.168.1.0/24: no session is of its family"},
+		{"IPv6 within, at which addresses", []byte(strings.ReplaceAll(string(sample(t, "inside-ipv6.json")), "TunnelInsideIpv6Cidr", "Other")), Options{Advertise: nets("2001:db8:1::/48")}, "its tunnels carry IPv6, and the file does not say TunnelInsideIpv6Cidr of the one to 203.0.113.10"},
 		{"a route that holds the peer", sample(t, "static.xml"), Options{Routes: nets("203.0.0.0/8")}, "holds the peer's own address"},
 		{"flags beside our own file", []byte(own), Options{AllAlgorithms: true}, "this is Seikan's YAML, which says by itself"},
 		{"a wrong file of ours", []byte(own), Options{}, "tunnels: none is given"},

@@ -34,6 +34,7 @@ func TestUnitGivesThreeCapabilitiesToAUserOfItsOwn(t *testing.T) {
 	text := files(t, Layout{Binary: "/usr/bin/seikan", Config: Config, Base: "/etc"})[0].Text
 	for _, line := range []string{
 		"User=" + User, "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_RAW", "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_RAW",
+		"ExecReload=/usr/bin/seikan gateway reload --control %t/seikan-gateway/control.sock",
 		"NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory=" + filepath.Base(State), "RuntimeDirectory=" + filepath.Base(filepath.Dir(Control)), "DevicePolicy=closed",
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {

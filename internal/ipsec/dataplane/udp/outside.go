@@ -28,9 +28,6 @@ const (
 	NATPort = 4500
 )
 
-// rawESP is the network of a raw socket for IP protocol 50.
-const rawESP = "ip4:50"
-
 // defaultBuffer is asked for each socket, in octets: some 20 ms at 10 Gbit/s.
 const defaultBuffer = 16 << 20
 
@@ -70,8 +67,8 @@ type Outside struct {
 // of the calling thread or 0.0.0.0 for all of them.
 func Listen(addr netip.Addr, p Ports, opt Options) (*Outside, error) {
 	addr = addr.Unmap()
-	if !addr.Is4() {
-		return nil, fmt.Errorf("listen on outside address %v: want an IPv4 address", addr)
+	if !addr.IsValid() || addr.Is6() && addr.IsUnspecified() {
+		return nil, fmt.Errorf("listen on outside address %v: want an address, or 0.0.0.0 for all of IPv4", addr)
 	}
 	o := &Outside{addr: addr}
 	err := o.listen(p, opt)
@@ -87,7 +84,7 @@ func (o *Outside) listen(p Ports, opt Options) error {
 		kind Kind
 		port uint16
 	}{{IKE, p.IKE}, {NAT, p.NAT}} {
-		conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(o.addr, s.port)))
+		conn, err := net.ListenUDP(familyOf(o.addr).udpNetwork, net.UDPAddrFromAddrPort(netip.AddrPortFrom(o.addr, s.port)))
 		if err != nil {
 			return err
 		}
@@ -98,7 +95,7 @@ func (o *Outside) listen(p Ports, opt Options) error {
 	if !opt.RawESP {
 		return nil
 	}
-	conn, err := net.ListenIP(rawESP, &net.IPAddr{IP: o.addr.AsSlice()})
+	conn, err := net.ListenIP(familyOf(o.addr).rawESP, &net.IPAddr{IP: o.addr.AsSlice()})
 	if err != nil {
 		return fmt.Errorf("raw ESP: %w", err)
 	}

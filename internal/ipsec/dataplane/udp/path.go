@@ -17,7 +17,8 @@ type Path struct {
 // PathTo is the path to the IPv4 address remote in the network namespace of
 // the calling thread. Nothing is sent. The error says that there is no route.
 func PathTo(remote netip.Addr) (Path, error) {
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, IKEPort)))
+	family := familyOf(remote)
+	conn, err := net.DialUDP(family.udpNetwork, nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, IKEPort)))
 	if err != nil {
 		return Path{}, fmt.Errorf("no route to the peer %v: %w", remote, err)
 	}
@@ -28,7 +29,7 @@ func PathTo(remote netip.Addr) (Path, error) {
 	}
 	path := Path{Local: localOf(conn).Addr()}
 	var mtuErr error
-	err = sys.Control(func(fd uintptr) { path.MTU, mtuErr = unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU) })
+	err = sys.Control(func(fd uintptr) { path.MTU, mtuErr = unix.GetsockoptInt(int(fd), family.level, family.mtu) })
 	if err == nil {
 		err = mtuErr
 	}

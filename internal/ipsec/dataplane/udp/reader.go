@@ -47,7 +47,7 @@ type Reader struct {
 	s     *Socket
 	hdrs  []mmsghdr
 	iovs  []unix.Iovec
-	names []unix.RawSockaddrInet4
+	names []sockaddr
 	ctrl  [][controlLen]byte
 	bufs  [][]byte
 
@@ -67,7 +67,7 @@ func (s *Socket) NewReader() *Reader {
 		s:     s,
 		hdrs:  make([]mmsghdr, n),
 		iovs:  make([]unix.Iovec, n),
-		names: make([]unix.RawSockaddrInet4, n),
+		names: make([]sockaddr, n),
 		ctrl:  make([][controlLen]byte, n),
 		bufs:  make([][]byte, n),
 	}
@@ -95,7 +95,7 @@ func (r *Reader) Batch() int { return len(r.hdrs) }
 func (r *Reader) Read() (int, error) {
 	for i := range r.hdrs {
 		h := &r.hdrs[i].hdr
-		h.Namelen = unix.SizeofSockaddrInet4
+		h.Namelen = unix.SizeofSockaddrInet6
 		h.SetControllen(controlLen)
 	}
 	if err := r.s.sys.Read(r.recv); err != nil {
@@ -127,7 +127,7 @@ func (r *Reader) recvmmsg(fd uintptr) bool {
 func (r *Reader) Message(i int) Message {
 	h := &r.hdrs[i]
 	m := Message{Data: r.bufs[i][:h.len], Segment: int(h.len), From: addrPortOf(&r.names[i])}
-	if r.s.kind == Raw {
+	if r.s.kind == Raw && m.From.Addr().Is4() { // one of IPv6 comes without its header
 		if len(m.Data) > 1 {
 			m.TOS = m.Data[1]
 		}
@@ -138,6 +138,9 @@ func (r *Reader) Message(i int) Message {
 	}
 	if h.hdr.Controllen > 0 {
 		m.readControl(r.ctrl[i][:h.hdr.Controllen])
+	}
+	if r.s.kind == Raw {
+		m.From = netip.AddrPortFrom(m.From.Addr(), 0)
 	}
 	return m
 }
@@ -157,6 +160,8 @@ func (m *Message) readControl(ctrl []byte) {
 			}
 		case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_TOS && len(data) >= 1:
 			m.TOS = data[0]
+		case hdr.Level == unix.IPPROTO_IPV6 && hdr.Type == unix.IPV6_TCLASS && len(data) >= 4:
+			m.TOS = uint8(binary.NativeEndian.Uint32(data))
 		case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			m.Local = netip.AddrFrom4([4]byte(data[8:12])) // ipi_addr: where the packet was sent to
 		}
@@ -183,10 +188,4 @@ func stripIPv4(b []byte) []byte {
 		return nil
 	}
 	return b[n:]
-}
-
-// addrPortOf converts what the kernel wrote.
-func addrPortOf(sa *unix.RawSockaddrInet4) netip.AddrPort {
-	port := (*[2]byte)(unsafe.Pointer(&sa.Port))
-	return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), binary.BigEndian.Uint16(port[:]))
 }

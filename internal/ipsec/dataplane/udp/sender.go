@@ -1,8 +1,8 @@
 package udp
 
 import (
-	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +15,7 @@ import (
 type sender struct {
 	hdr    unix.Msghdr
 	iovs   [2]unix.Iovec // the marker, unless there is none, and the message
-	name   unix.RawSockaddrInet4
+	name   sockaddr
 	marker [4]byte // never anything but zero
 	ctrl   [controlLen]byte
 	try    func(fd uintptr) bool // method value, made once
@@ -24,8 +24,7 @@ type sender struct {
 
 func newSender() *sender {
 	s := &sender{}
-	s.name.Family = unix.AF_INET
-	s.hdr.Name, s.hdr.Namelen = (*byte)(unsafe.Pointer(&s.name)), unix.SizeofSockaddrInet4
+	s.hdr.Name = (*byte)(unsafe.Pointer(&s.name))
 	s.iovs[0].Base = &s.marker[0]
 	s.iovs[0].SetLen(len(s.marker))
 	s.try = s.sendmsg
@@ -58,11 +57,10 @@ func (o *Outside) SendIKE(d ike.Datagram) error {
 // send sends d on s, behind a marker or not.
 func (x *sender) send(s *Socket, d ike.Datagram, marked bool) error {
 	to := d.Remote.Addr().Unmap()
-	if !to.Is4() || len(d.Data) == 0 {
-		return fmt.Errorf("%d octets to %v: want some, and an IPv4 address", len(d.Data), to)
+	if !s.reaches(to) || len(d.Data) == 0 {
+		return fmt.Errorf("%d octets to %v: want some, and an address of the socket's family", len(d.Data), to)
 	}
-	x.name.Addr = to.As4()
-	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&x.name.Port))[:], d.Remote.Port())
+	x.hdr.Namelen = setSockaddr(&x.name, netip.AddrPortFrom(to, d.Remote.Port()))
 	x.iovs[1].Base = &d.Data[0]
 	x.iovs[1].SetLen(len(d.Data))
 	defer func() { x.iovs[1].Base = nil }() // it is the caller's

@@ -53,6 +53,7 @@ type Socket struct {
 	sys  syscall.RawConn
 	log  *slog.Logger
 
+	family   family
 	anyLocal bool        // bound to 0.0.0.0: local addresses travel in IP_PKTINFO
 	gso      atomic.Bool // UDP_SEGMENT works, as far as we know
 	gro      bool        // UDP_GRO is on
@@ -64,7 +65,7 @@ func newSocket(k Kind, conn packetConn, addr netip.Addr, opt Options) (*Socket, 
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{kind: k, conn: conn, sys: sys, log: opt.Log, anyLocal: addr.IsUnspecified()}
+	s := &Socket{kind: k, conn: conn, sys: sys, log: opt.Log, family: familyOf(addr), anyLocal: addr.IsUnspecified()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -87,28 +88,37 @@ func (s *Socket) setOptions(fd int, opt Options) error {
 	if err := setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, buffer); err != nil {
 		return fmt.Errorf("send buffer of %d octets: %w", buffer, err)
 	}
-	discover := unix.IP_PMTUDISC_DONT
+	f := s.family
+	discover := f.dont
 	if opt.DontFragment {
-		discover = unix.IP_PMTUDISC_DO
+		discover = f.do
 	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, discover); err != nil {
-		return fmt.Errorf("IP_MTU_DISCOVER: %w", err)
+	if err := unix.SetsockoptInt(fd, f.level, f.discover, discover); err != nil {
+		return fmt.Errorf("MTU_DISCOVER: %w", err)
 	}
 	if s.anyLocal {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
 			return fmt.Errorf("IP_PKTINFO: %w", err)
 		}
 	}
-	if s.kind != NAT {
-		return nil // only ESP in UDP comes in bulk; a raw socket shows the header
+	if s.kind == IKE || s.kind == Raw && f.level == unix.IPPROTO_IP {
+		return nil // of no interest; or shown with the header
 	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1); err != nil {
-		return fmt.Errorf("IP_RECVTOS: %w", err)
+	if err := unix.SetsockoptInt(fd, f.level, f.receiveMark, 1); err != nil {
+		return fmt.Errorf("RECVTOS: %w", err)
+	}
+	if s.kind != NAT {
+		return nil // only ESP in UDP comes in bulk
 	}
 	_, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
 	s.gso.Store(err == nil)
 	s.gro = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
 	return nil
+}
+
+// reaches reports whether a is of the socket's family.
+func (s *Socket) reaches(a netip.Addr) bool {
+	return a.IsValid() && !a.Is4In6() && a.Is6() == (s.family.level == unix.IPPROTO_IPV6)
 }
 
 // Kind says what the socket is for.

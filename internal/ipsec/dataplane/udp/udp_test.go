@@ -439,13 +439,6 @@ func TestReadEndsOnInterruptAndOnClose(t *testing.T) {
 	}
 }
 
-func TestListenRefusesIPv6(t *testing.T) {
-	if o, err := Listen(netip.IPv6Loopback(), Ports{}, Options{}); err == nil {
-		o.Close()
-		t.Error("accepted ::1")
-	}
-}
-
 func TestWriteAndReadDoNotAllocate(t *testing.T) {
 	a, b := listen(t, addrA, Ports{}, Options{RawESP: true}), listen(t, addrB, Ports{}, Options{RawESP: true})
 	pkts, tos := numbered(same(32, 1400)...), bytes.Repeat([]byte{0xb8}, 32)

@@ -34,7 +34,8 @@ type Writer struct {
 	iovs   []unix.Iovec
 	ctrl   [][controlLen]byte
 	counts [writeBatch]int // of packets in each message
-	name   unix.RawSockaddrInet4
+	name   sockaddr
+	named  uint32 // octets of name that count
 
 	todo []mmsghdr             // what is still to be sent
 	left []int                 // and how many packets each message holds
@@ -74,16 +75,13 @@ func (w *Writer) WriteMarked(pkts [][]byte, tos []uint8, from netip.Addr, to net
 	if tos != nil && len(tos) != len(pkts) {
 		return 0, fmt.Errorf("write %v socket: %d marks for %d packets", w.s.kind, len(tos), len(pkts))
 	}
-	if !to.Addr().Is4() {
-		return 0, fmt.Errorf("write %v socket: to %v: want an IPv4 address", w.s.kind, to)
+	if !w.s.reaches(to.Addr()) {
+		return 0, fmt.Errorf("write %v socket: to %v: want an address of the socket's family", w.s.kind, to)
 	}
-	w.name.Family = unix.AF_INET
-	w.name.Addr = to.Addr().As4()
-	port := to.Port()
 	if w.s.kind == Raw {
-		port = 0 // for a raw socket it would be a protocol number
+		to = netip.AddrPortFrom(to.Addr(), 0) // for a raw socket a port would be a protocol number
 	}
-	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&w.name.Port))[:], port)
+	w.named = setSockaddr(&w.name, to)
 	for len(pkts) > 0 {
 		chunk := pkts[:min(len(pkts), writeBatch)]
 		w.tos = nil
@@ -181,7 +179,7 @@ func (w *Writer) prepare(pkts [][]byte, from netip.Addr, gso bool) {
 		}
 		h := &w.hdrs[n].hdr
 		w.counts[n] = k
-		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&w.name)), unix.SizeofSockaddrInet4
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&w.name)), w.named
 		h.Iov = &w.iovs[i]
 		h.SetIovlen(gather(w.iovs[i:], pkts[i:i+k]))
 		h.Control = nil
@@ -268,7 +266,7 @@ func (w *Writer) control(n int, seg segments, from netip.Addr) int {
 	}
 	if seg.tos != 0 {
 		c := b[used:]
-		putCmsg(c, unix.IPPROTO_IP, unix.IP_TOS, 4)
+		putCmsg(c, int32(w.s.family.level), int32(w.s.family.mark), 4)
 		binary.NativeEndian.PutUint32(c[unix.CmsgLen(0):], uint32(seg.tos))
 		used += unix.CmsgSpace(4)
 	}
