@@ -43,7 +43,7 @@ network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
 		Args: noVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s), newGatewayInstall(s))
+	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s), newGatewayInstall(s), newGatewayDevices(s), newGatewayExport(s))
 	return c
 }
 
