@@ -314,7 +314,7 @@ func TestWhatIsNotRunFitsTheVendorsGrammar(t *testing.T) {
 // TestTheGrammarRefusesWhatIsWrong spoils each line in turn.
 func TestTheGrammarRefusesWhatIsWrong(t *testing.T) {
 	variants(t, func(t *testing.T, typ Type, ike, routing string) {
-		if typ.Run {
+		if typ.Run || ike != typ.IKE[0] { // the other version has the same lines
 			return
 		}
 		style, grammar := readGrammar(t, typ.Name)
