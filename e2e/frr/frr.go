@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -134,6 +135,19 @@ func (r *Router) Vtysh(command string) (string, error) {
 		err = fmt.Errorf("vtysh %s: %w: %s", command, err, out)
 	}
 	return string(out), err
+}
+
+// Load has vtysh load a configuration for all daemons, as the service does with
+// frr.conf; a line that one of them refuses fails the test.
+func (r *Router) Load(config string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.path("frr.conf"), []byte(config), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	out, err := exec.Command("vtysh", "--vty_socket", r.dir, "-f", r.path("frr.conf")).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "% ") {
+		r.t.Fatalf("vtysh -f: %v: %s", err, out)
+	}
 }
 
 // Has checks that the best route to prefix has the AS path.

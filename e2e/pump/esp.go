@@ -41,6 +41,7 @@ type sa struct {
 	aead           cipher.AEAD      // AES-GCM, instead of both
 	salt           []byte
 	sequence       uint32
+	link           uint32 // of the XFRM interface; 0: none
 	seen           map[uint32]bool
 }
 
@@ -60,9 +61,16 @@ func hashOf(name string) func() hash.Hash {
 }
 
 // newSA reads a shim's words: SPI SOURCE DESTINATION SPORT DPORT CIPHER KEY
-// [AUTH BITS KEY].
+// [AUTH BITS KEY] [link ID].
 func newSA(words []string) (*sa, error) {
 	s := &sa{seen: map[uint32]bool{}, suite: words[5]}
+	if n := len(words); n > 8 && words[n-2] == "link" {
+		id, err := strconv.ParseUint(words[n-1], 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		s.link, words = uint32(id), words[:n-2]
+	}
 	var errs [6]error
 	var spi, from, to uint64
 	var key []byte

@@ -16,11 +16,13 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,8 +44,8 @@ const (
 	PFKEY Shim = "pfkey" // PF_KEY: OpenIKED
 )
 
-// device is the pump's TUN, and its MTU: what ESP adds fits a path of 1500
-// octets with every suite.
+// device is the pump's TUN unless a place has links, and its MTU: what ESP adds
+// fits a path of 1500 octets with every suite.
 const (
 	device    = "esp0"
 	deviceMTU = "1400"
@@ -54,20 +56,34 @@ type Place struct {
 	Namespace    string // of the world: cgw or resp
 	Inside, Site string // its address in the tunnel with prefix length; the prefix behind the peer
 	Shim         Shim
+	// Links stand in for the XFRM interfaces of these IDs: a TUN each, of the name,
+	// which whoever configures the daemon gives an address and routes. Inside and
+	// Site do not count then. Others are laid when the daemon asks for them.
+	Links map[uint32]string
+}
+
+// links are those of a place; 0 stands for the one that every SA uses.
+func (p Place) links() map[uint32]string {
+	if p.Links != nil {
+		return p.Links
+	}
+	return map[uint32]string{0: device}
 }
 
 // Pump is a running pump.
 type Pump struct {
 	t        testing.TB
+	w        *world.World
+	place    Place
 	dir      string
-	tun      *os.File
+	tuns     map[uint32]*os.File
 	wire     *wire
 	listener *net.UnixListener
 	done     sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows; taken for each packet
 	in    map[uint32]*sa
-	out   []*sa // the newest is used
+	out   []*sa // of those of a link the newest is used
 	count Count
 	// events is where the shim waits to be told of lifetimes; lastIn is the
 	// newest inbound SA.
@@ -91,7 +107,7 @@ type Count struct {
 // twice, fails the test.
 func Start(t testing.TB, w *world.World, place Place) *Pump {
 	t.Helper()
-	p := &Pump{t: t, dir: t.TempDir(), in: map[uint32]*sa{}}
+	p := &Pump{t: t, w: w, place: place, dir: t.TempDir(), in: map[uint32]*sa{}, tuns: map[uint32]*os.File{}}
 	if err := build(place.Shim, p.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +119,10 @@ func Start(t testing.TB, w *world.World, place Place) *Pump {
 		}
 	}
 	err := w.In(place.Namespace, func() (err error) {
-		if p.tun, err = openTUN(); err != nil {
-			return err
+		for id, name := range place.links() {
+			if p.tuns[id], err = openTUN(name); err != nil {
+				return err
+			}
 		}
 		p.wire, err = openWire()
 		return err
@@ -121,14 +139,18 @@ func Start(t testing.TB, w *world.World, place Place) *Pump {
 				udp dport 4500 @th,64,32 != 0 drop
 			}
 		}`)
-	w.Exec(place.Namespace, "ip", "link", "set", device, "mtu", deviceMTU, "up")
-	w.Exec(place.Namespace, "ip", "address", "add", place.Inside, "dev", device)
-	w.Exec(place.Namespace, "ip", "route", "replace", place.Site, "dev", device)
+	if place.Links == nil {
+		w.Exec(place.Namespace, "ip", "link", "set", device, "mtu", deviceMTU, "up")
+		w.Exec(place.Namespace, "ip", "address", "add", place.Inside, "dev", device)
+		w.Exec(place.Namespace, "ip", "route", "replace", place.Site, "dev", device)
+	}
 	if p.listener, err = net.ListenUnix("unixpacket", &net.UnixAddr{Name: p.socket(), Net: "unixpacket"}); err != nil {
 		t.Fatal(err)
 	}
 	p.done.Go(p.listen)
-	p.done.Go(p.seal)
+	for id, tun := range maps.Clone(p.tuns) { // more may come at once
+		p.done.Go(func() { p.seal(id, tun) })
+	}
 	p.done.Go(p.open)
 	t.Cleanup(p.end)
 	return p
@@ -168,8 +190,10 @@ func (p *Pump) end() {
 	if p.events != nil {
 		p.events.Close()
 	}
+	for _, tun := range p.tuns {
+		tun.Close()
+	}
 	p.mu.Unlock()
-	p.tun.Close()
 	p.wire.Close()
 	p.done.Wait()
 	if c := p.Count(); c.Malformed != 0 || c.Repeated != 0 {
@@ -216,12 +240,34 @@ func (p *Pump) listen() {
 	}
 }
 
-// change takes one line of the shim: an SA that is added or deleted.
+// layLocked makes a TUN of an XFRM interface that the daemon asked for. The daemon may
+// take it away again.
+func (p *Pump) layLocked(id uint32, name string) error {
+	if p.tuns[id] != nil {
+		return nil
+	}
+	return p.w.In(p.place.Namespace, func() error {
+		tun, err := openTUN(name)
+		if err == nil {
+			p.tuns[id] = tun
+			p.done.Go(func() { p.seal(id, tun) })
+		}
+		return err
+	})
+}
+
+// change takes one line of the shim: an SA that is added or deleted, or a link.
 func (p *Pump) change(line string) error {
 	words := strings.Fields(line)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
+	case len(words) == 3 && words[0] == "link":
+		id, err := strconv.ParseUint(words[1], 10, 32)
+		if err != nil {
+			return fmt.Errorf("read %q: %w", line, err)
+		}
+		return p.layLocked(uint32(id), words[2])
 	case len(words) == 3 && words[0] == "del":
 		var spi uint32
 		if _, err := fmt.Sscanf(words[1], "%x", &spi); err != nil {
@@ -240,6 +286,9 @@ func (p *Pump) change(line string) error {
 		if err != nil {
 			return fmt.Errorf("read %q: %w", line, err)
 		}
+		if p.tuns[s.link] == nil {
+			return fmt.Errorf("read %q: no such link", line)
+		}
 		if p.wire.ours(s.to) {
 			if old := p.in[s.spi]; old != nil {
 				s.seen = old.seen // an update, such as after the peer's address has changed
@@ -257,12 +306,22 @@ func (p *Pump) change(line string) error {
 	return fmt.Errorf("read %q: neither add nor del", line)
 }
 
-// seal moves packets from the TUN to the wire.
-func (p *Pump) seal() {
+// newestLocked is the newest outbound SA of a link.
+func (p *Pump) newestLocked(link uint32) *sa {
+	for i := len(p.out) - 1; i >= 0; i-- {
+		if p.out[i].link == link {
+			return p.out[i]
+		}
+	}
+	return nil
+}
+
+// seal moves packets from a link's TUN to the wire.
+func (p *Pump) seal(link uint32, tun *os.File) {
 	packet := make([]byte, 1<<16)
 	sealed := make([]byte, 0, 1<<16)
 	for {
-		n, err := p.tun.Read(packet)
+		n, err := tun.Read(packet)
 		if err != nil {
 			return
 		}
@@ -270,11 +329,11 @@ func (p *Pump) seal() {
 			continue
 		}
 		p.mu.Lock()
-		if len(p.out) == 0 {
+		s := p.newestLocked(link)
+		if s == nil {
 			p.mu.Unlock()
 			continue
 		}
-		s := p.out[len(p.out)-1]
 		sealed = s.seal(sealed[:0], packet[:n])
 		p.count.Out++
 		p.mu.Unlock()
@@ -298,33 +357,34 @@ func (p *Pump) open() {
 			continue
 		}
 		p.mu.Lock()
-		inner := p.openLocked(esp)
+		inner, link := p.openLocked(esp)
+		tun := p.tuns[link]
 		p.mu.Unlock()
 		if inner != nil {
-			p.tun.Write(inner)
+			tun.Write(inner)
 		}
 	}
 }
 
-func (p *Pump) openLocked(esp []byte) []byte {
+func (p *Pump) openLocked(esp []byte) (packet []byte, link uint32) {
 	s := p.in[spiOf(esp)]
 	if s == nil {
 		p.count.Unknown++
-		return nil
+		return nil, 0
 	}
 	inner, sequence, err := s.open(esp)
 	switch {
 	case err != nil:
 		p.count.Malformed++
 		p.t.Logf("pump: SPI %08x, packet of %d octets: %v", s.spi, len(esp), err)
-		return nil
+		return nil, 0
 	case s.seen[sequence]:
 		p.count.Repeated++
-		return nil
+		return nil, 0
 	}
 	s.seen[sequence] = true
 	p.count.In++
-	return inner
+	return inner, s.link
 }
 
 // parseAddr is netip.ParseAddr for a word of the shim.

@@ -124,8 +124,8 @@ func (w *wire) Close() {
 	unix.Close(w.send)
 }
 
-// openTUN makes the pump's TUN in the namespace of the calling thread.
-func openTUN() (*os.File, error) {
+// openTUN makes a TUN of the pump's in the namespace of the calling thread.
+func openTUN(device string) (*os.File, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("/dev/net/tun: %w", err)

@@ -46,7 +46,8 @@ network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
 		Args: noVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s), newGatewayStatus(s), newGatewayRekey(s), newGatewayReload(s), newGatewayInstall(s))
+	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExport(s), newGatewayDevices(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s),
+		newGatewayStatus(s), newGatewayRekey(s), newGatewayReload(s), newGatewayInstall(s))
 	return c
 }
 

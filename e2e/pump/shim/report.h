@@ -7,15 +7,16 @@
  *
  * The lines are
  *
- *   add SPI SOURCE DESTINATION SPORT DPORT CIPHER KEY [AUTH BITS KEY]
+ *   add SPI SOURCE DESTINATION SPORT DPORT CIPHER KEY [AUTH BITS KEY] [link ID]
  *   del SPI DESTINATION
+ *   link ID NAME
  *   events
  *
  * and on a connection that began with the last the pump says later, by their
  * SPIs, which SAs have reached their soft lifetime.
  *
  * SPI and keys are hexadecimal, ports are 0 where ESP is not in UDP, names are
- * those of Linux's crypto API.
+ * those of Linux's crypto API, and the ID is that of an XFRM interface.
  */
 #include <stddef.h>
 #include <stdio.h>

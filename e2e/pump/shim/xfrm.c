@@ -7,27 +7,40 @@
  * that changes nothing, or only ends a reservation, under the same sequence
  * number: so the acknowledgement that the daemon waits for comes from the
  * kernel. Requests about policies are replaced alike, since a policy without
- * its SA would stop all traffic.
+ * its SA would stop all traffic. A request for an XFRM interface makes the pump
+ * lay a TUN of its name.
  */
 #define _GNU_SOURCE
 #include "report.h"
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <linux/if.h>
+#include <linux/if_link.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/xfrm.h>
 
 enum { FDS = 65536, LINE = 1024 };
 
-static unsigned char is_xfrm[FDS];
+static unsigned char is_xfrm[FDS], is_route[FDS];
+
+/* The XFRM interfaces that the daemon has asked for. */
+enum { LINKS = 8 };
+static struct {
+	char name[IFNAMSIZ];
+	__u32 id;
+} links[LINKS];
 static ssize_t (*next_sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
 static ssize_t (*next_write)(int, const void *, size_t);
+static ssize_t (*next_recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
 
 __attribute__((constructor)) static void find_next(void)
 {
 	next_socket = dlsym(RTLD_NEXT, "socket");
 	next_sendto = dlsym(RTLD_NEXT, "sendto");
 	next_write = dlsym(RTLD_NEXT, "write");
+	next_recvfrom = dlsym(RTLD_NEXT, "recvfrom");
 }
 
 /* attribute returns the payload of the first attribute of a type behind a
@@ -54,6 +67,7 @@ static void tell_added(const struct nlmsghdr *request)
 	const struct xfrm_algo *cipher = attribute(request, sizeof *sa, XFRMA_ALG_CRYPT);
 	const struct xfrm_algo_auth *cut = attribute(request, sizeof *sa, XFRMA_ALG_AUTH_TRUNC);
 	const struct xfrm_algo *auth = attribute(request, sizeof *sa, XFRMA_ALG_AUTH);
+	const __u32 *link = attribute(request, sizeof *sa, XFRMA_IF_ID);
 	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN], line[LINE];
 
 	inet_ntop(sa->family, &sa->saddr, from, sizeof from);
@@ -70,6 +84,11 @@ static void tell_added(const struct nlmsghdr *request)
 
 		snprintf(line + at, sizeof line - at, " %s %u ", cut ? cut->alg_name : auth->alg_name, cut ? cut->alg_trunc_len : 96);
 		put_hex(line, sizeof line, cut ? cut->alg_key : auth->alg_key, (cut ? cut->alg_key_len : auth->alg_key_len) / 8);
+	}
+	if (link && *link) {
+		size_t at = strlen(line);
+
+		snprintf(line + at, sizeof line - at, " link %u", *link);
 	}
 	report(line);
 }
@@ -88,7 +107,115 @@ static void tell_deleted(const struct nlmsghdr *request)
 union stand_in {
 	struct nlmsghdr header;
 	char room[NLMSG_SPACE(sizeof(struct xfrm_usersa_id))];
+	char link[NLMSG_SPACE(sizeof(struct ifinfomsg))];
 };
+
+/* nested returns the payload of the first attribute of a type within another of
+ * so many octets, or NULL. */
+static const void *nested(const struct rtattr *a, long left, int type, long *octets)
+{
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if ((a->rta_type & NLA_TYPE_MASK) == type) {
+			*octets = RTA_PAYLOAD(a);
+			return RTA_DATA(a);
+		}
+	return NULL;
+}
+
+/* replace_link tells the pump of a new XFRM interface. The kernel is asked to
+ * change nothing of lo. */
+static size_t replace_link(const struct nlmsghdr *request, union stand_in *out)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(request);
+	long left = (long)request->nlmsg_len - (long)NLMSG_SPACE(sizeof *info), n, octets;
+	const char *name, *kind;
+	const void *link, *data;
+	const __u32 *id;
+	struct ifinfomsg *other;
+	char line[LINE];
+
+	if (request->nlmsg_type != RTM_NEWLINK || !(request->nlmsg_flags & NLM_F_CREATE) || left <= 0)
+		return 0;
+	name = nested(IFLA_RTA(info), left, IFLA_IFNAME, &n);
+	link = nested(IFLA_RTA(info), left, IFLA_LINKINFO, &octets);
+	if (!name || !link)
+		return 0;
+	kind = nested(link, octets, IFLA_INFO_KIND, &n);
+	if (!kind || n < 4 || memcmp(kind, "xfrm", 4))
+		return 0;
+	data = nested(link, octets, IFLA_INFO_DATA, &n);
+	id = data ? nested(data, n, IFLA_XFRM_IF_ID, &octets) : NULL;
+	if (!id)
+		return 0;
+	snprintf(line, sizeof line, "link %u %s", *id, name);
+	report(line);
+	for (int i = 0; i < LINKS; i++)
+		if (!links[i].id || links[i].id == *id) {
+			snprintf(links[i].name, sizeof links[i].name, "%s", name);
+			links[i].id = *id;
+			break;
+		}
+	memset(out, 0, sizeof *out);
+	out->header = *request;
+	out->header.nlmsg_type = RTM_SETLINK;
+	out->header.nlmsg_flags = NLM_F_REQUEST | (request->nlmsg_flags & NLM_F_ACK);
+	out->header.nlmsg_len = NLMSG_LENGTH(sizeof *other);
+	other = NLMSG_DATA(&out->header);
+	other->ifi_index = 1;
+	return out->header.nlmsg_len;
+}
+
+/* put_attribute writes one attribute and returns what stands behind it. */
+static struct rtattr *put_attribute(struct rtattr *a, int type, const void *data, size_t octets)
+{
+	a->rta_type = type;
+	a->rta_len = RTA_LENGTH(octets);
+	memset(RTA_DATA(a), 0, RTA_ALIGN(a->rta_len) - RTA_LENGTH(0));
+	memcpy(RTA_DATA(a), data, octets);
+	return (struct rtattr *)((char *)a + RTA_ALIGN(a->rta_len));
+}
+
+/* dress makes the kernel's description of one of the pump's TUNs that of an XFRM
+ * interface. It is the shorter one: the rest becomes an attribute that nobody
+ * reads. */
+static void dress(struct nlmsghdr *answer)
+{
+	struct ifinfomsg *info = NLMSG_DATA(answer);
+	long left = (long)answer->nlmsg_len - (long)NLMSG_SPACE(sizeof *info), octets;
+	__u32 lo = 1, pair[4];
+	const char *name;
+	struct rtattr *a;
+	char *link, *end;
+
+	if (answer->nlmsg_type != RTM_NEWLINK || left <= 0)
+		return;
+	name = nested(IFLA_RTA(info), left, IFLA_IFNAME, &octets);
+	link = (char *)nested(IFLA_RTA(info), left, IFLA_LINKINFO, &octets);
+	for (int i = 0; name && link && i < LINKS && links[i].id; i++) {
+		if (strcmp(name, links[i].name) || octets < 40)
+			continue;
+		end = link + octets;
+		a = put_attribute((struct rtattr *)link, IFLA_INFO_KIND, "xfrm", 5);
+		put_attribute((struct rtattr *)pair, IFLA_XFRM_LINK, &lo, sizeof lo);
+		put_attribute((struct rtattr *)(pair + 2), IFLA_XFRM_IF_ID, &links[i].id, sizeof links[i].id);
+		a = put_attribute(a, IFLA_INFO_DATA, pair, sizeof pair);
+		a->rta_type = IFLA_INFO_UNSPEC;
+		a->rta_len = end - (char *)a;
+	}
+}
+
+ssize_t recvfrom(int fd, void *data, size_t octets, int flags, struct sockaddr *from, socklen_t *fromlen)
+{
+	ssize_t n = next_recvfrom(fd, data, octets, flags, from, fromlen);
+
+	if (n > 0 && fd >= 0 && fd < FDS && is_route[fd]) {
+		unsigned int left = n;
+
+		for (struct nlmsghdr *m = data; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left))
+			dress(m);
+	}
+	return n;
+}
 
 /* replace fills the stand-in for a request, and returns 0 where the kernel
  * shall get the request itself. An UPDSA completes what ALLOCSPI reserved: the
@@ -97,7 +224,11 @@ static size_t replace(int fd, const void *data, size_t octets, union stand_in *o
 {
 	const struct nlmsghdr *request = data;
 
-	if (fd < 0 || fd >= FDS || !is_xfrm[fd] || octets < sizeof *request || request->nlmsg_len > octets)
+	if (fd < 0 || fd >= FDS || octets < sizeof *request || request->nlmsg_len > octets)
+		return 0;
+	if (is_route[fd])
+		return replace_link(request, out);
+	if (!is_xfrm[fd])
 		return 0;
 	memset(out, 0, sizeof *out);
 	out->header = *request;
@@ -139,8 +270,10 @@ int socket(int domain, int type, int protocol)
 {
 	int fd = next_socket(domain, type, protocol);
 
-	if (fd >= 0 && fd < FDS)
+	if (fd >= 0 && fd < FDS) {
 		is_xfrm[fd] = domain == AF_NETLINK && protocol == NETLINK_XFRM;
+		is_route[fd] = domain == AF_NETLINK && protocol == NETLINK_ROUTE;
+	}
 	return fd;
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	// SourceNAT gives what leaves the tunnels' inside addresses for a source, so
 	// that AWS need know no network of ours.
 	SourceNAT bool
+	// Whole keeps all that is allowed and not weak, for a device that may lack the
+	// best of it. The user does not say this.
+	Whole bool
 }
 
 func (o Options) given() bool {
@@ -42,8 +45,9 @@ func (o Options) given() bool {
 // A Result is what a file means.
 type Result struct {
 	conffile.File
-	Kind  string          // what the file is, for people
-	Notes []conffile.Note // on what was worked out; none for our own YAML
+	Kind  string               // what the file is, for people
+	AWS   awsconfig.Connection // what AWS's file said; zero for our own YAML
+	Notes []conffile.Note      // on what was worked out; none for our own YAML
 }
 
 // ours is the kind of our own file.
@@ -101,6 +105,7 @@ func Parse(b []byte, dir string, o Options) (Result, error) {
 		return Result{}, err
 	}
 	r, err := convert(c, o)
+	r.AWS = c
 	if err != nil {
 		return Result{}, fmt.Errorf("connection %s: %w", c.ID, err)
 	}

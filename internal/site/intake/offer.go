@@ -29,6 +29,10 @@ func (r *Result) setSuites(key string, out *gateway.Tunnel, t awsconfig.Tunnel, 
 	switch {
 	case o.AllAlgorithms:
 		r.note(key+"phase1", "All that AWS can, since --all-algorithms was given. AWS takes the lowest that it allows.")
+	case known && o.Whole:
+		one.dropWeak()
+		two.dropWeak()
+		r.note(key+"phase1", "All that the connection allows and that is not weak.")
 	case known:
 		one.dropWeak()
 		two.dropWeak()

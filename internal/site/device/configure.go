@@ -1,0 +1,185 @@
+package device
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"seikan/internal/gateway"
+)
+
+// A Connection is what a device is configured for.
+type Connection struct {
+	// Gateway is the customer's end: the same value that would run as one of
+	// ours.
+	Gateway gateway.Config
+	// ID is vpn-…, or any name; GatewayID and CustomerGatewayID are AWS's names of
+	// its ends, or empty.
+	ID, GatewayID, CustomerGatewayID string
+	// Site are the networks at the customer's end, where there is no BGP to say
+	// them; only devices without tunnel interfaces need them.
+	Site []netip.Prefix
+	// Exact says that the suites are what the other end allows: then the best
+	// that the device has is enough. Otherwise all that it has is offered.
+	Exact bool
+}
+
+// Choices are the user's.
+type Choices struct {
+	// IKE is ikev1 or ikev2; empty means the best that device and connection have.
+	IKE string
+	// Interface is the device's own name of its outside interface; empty means the
+	// vendor's first.
+	Interface string
+	// Local is the device's own address there, private behind NAT; the zero value
+	// means whichever it has. Some devices must be told.
+	Local netip.Addr
+}
+
+// A File is one file of a configuration. Text holds pre-shared keys.
+type File struct {
+	Path string // where it goes on the device; a name where it is entered by hand
+	Text string
+}
+
+// Configure writes the files for a device. It refuses what the device cannot do.
+func Configure(t Type, c Connection, choice Choices) ([]File, error) {
+	files, err := configure(t, c, choice)
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", t.Name, err)
+	}
+	return files, nil
+}
+
+func configure(t Type, c Connection, choice Choices) ([]File, error) {
+	if err := c.Gateway.Validate(); err != nil {
+		return nil, err
+	}
+	if t.Name == ownName {
+		return ownFile(c, choice)
+	}
+	c.Gateway = c.Gateway.Effective()
+	version, err := t.version(c, choice.IKE)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fits(c, choice); err != nil {
+		return nil, err
+	}
+	v, err := t.view(c, choice, version)
+	if err != nil {
+		return nil, err
+	}
+	var out []File
+	for _, f := range t.spec.Files {
+		made, err := t.render(f, v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, made)
+	}
+	return out, nil
+}
+
+// version is the version of IKE that device and connection have in common.
+func (t Type) version(c Connection, asked string) (int, error) {
+	if asked != "" && !slices.Contains(t.IKE, asked) {
+		return 0, fmt.Errorf("%s with %s: it speaks %s", t.full(), asked, strings.Join(t.IKE, " and "))
+	}
+	for _, own := range t.IKE {
+		number := int(own[len(own)-1] - '0')
+		if asked != "" && own != asked {
+			continue
+		}
+		all := true
+		for _, tunnel := range c.Gateway.Tunnels {
+			all = all && slices.Contains(tunnel.Versions, number)
+		}
+		if all {
+			return number, nil
+		}
+	}
+	if asked != "" {
+		return 0, fmt.Errorf("the connection does not allow %s on all tunnels; allow it with IKEVersions in its tunnel options, or leave --ike-version out", asked)
+	}
+	return 0, fmt.Errorf("%s speaks %s, which the connection does not allow on all tunnels; allow it with IKEVersions in its tunnel options", t.full(), strings.Join(t.IKE, " and "))
+}
+
+// full is the device's whole name.
+func (t Type) full() string { return fmt.Sprintf("%s %s (%s)", t.Vendor, t.Platform, t.Software) }
+
+// fits refuses what the device cannot do.
+func (t Type) fits(c Connection, choice Choices) error {
+	routing := "static"
+	if c.Gateway.BGP.ASN != 0 {
+		routing = "bgp"
+	}
+	switch n := len(c.Gateway.Tunnels); {
+	case !slices.Contains(t.Routing, routing):
+		return fmt.Errorf("%s has no configuration for a connection with %s routing; it has %s", t.full(), routing, strings.Join(t.Routing, " and "))
+	case t.spec.Two && n != 2:
+		return fmt.Errorf("%d tunnels; this format has exactly two, as a connection of AWS's has", n)
+	case choice.Local.IsValid() && !choice.Local.Is4():
+		return fmt.Errorf("the device's address %v: an IPv4 address is wanted", choice.Local)
+	case !plainWord(choice.Interface):
+		return fmt.Errorf("the interface %q: a name has letters, digits, dots, slashes, hyphens, underscores and colons only", choice.Interface)
+	case !plainWord(c.ID) || !plainWord(c.GatewayID) || !plainWord(c.CustomerGatewayID):
+		return fmt.Errorf("the connection's names %q, %q, %q: letters, digits, dots, slashes, hyphens, underscores and colons only", c.ID, c.GatewayID, c.CustomerGatewayID)
+	}
+	if t.spec.Policies && (len(c.Site) != 1 || len(c.Gateway.Tunnels[0].Routes) != 1) {
+		return fmt.Errorf("%s has no tunnel interface and selects by networks, and the other end takes one pair of them: give one network here with --advertise and one there with --route, each wide enough; there are %d and %d", t.full(), len(c.Site), len(c.Gateway.Tunnels[0].Routes))
+	}
+	for _, tunnel := range c.Gateway.Tunnels {
+		if err := t.tunnelFits(tunnel, choice); err != nil {
+			return fmt.Errorf("tunnel %s: %w", tunnel.ID, err)
+		}
+	}
+	return nil
+}
+
+// plainWord reports whether s can stand in every syntax without quotes.
+func plainWord(s string) bool {
+	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:") == ""
+}
+
+var errCertificates = errors.New("it authenticates by certificate, which is in other files; configurations for devices are written for pre-shared keys")
+
+func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
+	switch {
+	case tunnel.Certificates.Used():
+		return errCertificates
+	case tunnel.Extensions.PPKRequired:
+		return errors.New("it requires a post-quantum pre-shared key, which is in another file; leave ppk_required out")
+	case !tunnel.Outside.Remote.IsValid():
+		return errors.New("it waits for a peer of any address; a device must know where to connect to")
+	case !tunnel.Inside.IsValid() || tunnel.Inside.Bits() > 30 || !tunnel.Inside.Addr().Is4():
+		return fmt.Errorf("its inside address is %v; a device needs one in a /30, such as 169.254.10.2/30", tunnel.Inside)
+	case !t.spec.Selectors && !t.spec.AnyPeer && (tunnel.LocalTS.Bits() > 0 || tunnel.RemoteTS.Bits() > 0):
+		return fmt.Errorf("it is narrowed to %v and %v, and %s is configured with a tunnel that carries everything; open the connection's LocalIpv4NetworkCidr and RemoteIpv4NetworkCidr", tunnel.LocalTS, tunnel.RemoteTS, t.full())
+	case !t.spec.ForceEncap && !t.spec.AnyPeer && tunnel.Outside.ForceEncap:
+		return fmt.Errorf("it must put ESP into UDP even without NAT, as accelerated connections do, which %s cannot be told", t.full())
+	case t.spec.NeedsLocal && !choice.Local.IsValid() && !tunnel.Outside.Local.IsValid():
+		return fmt.Errorf("%s must be told its own outside address, private if it is behind NAT; say it with --local-address", t.full())
+	case t.spec.OwnIdentity && tunnel.Outside.LocalID != cmp.Or(choice.Local, tunnel.Outside.Local).String():
+		return fmt.Errorf("%s identifies itself by its interface's address, and the other end knows it as %s: it cannot be behind NAT; give it that address and say so with --local-address %[2]s", t.full(), tunnel.Outside.LocalID)
+	case t.spec.AnyPeer:
+		return nil
+	}
+	for _, id := range []string{tunnel.Outside.LocalID, tunnel.Outside.RemoteID} {
+		if _, err := netip.ParseAddr(id); err == nil || id == "" {
+			continue
+		}
+		if !t.spec.Names || !hostName(id) {
+			return fmt.Errorf("the identity %q is not an address, and %s takes no such name", id, t.full())
+		}
+	}
+	return nil
+}
+
+// hostName reports whether an identity is a name such as office.example.
+func hostName(s string) bool {
+	return len(s) <= 253 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == "" && strings.Trim(s, "-.0123456789") != ""
+}

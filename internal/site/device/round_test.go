@@ -1,0 +1,71 @@
+package device
+
+import (
+	"reflect"
+	"testing"
+
+	"seikan/internal/gateway/conffile"
+	"seikan/internal/site/awsconfig"
+)
+
+// TestAWSFormatsAreReadAgain has our own reader of AWS's files take what is
+// written in AWS's formats, and find the connection in it.
+func TestAWSFormatsAreReadAgain(t *testing.T) {
+	for _, name := range []string{"generic", "aws-xml"} {
+		for _, gateway := range []string{"vgw-0a1b2c3d4e5f60718", "tgw-0a1b2c3d4e5f60718"} {
+			for _, bgp := range []bool{true, false} {
+				typ, err := Find(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := office(bgp)
+				c.GatewayID = gateway
+				files, err := Configure(typ, c, Choices{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := awsconfig.Parse([]byte(files[0].Text), c.ID)
+				if err != nil {
+					t.Fatalf("%s, BGP %v: %v in\n%s", name, bgp, err, files[0].Text)
+				}
+				if got.Static == bgp || got.GatewayID != gateway || got.CustomerGatewayID != c.CustomerGatewayID {
+					t.Errorf("%s: got static %v, %s, %s, want BGP %v, %s, %s", name, got.Static, got.GatewayID, got.CustomerGatewayID, bgp, gateway, c.CustomerGatewayID)
+				}
+				for i, tun := range got.Tunnels {
+					want := c.Gateway.Tunnels[i]
+					if tun.AWS.Outside != want.Outside.Remote || tun.Customer.Outside.String() != want.Outside.LocalID || tun.Customer.Inside != want.Inside ||
+						!tun.PSK.Equal(want.PSK) || tun.AWS.ASN != want.BGP.PeerASN || tun.Customer.ASN != c.Gateway.BGP.ASN || tun.HoldTime != want.BGP.Hold ||
+						tun.Stated.IKE.Lifetime != want.Lifetime.Phase1 || tun.Stated.ESP.Lifetime != want.Lifetime.Phase2 ||
+						tun.Stated.IKE.Encryption != "aes-256-gcm-16" || tun.Stated.IKE.Group != 20 || tun.MSS != 1398 || tun.DPD.Retries != 3 {
+						t.Errorf("%s, tunnel %d: got %+v, want %+v", name, i+1, tun, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestOurOwnFileIsReadAgain has conffile find the same gateway.
+func TestOurOwnFileIsReadAgain(t *testing.T) {
+	typ, err := Find("seikan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bgp := range []bool{true, false} {
+		c := office(bgp)
+		files, err := Configure(typ, c, Choices{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := conffile.Parse([]byte(files[0].Text), t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, tun := range got.Gateway.Tunnels {
+			want := c.Gateway.Tunnels[i]
+			if !tun.PSK.Equal(want.PSK) || len(tun.IKE) != len(want.IKE) || !reflect.DeepEqual(tun.BGP, want.BGP) || !reflect.DeepEqual(tun.Routes, want.Routes) || tun.Outside != want.Outside || tun.Lifetime != want.Lifetime {
+				t.Errorf("BGP %v, tunnel %d: got %+v, want %+v", bgp, i+1, tun, want)
+			}
+		}
+	}
+}
