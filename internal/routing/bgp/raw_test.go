@@ -183,6 +183,22 @@ func TestRoutesAreKeptWhilePeerRestartsAndOnlyThen(t *testing.T) {
 	}
 }
 
+// What ended an earlier session says nothing of one that breaks later.
+func TestRoutesAreKeptThoughAnEarlierSessionWasEnded(t *testing.T) {
+	us, peer := customer(t, 30, nil)
+	peer.send(wire.NewBGPNotificationMessage(wire.BGP_ERROR_CEASE, wire.BGP_ERROR_SUB_ADMINISTRATIVE_SHUTDOWN, nil))
+	us.until(t, "aws", "the end", func(p PeerStatus) bool { return !p.Established && len(p.Routes) == 0 })
+	peer = dial(t, 30)
+	peer.update("10.9.0.0/16", "127.0.0.2", 64512)
+	peer.send(wire.NewEndOfRib(wire.RF_IPv4_UC))
+	us.until(t, "aws", "the new route", func(p PeerStatus) bool { return p.Established && p.Accepted == 1 })
+	peer.conn.Close()
+	p := us.until(t, "aws", "the break", func(p PeerStatus) bool { return !p.Established })
+	if p.Accepted != 1 || !p.Routes[0].Stale || p.Routes[0].Prefix != prefix("10.9.0.0/16") {
+		t.Errorf("after the break: got %+v, want the new route kept as stale", p)
+	}
+}
+
 func TestSilentPeerLosesItsRoutes(t *testing.T) {
 	us, peer := customer(t, 3, nil)
 	p := us.until(t, "aws", "the end of its patience", func(p PeerStatus) bool { return !p.Established })
