@@ -135,7 +135,7 @@ func TestSetOfAnotherASNBeginsAnew(t *testing.T) {
 	cgw, _ := pair()
 	cgw.ASN = 65001
 	us.set(t, cgw)
-	if got := peer.refusal(); got != "6/3 (Cease/Peer De-configured)" {
+	if got := peer.refusal(); got != "6/2 (Cease/Administrative Shutdown)" {
 		t.Errorf("the peer was told %q", got)
 	}
 	if peer = dial(t, 30); peer.asn != 65001 {
@@ -180,6 +180,22 @@ func TestRoutesAreKeptWhilePeerRestartsAndOnlyThen(t *testing.T) {
 	p = us.until(t, "aws", "the end", func(p PeerStatus) bool { return !p.Established })
 	if want := "received 6/2 (Cease/Administrative Shutdown)"; len(p.Routes) != 0 || p.LastError != want {
 		t.Errorf("after a NOTIFICATION: got %+v, want no route and %q", p, want)
+	}
+}
+
+// A peer that can restart gracefully keeps our routes when the connection closes
+// without a word (RFC 4724 section 4.2), so that there must be one each time.
+func TestGoodbyeIsHeardEachTime(t *testing.T) {
+	for range 20 {
+		us, peer := customer(t, 30, nil)
+		stopped := make(chan error, 1)
+		go func() { stopped <- us.stop() }()
+		if got := peer.refusal(); got != "6/2 (Cease/Administrative Shutdown)" {
+			t.Fatalf("the peer was told %q", got)
+		}
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
