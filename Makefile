@@ -34,7 +34,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 kat: ## Project Wycheproof's vectors through our cryptography (gets 110 MB from the module proxy)
 	cd e2e/wycheproof && go vet ./... && go test ./...
 
-e2e: build ## strongSwan, libreswan, OpenIKED and FRR against us, in namespaces (needs root)
+e2e: build ## other IKE daemons and BGP speakers against us, in namespaces (needs root)
 	@scripts/need.sh e2e
 	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 40m -parallel 4 -v -run '$(RUN)' ./e2e/...
 
