@@ -78,13 +78,7 @@ func meet(t *testing.T, kind bgppeer.Kind) *meeting {
 		carrier = "routes: [" + world.ServerSite + "]" + carrier
 	}
 	customer := startText(t, m.w, "cgw", carrier)
-	m.w.Until("both tunnels", 30*time.Second, func() error {
-		st, err := customer.Whole()
-		if err == nil && (!st.Tunnels[0].Up || !st.Tunnels[1].Up) {
-			err = fmt.Errorf("got %+v", st.Tunnels)
-		}
-		return err
-	})
+	m.w.Until("both tunnels", 30*time.Second, func() error { return bothUp(customer) })
 	m.w.Nft("cgw", `
 		table ip bgp {
 			chain in {
@@ -98,6 +92,15 @@ func meet(t *testing.T, kind bgppeer.Kind) *meeting {
 	m.speaker = kind.Start(t, m.w)
 	m.established("the peer", "sport")
 	return m
+}
+
+// bothUp checks that the two tunnels of g are.
+func bothUp(g *ourgateway.Gateway) error {
+	st, err := g.Whole()
+	if err == nil && (len(st.Tunnels) != 2 || !st.Tunnels[0].Up || !st.Tunnels[1].Up) {
+		err = fmt.Errorf("got %+v, want two tunnels up", st.Tunnels)
+	}
+	return err
 }
 
 // only refuses the sessions that are opened in a direction: "in" those that we

@@ -50,10 +50,15 @@ type bird struct{ *program }
 func startBIRD(t testing.TB, w *world.World) Speaker {
 	t.Helper()
 	b := bird{newProgram(t, w, map[string]string{"bird.conf": birdConf})}
+	b.start()
+	return b
+}
+
+func (b bird) start() {
+	b.t.Helper()
 	b.args = []string{"bird", "-f", "-c", b.path("bird.conf"), "-s", b.path("ctl"), "-P", b.path("pid")}
 	b.run()
 	b.answers(b.birdc("show", "status")...)
-	return b
 }
 
 func (b bird) birdc(words ...string) []string {

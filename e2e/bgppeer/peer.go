@@ -101,6 +101,7 @@ type fields struct {
 type program struct {
 	t      testing.TB
 	w      *world.World
+	in     string // namespace
 	fields fields
 	args   []string // the folder stands for {{.Dir}} in them
 	env    []string
@@ -130,7 +131,7 @@ func newProgram(t testing.TB, w *world.World, files map[string]string) *program 
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := &program{t: t, w: w, fields: fields{
+	p := &program{t: t, w: w, in: Namespace, fields: fields{
 		Dir: dir, ASN: ASN, PeerASN: PeerASN, Site: Site, Far: Far,
 		Local: world.InsideSecond, Remote: world.InsideFirst, Local2: world.InsideSecond2, Remote2: world.InsideFirst2,
 		Hold: 30, Keepalive: 10, Retry: 2, RestartFor: 60,
@@ -159,7 +160,7 @@ func (p *program) path(name string) string { return filepath.Join(p.fields.Dir, 
 // run starts it with more arguments, until the test ends or it is killed.
 func (p *program) run(more ...string) {
 	p.t.Helper()
-	p.cmd = p.w.Command(Namespace, append(p.args, more...)...)
+	p.cmd = p.w.Command(p.in, append(p.args, more...)...)
 	p.cmd.Env = append(os.Environ(), p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	// Who outlives a killed daemon must not keep its output open for ever.
@@ -197,7 +198,7 @@ func (p *program) Kill() {
 func (p *program) ask(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	named := p.w.Command(Namespace, args...)
+	named := p.w.Command(p.in, args...)
 	out, err := exec.CommandContext(ctx, named.Args[0], named.Args[1:]...).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
