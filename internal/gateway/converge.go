@@ -144,12 +144,25 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 	if g.routing.applied != nil && reflect.DeepEqual(*g.routing.applied, want) {
 		return nil
 	}
-	if _, err := g.host.Apply(ctx, want); err != nil {
+	report, err := g.host.Apply(ctx, want)
+	if err != nil {
 		g.routing.applied = nil // who knows how much of it
 		return err
 	}
-	g.routing.applied = &want
+	g.routing.applied, g.routing.intact = &want, report.Fingerprint
 	return nil
+}
+
+// intact reports whether the kernel is as it was when it was as it shall be, and
+// no tunnel waits to be started. It may not be known.
+func (g *Gateway) intact(ctx context.Context) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.routing.applied == nil || g.routing.intact == 0 || len(g.failed) > 0 || !g.watching.Load() {
+		return false
+	}
+	now, err := g.host.Fingerprint(ctx)
+	return err == nil && now == g.routing.intact
 }
 
 // forgetApplied makes the next converge look at the kernel again.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"seikan/internal/ipsec/dataplane/udp"
@@ -32,6 +33,9 @@ type directory struct {
 type mail struct {
 	atomic.Pointer[directory]
 	strangers atomic.Uint64
+
+	mu       sync.Mutex
+	stranger netip.Addr // whose message was the last of them, or nearly
 }
 
 // newDirectory is that of these tunnels. The caller holds g.mu.
@@ -69,6 +73,10 @@ func (g *Gateway) deliver(_ *udp.Outside, d ike.Datagram) {
 	r := g.mail.Load().find(d)
 	if r == nil {
 		g.mail.strangers.Add(1)
+		if g.mail.mu.TryLock() { // who it was is not worth waiting for
+			g.mail.stranger = d.Remote.Addr()
+			g.mail.mu.Unlock()
+		}
 		return
 	}
 	r.tunnel.Deliver(d)

@@ -49,7 +49,8 @@ func TestMessagesForNobodyAreCountedAndCostNothing(t *testing.T) {
 	if got := testing.AllocsPerRun(100, func() { g.deliver(nil, d) }); got != 0 {
 		t.Errorf("got %v allocations for each, want none", got)
 	}
-	if got := g.Status().Strangers; got != 101 {
-		t.Errorf("counted: got %d, want 101", got)
+	st := g.Status()
+	if st.Strangers != 101 || st.StrangerFrom != d.Remote.Addr() {
+		t.Errorf("got %d, the last from %v, want 101 from %v", st.Strangers, st.StrangerFrom, d.Remote.Addr())
 	}
 }

@@ -57,8 +57,9 @@ type Gateway struct {
 	changed chan struct{} // holds one token when the status changed
 	kick    chan struct{} // holds one token when routes must be looked at again
 	mail    mail
-	// pathsChanged says that our addresses towards the peers may be others.
-	pathsChanged atomic.Bool
+	// pathsChanged says that our addresses towards the peers may be others, and
+	// watching that somebody will say so.
+	pathsChanged, watching atomic.Bool
 
 	// mu guards the fields below it.
 	mu       sync.Mutex
@@ -76,8 +77,10 @@ type Gateway struct {
 // routing is which tunnel carries which prefix, and what BGP has to do with it.
 type routing struct {
 	chosen  map[netip.Prefix]pick
-	applied *netspec.Spec // the whole spec that was laid last; nil when the kernel must be looked at
-	speech  *speech       // nil without BGP
+	applied *netspec.Spec // the whole spec that was laid last; nil when the kernel must be compared with it
+	// intact is of the kernel when it was as applied says; zero when not known.
+	intact netapply.Fingerprint
+	speech *speech // nil without BGP
 	// routerID is the one that BGP has, or had last.
 	routerID netip.Addr
 	held     map[netip.Prefix]bool // learned by BGP when last a session was up
@@ -88,11 +91,11 @@ const (
 	// retryAfter is the pause after the kernel refused what we asked, and
 	// before a tunnel that broke is started again.
 	retryAfter = time.Second
-	// lookEvery is how often addresses and routes are compared with what they
-	// should be though nothing happened: others change them too.
+	// lookEvery is how often the kernel is looked at though nothing happened: others
+	// change addresses and routes, too.
 	lookEvery = 15 * time.Second
-	// lookFactor is how many times as long as the slowest look since the last
-	// that was due the pause is at least.
+	// lookFactor is how many times as long as the last look that was due the pause
+	// before the next one is at least.
 	lookFactor = 1000
 )
 
@@ -182,6 +185,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if paths, err := openWatch(); err != nil {
 		g.log.Warn("changed addresses are noticed late", "err", err)
 	} else {
+		g.watching.Store(true)
 		loops.Go(func() { g.watch(engineCtx, paths) })
 	}
 	if err := g.openStore(); err != nil {
@@ -202,6 +206,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // watch looks at the paths to the peers again whenever they may be others.
 func (g *Gateway) watch(ctx context.Context, paths watch) {
+	defer g.watching.Store(false)
 	err := paths.run(ctx, func() { g.pathsChanged.Store(true); signal(g.kick) })
 	if err != nil {
 		g.log.Warn("changed addresses are noticed late", "err", err)
@@ -212,28 +217,36 @@ func (g *Gateway) watch(ctx context.Context, paths watch) {
 func (g *Gateway) follow(ctx context.Context) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
-	said, slowest, spent := "", time.Duration(0), pace{}
+	said, price, spent := "", time.Duration(0), pace{} // price is of the last look that was due
 	for ctx.Err() == nil {
+		due := false
 		select {
 		case <-g.kick:
 		case <-timer.C:
-			slowest = 0
-			g.pathsChanged.Store(true)
-			g.forgetApplied()
+			due = true
 		case <-ctx.Done():
 			continue
 		}
-		wait, text := lookEvery, ""
 		began := time.Now()
+		if due && said == "" && g.intact(ctx) {
+			price = time.Since(began)
+			timer.Reset(max(lookEvery, lookFactor*price))
+			continue
+		}
+		if due {
+			g.pathsChanged.Store(true)
+			g.forgetApplied()
+		}
+		wait, text := lookEvery, ""
 		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
 			wait, text = retryAfter, err.Error()
 		}
 		took := time.Since(began)
-		// After one that found nothing new, and so was quick, the next that is due
-		// costs no less.
-		slowest = max(slowest, took)
+		if due {
+			price = took
+		}
 		if text == "" {
-			wait = max(wait, lookFactor*slowest)
+			wait = max(wait, lookFactor*price)
 		}
 		rest(ctx, spent.after(took, time.Now()))
 		if text != "" && text != said { // said once, not every second
@@ -271,6 +284,9 @@ func (g *Gateway) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := Status{Name: g.have.Name, Strangers: g.mail.strangers.Load()}
+	g.mail.mu.Lock()
+	s.StrangerFrom = g.mail.stranger
+	g.mail.mu.Unlock()
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
 			s.Tunnels = append(s.Tunnels, r.status())

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -113,6 +114,33 @@ func TestRunLeavesNothingBehind(t *testing.T) {
 	}
 	if got := routes(t); strings.Contains(got, "10.0.0.0/16") {
 		t.Errorf("routes afterwards: got %s", got)
+	}
+}
+
+// TestDriftIsSeenAndMended takes away what a gateway laid, and adds to it.
+func TestDriftIsSeenAndMended(t *testing.T) {
+	g, _, _ := run(t, waiting())
+	until(t, g, "both tunnels", runs)
+	if !g.intact(t.Context()) {
+		t.Fatal("intact: got false, want true when all is as it shall be")
+	}
+	for _, drift := range []string{
+		"route del unreachable 10.0.0.0/16", "address del 169.254.11.2/30 dev tun1", "address add 192.0.2.1/32 dev tun1",
+		"link set tun2 mtu 1300", "link set tun2 down",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(drift)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", drift, err, out)
+		}
+		if g.intact(t.Context()) {
+			t.Errorf("ip %s: intact: got true, want false", drift)
+		}
+		g.forgetApplied()
+		if err := g.converge(t.Context()); err != nil {
+			t.Errorf("ip %s: %v", drift, err)
+		}
+		if !g.intact(t.Context()) {
+			t.Errorf("ip %s: intact when mended: got false, want true", drift)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +43,8 @@ type running struct {
 	mu    sync.Mutex
 	wasUp bool
 	since time.Time
-	err   error // why it must be started again
+	downs []Down // the last, at most maxDowns
+	err   error  // why it must be started again
 }
 
 // start opens the TUN of t, joins it to its outside socket and begins to talk
@@ -197,9 +199,22 @@ func (r *running) broken() error {
 func (r *running) note() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if up := r.tunnel.State().Phase == ike.Established; up != r.wasUp {
-		r.wasUp, r.since = up, time.Now()
+	state, now := r.tunnel.State(), time.Now()
+	up := state.Phase == ike.Established
+	last := len(r.downs) - 1
+	switch {
+	case up == r.wasUp:
+		if !up && last >= 0 && r.downs[last].Reason == "" {
+			r.downs[last].Reason = state.Reason // it is told after the fact
+		}
+		return
+	case up && last >= 0:
+		r.downs[last].Seconds = now.Sub(r.downs[last].At).Seconds()
+	case !up:
+		r.downs = append(r.downs, Down{At: now, Reason: state.Reason})
+		r.downs = r.downs[max(0, len(r.downs)-maxDowns):]
 	}
+	r.wasUp, r.since = up, now
 }
 
 func (r *running) status() TunnelStatus {
@@ -209,8 +224,10 @@ func (r *running) status() TunnelStatus {
 		Up: state.Phase == ike.Established, Phase: state.Phase.String(), Reason: state.Reason,
 	}
 	r.mu.Lock()
-	s.Since = r.since
+	s.Since, s.Downs = r.since, slices.Clone(r.downs)
 	r.mu.Unlock()
+	live := r.cfg.withDefaults().Liveness
+	s.Initiate, s.Dead = r.cfg.Initiate, DeadStatus{AfterSeconds: (live.Interval + live.Timeout).Seconds(), Action: actionWord(live.Action, r.cfg.Initiate)}
 	s.IKE, s.Child = describe(state)
 	s.IKE.Dropped = r.tunnel.Dropped()
 	s.Traffic = traffic(r.data.Counters(), r.data.MTU())

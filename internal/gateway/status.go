@@ -9,6 +9,7 @@ import (
 
 	"seikan/internal/ipsec/dataplane"
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/ipsec/ike/suite"
 )
 
@@ -20,8 +21,9 @@ type Status struct {
 	Routes  []RouteStatus  `json:"routes"`
 	BGP     *BGPStatus     `json:"bgp,omitempty"`
 	// Strangers counts the IKE messages that were for no tunnel: from addresses
-	// that are no peer's.
-	Strangers uint64 `json:"strangers"`
+	// that are no peer's. StrangerFrom is the last of these; anybody can be.
+	Strangers    uint64     `json:"strangers"`
+	StrangerFrom netip.Addr `json:"stranger_from,omitzero"`
 }
 
 // A TunnelStatus is one tunnel.
@@ -36,7 +38,26 @@ type TunnelStatus struct {
 	IKE       IKEStatus    `json:"ike"`
 	Child     *ChildStatus `json:"child,omitempty"`
 	Traffic   Traffic      `json:"traffic"`
+	Initiate  bool         `json:"initiate"`        // we begin; otherwise we wait for the peer
+	Dead      DeadStatus   `json:"dead"`            // when a silent peer is taken for dead
+	Downs     []Down       `json:"downs,omitempty"` // the last times that it went down, oldest first
 }
+
+// A DeadStatus is what becomes of a peer that is silent.
+type DeadStatus struct {
+	AfterSeconds float64 `json:"after_seconds"` // since its last sign of life
+	Action       string  `json:"action"`        // "clear", "none" or "restart", as AWS names them
+}
+
+// A Down is a time when a tunnel was down after it had been up.
+type Down struct {
+	At      time.Time `json:"at"`
+	Seconds float64   `json:"seconds,omitempty"` // how long; 0 as long as it lasts
+	Reason  string    `json:"reason,omitempty"`
+}
+
+// maxDowns is how many a tunnel remembers.
+const maxDowns = 8
 
 // An IKEStatus is the IKE SA of a tunnel.
 type IKEStatus struct {
@@ -65,6 +86,8 @@ type ChildStatus struct {
 	Suite       string    `json:"suite"`
 	Weak        []string  `json:"weak,omitempty"` // as in IKEStatus
 	Encap       bool      `json:"encap"`          // in UDP 4500
+	LocalTS     []string  `json:"local_ts"`       // the traffic that it may carry, by our side's addresses
+	RemoteTS    []string  `json:"remote_ts"`      // and by the peer's
 	Established time.Time `json:"established,omitzero"`
 }
 
@@ -97,7 +120,28 @@ func describe(s ike.Snapshot) (IKEStatus, *ChildStatus) {
 	return st, &ChildStatus{
 		SPIIn: fmt.Sprintf("%08x", s.Child.SPIIn), SPIOut: fmt.Sprintf("%08x", s.Child.SPIOut),
 		Suite: s.Child.Suite.String(), Weak: weakESP(s.Child.Suite), Encap: s.Child.Encap, Established: s.Child.Established,
+		LocalTS: texts(s.Child.LocalTS), RemoteTS: texts(s.Child.RemoteTS),
 	}
+}
+
+// actionWord is what follows a peer's death, by AWS's name; what is left to a
+// default depends on who begins.
+func actionWord(a policy.Action, initiate bool) string {
+	switch {
+	case a == policy.None:
+		return "none"
+	case a == policy.Restart || a == policy.ActionDefault && initiate:
+		return "restart"
+	}
+	return "clear"
+}
+
+// texts writes selectors: a prefix where it is one.
+func texts(list []ike.Selector) (out []string) {
+	for _, s := range list {
+		out = append(out, s.String())
+	}
+	return out
 }
 
 // weakIKE names the algorithms of s and of the proof auth that are weak, as the

@@ -35,3 +35,32 @@ func TestStatusNamesWeakAlgorithms(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusTellsWhenATunnelWasDown has a gateway talk to itself, and starts one
+// end anew.
+func TestStatusTellsWhenATunnelWasDown(t *testing.T) {
+	customer, cloud := pair()
+	customer.ID, customer.Interface, customer.Inside = "mine", "tun7", prefix("169.254.17.2/30")
+	cloud.ID, cloud.Routes, customer.Routes = "theirs", nil, nil
+	cfg := Config{Name: "both", Tunnels: []Tunnel{cloud, customer}}
+	g, _, _ := run(t, cfg)
+	st := until(t, g, "the tunnel", bothUp)
+	if got := st.Tunnels[1]; len(got.Downs) != 0 || !got.Initiate || got.Dead != (DeadStatus{AfterSeconds: 30, Action: "restart"}) {
+		t.Errorf("at first: got %+v, initiate %v, dead %+v, want none, true, 30 s and restart", got.Downs, got.Initiate, got.Dead)
+	}
+	if got := st.Tunnels[0].Child; !slices.Equal(got.LocalTS, []string{"0.0.0.0/0"}) || !slices.Equal(got.RemoteTS, []string{"0.0.0.0/0"}) {
+		t.Errorf("traffic selectors: got %v and %v, want 0.0.0.0/0", got.LocalTS, got.RemoteTS)
+	}
+	cfg.Tunnels = slices.Clone(cfg.Tunnels)
+	cfg.Tunnels[0].ReplayWindow = 64
+	if err := g.Set(cfg); err != nil {
+		t.Fatal(err)
+	}
+	st = until(t, g, "the tunnel up again", func(s Status) bool { return bothUp(s) && len(s.Tunnels[1].Downs) > 0 })
+	if d := st.Tunnels[1].Downs[0]; d.At.IsZero() || d.Seconds <= 0 || d.Reason == "" {
+		t.Errorf("got %+v, want when, for how long and why", d)
+	}
+}
+
+// bothUp reports whether two tunnels are up.
+func bothUp(s Status) bool { return len(s.Tunnels) == 2 && s.Tunnels[0].Up && s.Tunnels[1].Up }

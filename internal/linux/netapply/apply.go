@@ -32,6 +32,7 @@ func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
 		return report, fmt.Errorf("apply: %w", err)
 	}
 	for range passes {
+		before, unknown := h.fingerprintLocked(ctx)
 		p := newPass(h)
 		for _, n := range want.Namespaces {
 			p.want[n.Name] = n
@@ -39,6 +40,9 @@ func (h *Host) Apply(ctx context.Context, want netspec.Spec) (Report, error) {
 		err := p.run(ctx)
 		report.Changes = append(report.Changes, p.changes...)
 		report.Pending = p.pending
+		if len(p.changes) == 0 && err == nil && unknown == nil {
+			report.Fingerprint = before
+		}
 		if ctx.Err() != nil || len(p.changes) == 0 || err != nil && len(p.failed) == len(p.want) {
 			return report, err
 		}

@@ -14,6 +14,7 @@ import (
 func everything() netspec.Spec {
 	s := routed()
 	rt := &s.Namespaces[0]
+	rt.Sysctls["net.ipv4.ip_default_ttl"] = "60"
 	rt.Links = append(rt.Links,
 		netspec.Link{Name: "br0", Kind: netspec.Bridge, Addrs: []netip.Prefix{prefix("10.3.0.1/24"), prefix("10.3.0.2/24"), prefix("fd00:3::1/64")}},
 		netspec.Link{Name: "port", Kind: netspec.Veth, Peer: netspec.Peer{Namespace: "rt", Link: "trop"}, Master: "br0"},
@@ -64,6 +65,7 @@ func TestDriftIsRepaired(t *testing.T) {
 		"ip -6 rule del priority 400",
 		"ip rule flush",
 		"sysctl -q net.ipv4.ip_forward=0",
+		"sysctl -q net.ipv4.ip_default_ttl=64",
 		"sysctl -q net.ipv4.conf.to-client.proxy_arp=0",
 		"nft delete table ip seikan_sg",
 		"nft flush chain ip seikan_sg forward",
@@ -81,10 +83,14 @@ func TestDriftIsRepaired(t *testing.T) {
 	for _, drift := range drifts {
 		t.Run(drift, func(t *testing.T) {
 			words := strings.Fields(drift)
+			before := settled(t, h)
 			run(t, h, "rt", words[0], words[1:]...)
 			if drift == "ip rule flush" {
 				// It takes what the kernel made as well, which is not ours.
 				run(t, h, "rt", "ip", "rule", "add", "priority", "32766", "lookup", "main")
+			}
+			if after := fingerprint(t, h); after == before {
+				t.Errorf("fingerprint after the drift: got %x as before, want another", after)
 			}
 			if report := apply(t, h, want); len(report.Changes) == 0 {
 				t.Errorf("Apply after the drift: got no changes, want some")
@@ -97,10 +103,68 @@ func TestDriftIsRepaired(t *testing.T) {
 	}
 }
 
+// fingerprint is that of what h works in.
+func fingerprint(t *testing.T, h *netapply.Host) netapply.Fingerprint {
+	t.Helper()
+	f, err := h.Fingerprint(t.Context())
+	if err != nil {
+		t.Fatalf("Fingerprint: %v", err)
+	}
+	return f
+}
+
+// settled is the fingerprint when the kernel, which is not done with a new link
+// at once, says the same many times.
+func settled(t *testing.T, h *netapply.Host) netapply.Fingerprint {
+	t.Helper()
+	last := fingerprint(t, h)
+	for same := 0; same < 20; same++ {
+		if f := fingerprint(t, h); f != last {
+			last, same = f, 0
+		}
+	}
+	return last
+}
+
+// TestFingerprintStays has nothing happen but traffic, and changes of what
+// another Owner has.
+func TestFingerprintStays(t *testing.T) {
+	h := newHost(t)
+	want := routed()
+	for i := range want.Namespaces { // or the kernel gives addresses by itself, some time
+		want.Namespaces[i].Sysctls = map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
+	}
+	before := apply(t, h, want).Fingerprint
+	run(t, h, "client", "ping", "-c1", "-W5", "10.0.2.10")
+	run(t, h, "rt", "ip", "route", "add", "unreachable", "198.51.100.0/24", "proto", fmt.Sprint(netapply.GuestProtocol))
+	if report := apply(t, h, want); len(report.Changes) != 0 || report.Fingerprint != before {
+		t.Errorf("Apply: got changes %q, fingerprint %x, want none and %x", report.Changes, report.Fingerprint, before)
+	}
+	if after := fingerprint(t, h); after != before {
+		t.Errorf("fingerprint: got %x, want %x as before", after, before)
+	}
+}
+
+func TestFingerprintIsAnotherWithAnotherAddress(t *testing.T) {
+	h := newHost(t)
+	apply(t, h, routed())
+	before := settled(t, h)
+	run(t, h, "client", "ip", "addr", "del", "10.0.1.10/24", "dev", "eth0")
+	run(t, h, "client", "ip", "addr", "add", "10.0.1.11/24", "dev", "eth0")
+	run(t, h, "client", "ip", "route", "add", "default", "via", "10.0.1.1", "proto", fmt.Sprint(netapply.Protocol))
+	if after := settled(t, h); after == before {
+		t.Errorf("fingerprint: got %x as before, want another", after)
+	}
+}
+
 func TestDeletedNamespaceComesBack(t *testing.T) {
 	h := newHost(t)
 	apply(t, h, routed())
+	before := fingerprint(t, h)
 	run(t, h, "", "ip", "netns", "del", "client")
+	if after := fingerprint(t, h); after == before {
+		t.Errorf("fingerprint without a namespace: got %x as before, want another", after)
+	}
 	apply(t, h, routed())
 	wantKernel(t, h, routed())
 }

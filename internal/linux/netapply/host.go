@@ -31,6 +31,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -56,6 +57,7 @@ type Options struct {
 // methods may be called by many goroutines at once; they take turns.
 type Host struct {
 	opts Options
+	seed maphash.Seed // of fingerprints
 
 	// mu guards what stands below it.
 	mu     sync.Mutex
@@ -80,6 +82,9 @@ type Report struct {
 	// External one or a veth into a namespace that failed: "vgw-1: link tun0",
 	// "vgw-1: route 192.168.1.0/24 dev tun0".
 	Pending []string
+	// Fingerprint is that of a moment before everything was found to be as it is
+	// wanted; zero when it could not be had, or something is not as it is wanted.
+	Fingerprint Fingerprint
 }
 
 // New returns the Host for opts. It does not touch the machine.
@@ -93,7 +98,7 @@ func New(opts Options) *Host {
 	if opts.StateDir == "" {
 		opts.StateDir = filepath.Join(filepath.Dir(opts.Dir), "seikan-netns", opts.Owner)
 	}
-	return &Host{opts: opts, spaces: map[string]*space{}}
+	return &Host{opts: opts, seed: maphash.MakeSeed(), spaces: map[string]*space{}}
 }
 
 // Path returns the file that stands for the namespace name, for setns(2) or

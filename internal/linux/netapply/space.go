@@ -22,6 +22,7 @@ type space struct {
 	owned  bool // we created it: everything inside is ours
 	rec    record
 	route  *netlink.Handle // rtnetlink socket inside
+	lists  *lister         // another one, for fingerprints
 	filter *filterSocket   // nfnetlink socket inside
 	tables tableState
 	have   snapshot // as of the last read
@@ -35,6 +36,9 @@ func (s *space) label() string { return netspec.Namespace{Name: s.name}.Label() 
 func (s *space) close() {
 	if s.route != nil {
 		s.route.Close()
+	}
+	if s.lists != nil {
+		s.lists.close()
 	}
 	if s.filter != nil {
 		s.filter.close()
@@ -118,6 +122,9 @@ func (h *Host) openLocked(name string) (*space, error) {
 func (s *space) connect() error {
 	return inFile(s.file, func() (err error) {
 		if s.route, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return fmt.Errorf("open rtnetlink: %w", err)
+		}
+		if s.lists, err = openLister(); err != nil {
 			return fmt.Errorf("open rtnetlink: %w", err)
 		}
 		if s.filter, err = openFilter(); err != nil {

@@ -144,6 +144,14 @@ func (o *Outside) adopt(k Kind, f *os.File, opt Options) error {
 
 // add makes conn one of o's sockets; on error it is closed.
 func (o *Outside) add(k Kind, conn packetConn, opt Options) error {
+	if k == IKE {
+		q, err := quiet(conn)
+		if err != nil {
+			conn.Close()
+			return err
+		}
+		conn = q
+	}
 	s, err := newSocket(k, conn, o.addr, opt)
 	if err != nil {
 		conn.Close()

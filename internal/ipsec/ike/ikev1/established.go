@@ -109,6 +109,29 @@ func (m *Machine) retire(t *turn, s *sa) {
 	m.trim(t)
 }
 
+// bidFarewell deletes s, which another SA has replaced, at the peer. Not while a
+// quick mode on it is open: the peer would drop it, and one end might have a
+// CHILD SA of which the other knows nothing.
+func (m *Machine) bidFarewell(t *turn, s *sa) {
+	open := slices.ContainsFunc(s.quicks, func(q *quick) bool { return q.state != quickDone })
+	if open && !due(t, s.until) {
+		s.retireAt = earliest(s.until, t.now.Add(retireAfter))
+		return
+	}
+	s.retireAt = time.Time{}
+	m.sendDelete(t, s)
+}
+
+// lacksProof is called when the peer shows that it does not have our message 6
+// yet: it goes on with the SA that the new one replaces.
+func (m *Machine) lacksProof(t *turn) {
+	for _, s := range m.sas {
+		if !s.retireAt.IsZero() {
+			s.retireAt = earliest(s.until, t.now.Add(awaitFor))
+		}
+	}
+}
+
 // promote makes s the current SA, without a change to the children.
 func (m *Machine) promote(t *turn, s *sa) {
 	m.current = s

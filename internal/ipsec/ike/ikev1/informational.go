@@ -46,6 +46,7 @@ func (m *Machine) receiveInformational(t *turn, d ike.Datagram, msg *wire.Messag
 			// strongSwan refuses a message 5 that it cannot read under its own
 			// keys, which we have not.
 			m.doubt(t, s, "peer answers our proof of identity (main mode message 5) with what we cannot read: "+m.explainGarbage())
+			m.urge(t, s)
 		}
 		return
 	}

@@ -19,10 +19,11 @@ type handshake struct {
 	offer      []byte // the body of the initiator's SA payload, as hashes cover it
 	x          *suite.Exchange
 	ni, nr     []byte
-	refusal    string // what a message that proves nothing said against us
-	odd        string // what was wrong with an answer that was ignored
-	proofs     int    // by certificate that were checked
-	challenged bool   // the responder was told that its message 5 makes no sense
+	refusal    string    // what a message that proves nothing said against us
+	odd        string    // what was wrong with an answer that was ignored
+	proofs     int       // by certificate that were checked
+	challenged bool      // the responder was told that its message 5 makes no sense
+	urged      time.Time // when message 5 went again because of what we cannot read
 }
 
 // connect begins main mode along p.
@@ -55,19 +56,34 @@ func (m *Machine) ask(t *turn, s *sa, list []wire.Payload) {
 // refusedFor is how long an initiator goes on trying after it was refused.
 const refusedFor = 5 * time.Second
 
+// urgePause is how long at least lies between two repetitions of message 5 that
+// the peer's messages bring about.
+const urgePause = time.Second
+
 // doubt takes a message that says no, or makes no sense, and proves nothing
 // about its sender: the right answer may still come. The attempt goes on for a
-// while, and ends with reason if nothing better comes.
+// while, and ends with reason if nothing better comes; with a CHILD SA in use,
+// which would end with it, as long as in silence.
 func (m *Machine) doubt(t *turn, s *sa, reason string) {
 	if s.shake == nil || s.shake.refusal != "" {
 		return
 	}
 	s.shake.refusal = clip(reason)
-	if s.flight != nil {
+	if s.flight != nil && m.used() == nil {
 		s.flight.giveUp = earliest(s.flight.giveUp, t.now.Add(refusedFor))
 	}
 	if m.status.phase == ike.Connecting {
 		m.setPhase(t, ike.Connecting, reason)
+	}
+}
+
+// urge takes a sealed message of s that we cannot read while we wait for
+// message 6. That one was lost, perhaps, and the peer goes on: message 5 fetches
+// it once more.
+func (m *Machine) urge(t *turn, s *sa) {
+	if s.state == proving && s.initiator && seldom(t.now, &s.shake.urged, urgePause) {
+		m.counts.retransmits++
+		m.transmit(t, s, s.flight.data)
 	}
 }
 

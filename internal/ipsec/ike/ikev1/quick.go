@@ -230,7 +230,11 @@ func (m *Machine) offerQuick(q *quick) ([]wire.Payload, error) {
 func (m *Machine) receiveQuick(t *turn, d ike.Datagram, msg *wire.Message) {
 	h := msg.Header
 	s := m.find(h)
-	if s == nil || (s.state != up && s.state != fading) || !msg.Encrypted() || h.MessageID == 0 {
+	if s == nil || !msg.Encrypted() || h.MessageID == 0 {
+		return
+	}
+	if s.state != up && s.state != fading {
+		m.urge(t, s)
 		return
 	}
 	q := s.quick(h.MessageID)

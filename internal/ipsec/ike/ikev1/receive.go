@@ -149,6 +149,9 @@ func (m *Machine) receiveMain(t *turn, d ike.Datagram, msg *wire.Message) {
 			m.counts.retransmits++
 			m.post(t, s, d.Local, d.Remote, s.echo.answer)
 		}
+		if s == m.current {
+			m.lacksProof(t)
+		}
 		return
 	}
 	if msg.Encrypted() != (s.state == proving) {

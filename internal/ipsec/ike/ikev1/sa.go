@@ -17,8 +17,12 @@ const (
 	fadeFor = 30 * time.Second
 	// retireAfter is how long an SA that was replaced is let be before it is
 	// deleted: exchanges under way may end, and the peer has time to move the
-	// CHILD SAs over.
+	// CHILD SAs over. While it is seen that this takes longer it is let be for
+	// more, though for no longer than fadeFor.
 	retireAfter = 3 * time.Second
+	// awaitFor is how long it is let be after the peer asked for message 6 of its
+	// successor once more: until the peer asks again, or has it.
+	awaitFor = 10 * time.Second
 	// retryIKE is when a rekey of the ISAKMP SA that failed is tried again.
 	retryIKE = 30 * time.Second
 )
@@ -101,14 +105,13 @@ func (m *Machine) expireSA(t *turn, s *sa) {
 		m.attemptFailed(t, s, m.explainSilence(s))
 		return
 	}
+	if due(t, s.retireAt) {
+		m.bidFarewell(t, s)
+	}
 	if due(t, s.until) {
 		m.expiredHalfOpen(t, s)
 		m.forget(t, s)
 		return
-	}
-	if due(t, s.retireAt) {
-		s.retireAt = time.Time{}
-		m.sendDelete(t, s)
 	}
 	if s.state != up {
 		return

@@ -202,6 +202,19 @@ func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
 		k.covered = r.covered
 	}
 	f.task.response(m, t, s, r.list)
+	m.receiveEarly(t, s)
+}
+
+// receiveEarly takes the request that has overtaken the last response of
+// IKE_AUTH, or come while that was lost. The peer would send it again, but not
+// every peer does: libreswan 4.10 forgets it over a request of ours.
+func (m *Machine) receiveEarly(t *turn, s *sa) {
+	early := s.window.early
+	if early == nil || s.state == keyed {
+		return
+	}
+	s.window.early = nil
+	m.receiveRequest(t, s, *early)
 }
 
 // broken ends s after an authentic message that makes no sense.
@@ -243,6 +256,10 @@ func (m *Machine) receiveRequest(t *turn, s *sa, r received) {
 	case fresh:
 	}
 	if !s.answers(r.h.Exchange) {
+		if s.state == keyed && s.initiator {
+			early := r // so that only this one is put on the heap
+			s.window.early = &early
+		}
 		return
 	}
 	m.fresh(t, s, r.from)

@@ -40,7 +40,7 @@ var keptFields = map[reflect.Type]map[string]string{
 	reflect.TypeFor[synchronization](): {"on": "kept", "ours": "kept", "theirs": "kept"},
 	reflect.TypeFor[mobility]():        {"on": "kept", "lead": "kept", "others": "only told when the peer dies", "mapped": "asked anew"},
 	reflect.TypeFor[fragmentation]():   {"on": "kept", "requests": "the peer sends all fragments again", "responses": "so it does when asked again"},
-	reflect.TypeFor[window]():          {"next": "kept", "out": "kept", "expect": "kept", "cached": "kept"},
+	reflect.TypeFor[window]():          {"next": "kept", "out": "kept", "expect": "kept", "cached": "kept", "early": "only until the SA is up"},
 	reflect.TypeFor[flight](): {
 		"id": "kept", "data": "kept", "task": "kept",
 		"pause": "begins anew", "again": "at once", "giveUp": "begins anew", "proof": "set by resume",

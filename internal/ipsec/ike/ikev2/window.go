@@ -5,10 +5,11 @@ import "time"
 // A window is the message ids of one IKE SA, one request at a time in each
 // direction (RFC 7296 sections 2.1 to 2.3).
 type window struct {
-	next   uint32   // id of our next request
-	out    *flight  // our request that is not answered yet
-	expect uint32   // id of the peer's next request
-	cached [][]byte // our response to request expect-1, in fragments if it is long
+	next   uint32    // id of our next request
+	out    *flight   // our request that is not answered yet
+	expect uint32    // id of the peer's next request
+	cached [][]byte  // our response to request expect-1, in fragments if it is long
+	early  *received // the peer's request expect, which came before it could be answered
 }
 
 // A flight is a request on its way, in fragments if it is long. data never
