@@ -8,7 +8,7 @@ FUZZTIME     ?= 60s
 PKG          ?= ./...
 RUN          ?= .
 
-.PHONY: help build package test race fuzz kat e2e interop bench bench-ike bench-dataplane soak lint gen demo setup cover vuln
+.PHONY: help build package test race fuzz kat e2e interop bench bench-ike bench-dataplane bench-scale soak lint gen demo setup cover vuln
 .DEFAULT_GOAL := build
 
 help: ## list the targets
@@ -34,7 +34,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 kat: ## Project Wycheproof's vectors through our cryptography (gets 110 MB from the module proxy)
 	cd e2e/wycheproof && go vet ./... && go test ./...
 
-e2e: build ## strongSwan, libreswan, OpenIKED and FRR against us, in namespaces (needs root)
+e2e: build ## other IKE daemons and BGP speakers against us, in namespaces (needs root)
 	@scripts/need.sh e2e
 	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 40m -parallel 4 -v -run '$(RUN)' ./e2e/...
 
@@ -52,6 +52,11 @@ bench-ike: build ## setups a second and CPU a setup, ours and strongSwan's; 10,0
 bench-dataplane: build ## what the data plane carries, beside wireguard-go, OpenVPN, strongSwan (needs root; BENCH=flags)
 	@scripts/need.sh bench-dataplane
 	scripts/bench-dataplane.sh $(BENCH)
+
+bench-scale: build ## 1, 10 and 100 VPN connections with BGP on one machine: time, memory, CPU (needs root; BENCH=flags)
+	@scripts/need.sh soak
+	go build -trimpath -tags e2e -o bin/benchscale ./e2e/benchscale
+	SEIKAN=$(CURDIR)/bin/seikan bin/benchscale $(BENCH)
 
 soak: ## two of our gateways at full rate for 10 minutes, keys renewed every 5 s (needs root; SOAK=flags)
 	@scripts/need.sh soak

@@ -188,12 +188,12 @@ route-map metric permit 10
 	}
 }
 
-// TestBGPAtTheHundredAndFirstPrefix has FRR end the session as AWS does (vpn
-// §4.5), and says so.
+// TestBGPAtTheHundredAndFirstPrefix has our gateway as AWS's end reset the session
+// as AWS does (vpn §4.5), and say so.
 func TestBGPAtTheHundredAndFirstPrefix(t *testing.T) {
 	w := world.New(t)
 	w.SecondAddress()
-	startText(t, w, "resp", cloudFile)
+	cloud := startText(t, w, "resp", cloudFile)
 	var prefixes []string
 	for i := range 101 {
 		prefixes = append(prefixes, fmt.Sprintf("172.16.%d.0/24", i))
@@ -211,6 +211,21 @@ func TestBGPAtTheHundredAndFirstPrefix(t *testing.T) {
 		}
 		return nil
 	})
+	// Both ends' logs say so, and nothing of the customer's is left at AWS's.
+	for who, line := range map[*ourgateway.Gateway]string{
+		cloud:    `msg="BGP notification" gateway=e2e peer=t1 what="sent 6/1 (Cease/Maximum Number of Prefixes Reached)"`,
+		customer: `msg="BGP session ended" gateway=e2e peer=t1 reason="received 6/1 (Cease/Maximum Number of Prefixes Reached)"`,
+	} {
+		w.Until("the log line", 5*time.Second, func() error {
+			if !strings.Contains(who.Log(), line) {
+				return fmt.Errorf("want %s in %s", line, who.Log())
+			}
+			return nil
+		})
+	}
+	if got := w.Exec("resp", "ip", "route", "show", "root", "172.16.0.0/16"); strings.Contains(got, "dev tun") {
+		t.Errorf("routes after the reset: got %q, want none by a tunnel", got)
+	}
 }
 
 // TestBGPBetweenOurselves has our gateway at both ends.

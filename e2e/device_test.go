@@ -87,9 +87,9 @@ func marks(prefix string) map[uint32]string {
 	return map[uint32]string{0x0a01: prefix + "1", 0x0b01: prefix + "2"}
 }
 
-// bothUp waits until both tunnels of the AWS end are up, checks how, and that
+// exportUp waits until both tunnels of the AWS end are up, checks how, and that
 // traffic flows both ways.
-func bothUp(t *testing.T, w *world.World, aws *ourgateway.Gateway, version int) {
+func exportUp(t *testing.T, w *world.World, aws *ourgateway.Gateway, version int) {
 	t.Helper()
 	w.Until("both tunnels", 60*time.Second, func() error {
 		st, err := aws.Whole()
@@ -127,7 +127,7 @@ func failsOver(t *testing.T, w *world.World, aws *ourgateway.Gateway, version in
 	took := w.Until("traffic over tunnel 2", 60*time.Second, w.Reach)
 	t.Logf("traffic went on %v after tunnel 1's path was cut", took.Round(100*time.Millisecond))
 	w.Mend()
-	bothUp(t, w, aws, version)
+	exportUp(t, w, aws, version)
 	w.Until("traffic after the mend", 30*time.Second, w.Reach)
 }
 
@@ -154,7 +154,7 @@ func TestStrongSwanRunsItsExportedFiles(t *testing.T) {
 			}
 			p := pump.Start(t, w, pump.Place{Namespace: "cgw", Shim: pump.XFRM, Links: marks(prefix)})
 			strongswan.StartFiles(t, w, "cgw", exported(t, samples+tt.sample, "strongswan", tt.flags...), p.Env())
-			bothUp(t, w, aws, tt.version)
+			exportUp(t, w, aws, tt.version)
 			if tt.speaker != "" {
 				speak(t, w, tt.speaker, only(t, exported(t, samples+tt.sample, tt.speaker, tt.flags...)))
 				w.Until("both sessions", 60*time.Second, func() error { return spoken(aws, 1, world.CustomerSite, "") })
@@ -192,7 +192,7 @@ func TestLibreswanRunsItsExportedFiles(t *testing.T) {
 			aws := startText(t, w, "resp", awsFile(tt.version, tt.name == "frr"))
 			p := pump.Start(t, w, pump.Place{Namespace: "cgw", Shim: pump.XFRM, Links: map[uint32]string{}})
 			libreswan.StartFiles(t, w, "cgw", exported(t, samples+tt.sample, "libreswan", tt.flags...), p)
-			bothUp(t, w, aws, tt.version)
+			exportUp(t, w, aws, tt.version)
 			if tt.name == "frr" {
 				speak(t, w, "frr", only(t, exported(t, samples+tt.sample, "frr", tt.flags...)))
 				w.Until("both sessions", 60*time.Second, func() error { return spoken(aws, 1, world.CustomerSite, "") })

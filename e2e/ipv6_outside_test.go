@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"seikan/e2e/ourgateway"
 	"seikan/e2e/strongswan"
 	"seikan/e2e/world"
 )
@@ -64,15 +63,6 @@ func seen6(t *testing.T, w *world.World, kind string) (packets int) {
 		t.Fatal(err)
 	}
 	return packets
-}
-
-// bothUp checks that both tunnels of g are up.
-func bothUp(g *ourgateway.Gateway) error {
-	st, err := g.Whole()
-	if err == nil && !(len(st.Tunnels) == 2 && st.Tunnels[0].Up && st.Tunnels[1].Up) {
-		err = errors.New("not both up")
-	}
-	return err
 }
 
 // TestIPv6Outside has a tunnel for IPv4 in plain ESP and one for IPv6 in UDP,

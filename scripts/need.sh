@@ -17,7 +17,7 @@ peers="swanctl:strongswan-swanctl charon-systemd:charon-systemd pki:strongswan-p
   /usr/lib/ipsec/plugins/libstrongswan-curve25519.so:libstrongswan-extra-plugins
   iperf3:iperf3 tcpdump:tcpdump conntrack:conntrack curl:curl openssl:openssl
   ike-scan:ike-scan /usr/lib/python3/dist-packages/scapy/__init__.py:python3-scapy
-  /usr/lib/frr/bgpd:frr vtysh:frr bird:bird2 iked:openiked certutil:libnss3-tools =libldns3:libldns3 =libunbound8:libunbound8
+  /usr/lib/frr/bgpd:frr vtysh:frr bird:bird2 gobgpd:gobgpd gobgp:gobgpd bgpctl:openbgpd exabgp:exabgp iked:openiked certutil:libnss3-tools =libldns3:libldns3 =libunbound8:libunbound8
   =libevent-core-2.1-7:libevent-core-2.1-7 =libevent-pthreads-2.1-7:libevent-pthreads-2.1-7
   =libcurl3-nss:libcurl3-nss =libcap-ng0:libcap-ng0 =libldap-2.5-0:libldap-2.5-0"
 

@@ -33,6 +33,13 @@ type Router struct {
 	namespace string
 	dir       string
 	out       bytes.Buffer
+	bgpd      daemon
+}
+
+// A daemon is a process and the end of it.
+type daemon struct {
+	cmd    *exec.Cmd
+	exited chan struct{}
 }
 
 // Start runs FRR with the configuration of bgpd until the test ends. When the
@@ -72,7 +79,10 @@ func StartBFD(t testing.TB, w *world.World, namespace, config, bfd string) *Rout
 		t.Fatal(err)
 	}
 	for _, name := range daemons {
-		r.start(name)
+		d := r.start(name)
+		if name == "bgpd" {
+			r.bgpd = d
+		}
 	}
 	t.Cleanup(r.show) // while they run
 	w.Until("FRR", 10*time.Second, func() error {
@@ -82,8 +92,26 @@ func StartBFD(t testing.TB, w *world.World, namespace, config, bfd string) *Rout
 	return r
 }
 
+// Kill ends bgpd as a crash does. zebra goes on.
+func (r *Router) Kill() {
+	r.t.Helper()
+	if err := r.bgpd.cmd.Process.Kill(); err != nil {
+		r.t.Fatal(err)
+	}
+	<-r.bgpd.exited
+}
+
+// Again starts the bgpd that was killed.
+func (r *Router) Again() {
+	r.t.Helper()
+	for _, name := range []string{"bgpd.vty", "bgpd.pid"} {
+		os.Remove(r.path(name))
+	}
+	r.bgpd = r.start("bgpd")
+}
+
 // start runs one daemon.
-func (r *Router) start(name string) {
+func (r *Router) start(name string) daemon {
 	r.t.Helper()
 	cmd := r.w.Command(r.namespace, directory+name, "-u", "frr", "-g", "frr", "-f", r.path(name+".conf"),
 		"-i", r.path(name+".pid"), "-z", r.path("zserv.api"), "--vty_socket", r.dir, "-P", "0")
@@ -112,6 +140,7 @@ func (r *Router) start(name string) {
 		_, err := os.Stat(r.path(name + ".vty"))
 		return err
 	})
+	return daemon{cmd, exited}
 }
 
 func (r *Router) path(name string) string { return filepath.Join(r.dir, name) }
@@ -126,13 +155,17 @@ func (r *Router) show() {
 	r.t.Logf("FRR in %s:\n%s\n%s\n%s", r.namespace, log, summary, r.out.String())
 }
 
-// Vtysh runs one command and returns what it printed.
-func (r *Router) Vtysh(command string) (string, error) {
+// Vtysh runs commands, one after the other, and returns what they printed.
+func (r *Router) Vtysh(commands ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "vtysh", "--vty_socket", r.dir, "-c", command).CombinedOutput()
+	args := []string{"--vty_socket", r.dir}
+	for _, c := range commands {
+		args = append(args, "-c", c)
+	}
+	out, err := exec.CommandContext(ctx, "vtysh", args...).CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("vtysh %s: %w: %s", command, err, out)
+		err = fmt.Errorf("vtysh %s: %w: %s", strings.Join(commands, "; "), err, out)
 	}
 	return string(out), err
 }

@@ -100,13 +100,6 @@ const (
 	// lookFactor is how many times as long as the last look that was due the pause
 	// before the next one is at least.
 	lookFactor = 1000
-	// With thousands of tunnels a look at all of them takes long, and something
-	// happens to one of them all the time. A look that took longer than quick is
-	// followed by a pause of paceFactor times as long, at most maxPace: it never
-	// takes more than a small share of a processor.
-	quick      = 10 * time.Millisecond
-	paceFactor = 20
-	maxPace    = 5 * time.Second
 )
 
 // New checks cfg and returns a gateway that does nothing until Run.
@@ -227,7 +220,7 @@ func (g *Gateway) watch(ctx context.Context, paths watch) {
 func (g *Gateway) follow(ctx context.Context) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
-	said, price := "", time.Duration(0) // of the last look that was due
+	said, price, spent := "", time.Duration(0), pace{} // price is of the last look that was due
 	for ctx.Err() == nil {
 		due := false
 		select {
@@ -258,31 +251,12 @@ func (g *Gateway) follow(ctx context.Context) {
 		if text == "" {
 			wait = max(wait, lookFactor*price)
 		}
-		rest(ctx, pace(took))
+		rest(ctx, spent.after(took, time.Now()))
 		if text != "" && text != said { // said once, not every second
 			g.log.Error("routes or tunnels are not as wanted; trying until they are", "err", text)
 		}
 		said = text
 		timer.Reset(wait)
-	}
-}
-
-// pace is the pause after a look at all tunnels that took so long.
-func pace(took time.Duration) time.Duration {
-	if took <= quick {
-		return 0
-	}
-	return min(paceFactor*took, maxPace)
-}
-
-// rest waits for d or until ctx ends.
-func rest(ctx context.Context, d time.Duration) {
-	if d == 0 {
-		return
-	}
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
 	}
 }
 

@@ -153,7 +153,7 @@ func TestTwoSpeakersExchangeRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := both[0].until(t, "aws", "the session's end", func(p PeerStatus) bool { return !p.Established && p.Received == 0 })
-	if want := "received 6/3 (Cease/Peer De-configured)"; gone.LastError != want {
+	if want := "received 6/2 (Cease/Administrative Shutdown)"; gone.LastError != want {
 		t.Errorf("reason: got %q, want %q", gone.LastError, want)
 	}
 	both[0].stop()

@@ -135,7 +135,7 @@ func TestSetOfAnotherASNBeginsAnew(t *testing.T) {
 	cgw, _ := pair()
 	cgw.ASN = 65001
 	us.set(t, cgw)
-	if got := peer.refusal(); got != "6/3 (Cease/Peer De-configured)" {
+	if got := peer.refusal(); got != "6/2 (Cease/Administrative Shutdown)" {
 		t.Errorf("the peer was told %q", got)
 	}
 	if peer = dial(t, 30); peer.asn != 65001 {
@@ -180,6 +180,38 @@ func TestRoutesAreKeptWhilePeerRestartsAndOnlyThen(t *testing.T) {
 	p = us.until(t, "aws", "the end", func(p PeerStatus) bool { return !p.Established })
 	if want := "received 6/2 (Cease/Administrative Shutdown)"; len(p.Routes) != 0 || p.LastError != want {
 		t.Errorf("after a NOTIFICATION: got %+v, want no route and %q", p, want)
+	}
+}
+
+// A peer that can restart gracefully keeps our routes when the connection closes
+// without a word (RFC 4724 section 4.2), so that there must be one each time.
+func TestGoodbyeIsHeardEachTime(t *testing.T) {
+	for range 20 {
+		us, peer := customer(t, 30, nil)
+		stopped := make(chan error, 1)
+		go func() { stopped <- us.stop() }()
+		if got := peer.refusal(); got != "6/2 (Cease/Administrative Shutdown)" {
+			t.Fatalf("the peer was told %q", got)
+		}
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What ended an earlier session says nothing of one that breaks later.
+func TestRoutesAreKeptThoughAnEarlierSessionWasEnded(t *testing.T) {
+	us, peer := customer(t, 30, nil)
+	peer.send(wire.NewBGPNotificationMessage(wire.BGP_ERROR_CEASE, wire.BGP_ERROR_SUB_ADMINISTRATIVE_SHUTDOWN, nil))
+	us.until(t, "aws", "the end", func(p PeerStatus) bool { return !p.Established && len(p.Routes) == 0 })
+	peer = dial(t, 30)
+	peer.update("10.9.0.0/16", "127.0.0.2", 64512)
+	peer.send(wire.NewEndOfRib(wire.RF_IPv4_UC))
+	us.until(t, "aws", "the new route", func(p PeerStatus) bool { return p.Established && p.Accepted == 1 })
+	peer.conn.Close()
+	p := us.until(t, "aws", "the break", func(p PeerStatus) bool { return !p.Established })
+	if p.Accepted != 1 || !p.Routes[0].Stale || p.Routes[0].Prefix != prefix("10.9.0.0/16") {
+		t.Errorf("after the break: got %+v, want the new route kept as stale", p)
 	}
 }
 

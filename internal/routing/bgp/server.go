@@ -101,13 +101,6 @@ func (s *server) guard(ctx context.Context) error {
 	return nil
 }
 
-// stop tells every peer goodbye (Cease/Peer De-configured) and returns when
-// nothing of GoBGP runs.
-func (s *server) stop() {
-	s.Stop()
-	s.loop.Wait()
-}
-
 // apply makes the peers and what is announced to them those of cfg. The sessions
 // of peers that are the same go on.
 func (s *server) apply(ctx context.Context, cfg Config) error {
@@ -115,12 +108,16 @@ func (s *server) apply(ctx context.Context, cfg Config) error {
 	for _, p := range cfg.Peers {
 		want[p.Remote] = p.withDefaults()
 	}
+	var gone []netip.Addr
 	for addr, p := range s.peers {
-		if q, ok := want[addr]; ok && p.sameSession(q) {
-			continue
+		if q, ok := want[addr]; !ok || !p.sameSession(q) {
+			gone = append(gone, addr)
 		}
+	}
+	s.part(gone)
+	for _, addr := range gone {
 		if err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: addr.String()}); err != nil {
-			return fmt.Errorf("bgp: removing peer %s: %w", p.Name, err)
+			return fmt.Errorf("bgp: removing peer %s: %w", s.peers[addr].Name, err)
 		}
 		delete(s.peers, addr)
 	}

@@ -203,6 +203,9 @@ func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) 
 			seen = append(seen, s.seen[was])
 			continue
 		}
+		if !skip[addr] && v.state == api.PeerState_SESSION_STATE_ESTABLISHED && !slices.ContainsFunc(v.routes, func(r Route) bool { return r.Stale }) {
+			n.fresh = false // what was kept is gone; what comes now counts
+		}
 		seen = append(seen, status(p, v, n, srv.own))
 	}
 	s.seen = seen
