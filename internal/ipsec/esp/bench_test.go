@@ -14,12 +14,12 @@ func BenchmarkSeal(b *testing.B) {
 		}
 		b.Run(nameOf(s), func(b *testing.B) {
 			out, _ := newPair(b, s, 0)
-			buf := make([]byte, HeaderLen+benchSize+TrailerLen)
+			pkts, lens := [][]byte{make([]byte, out.SealedLen(benchSize))}, []int{benchSize}
 			b.SetBytes(benchSize)
 			b.ReportAllocs()
 			for b.Loop() {
-				buf[HeaderLen] = 0x45
-				if _, err := out.Seal(buf, HeaderLen, benchSize); err != nil {
+				pkts[0][out.Prefix()] = 0x45
+				if _, err := out.SealBatch(pkts, lens); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -34,7 +34,7 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		b.Run(nameOf(s), func(b *testing.B) {
 			out, in := newPair(b, s, 0)
-			pkt, dst := seal(b, out, inner4(benchSize)), make([]byte, 0, benchSize+TrailerLen)
+			pkt, dst := seal(b, out, inner4(benchSize)), make([]byte, 0, out.SealedLen(benchSize))
 			b.SetBytes(benchSize)
 			b.ReportAllocs()
 			for b.Loop() {

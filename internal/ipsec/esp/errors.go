@@ -2,13 +2,13 @@ package esp
 
 import "errors"
 
-// What Seal reports.
+// What SealBatch reports.
 var (
 	// ErrExhausted says that every sequence number has been used (RFC 4303
 	// section 3.3.3). The SA seals nothing more; it must be rekeyed.
 	ErrExhausted = errors.New("esp: seal: sequence numbers are exhausted; rekey the SA")
-	// ErrRoom says that the buffer has too little room around the packet.
-	ErrRoom = errors.New("esp: seal: less than HeaderLen octets before or TrailerLen octets after the packet")
+	// ErrRoom says that the room for a packet is not what it needs sealed.
+	ErrRoom = errors.New("esp: seal: the room is not of SealedLen octets")
 	// ErrNotIP says that the packet to seal is neither IPv4 nor IPv6.
 	ErrNotIP = errors.New("esp: seal: packet is neither IPv4 nor IPv6")
 )

@@ -99,18 +99,24 @@ func inner6(n int) []byte {
 	return b
 }
 
-// seal seals a copy of inner.
+// sealOne seals a copy of inner.
+func sealOne(o *Outbound, inner []byte) ([]byte, error) {
+	pkt := make([]byte, o.SealedLen(len(inner)))
+	copy(pkt[o.Prefix():], inner)
+	_, err := o.SealBatch([][]byte{pkt}, []int{len(inner)})
+	return pkt, err
+}
+
+// seal is sealOne for what must succeed.
 func seal(t testing.TB, o *Outbound, inner []byte) []byte {
-	buf := make([]byte, HeaderLen+len(inner)+TrailerLen)
-	copy(buf[HeaderLen:], inner)
-	pkt, err := o.Seal(buf, HeaderLen, len(inner))
+	pkt, err := sealOne(o, inner)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pkt
 }
 
-// sealRaw seals content that Seal would not: body is everything from the
+// sealRaw seals content that SealBatch would not: body is everything from the
 // inner packet to the next header, whole blocks.
 func sealRaw(o *Outbound, body []byte) []byte {
 	n := len(body) - espTrailer
@@ -326,9 +332,7 @@ func TestExhaustedSASealsNothingMore(t *testing.T) {
 		out.last.Store(last - 1)
 		seal(t, out, inner4(20))
 		for range 3 {
-			buf := make([]byte, HeaderLen+20+TrailerLen)
-			copy(buf[HeaderLen:], inner4(20))
-			if _, err := out.Seal(buf, HeaderLen, 20); !errors.Is(err, ErrExhausted) {
+			if _, err := sealOne(out, inner4(20)); !errors.Is(err, ErrExhausted) {
 				t.Errorf("ESN %v: got %v, want %v", esn, err, ErrExhausted)
 			}
 		}
@@ -365,20 +369,20 @@ func TestExtendedNumbersCrossTheSubspace(t *testing.T) {
 
 func TestSealRefusesWhatItCannotSeal(t *testing.T) {
 	out, _ := newPair(t, suite.ESP{Encr: suite.AESGCM16, KeyBits: 128}, 0)
-	room := HeaderLen + 20 + TrailerLen
+	room := out.SealedLen(20)
 	for _, tt := range []struct {
-		name   string
-		buf    []byte
-		off, n int
-		want   error
+		name    string
+		room, n int
+		want    error
 	}{
-		{"no room before", make([]byte, room), HeaderLen - 1, 20, ErrRoom},
-		{"no room after", make([]byte, room-1), HeaderLen, 20, ErrRoom},
-		{"negative", make([]byte, room), HeaderLen, -1, ErrRoom},
-		{"empty", make([]byte, room), HeaderLen, 0, ErrNotIP},
-		{"version 0", make([]byte, room), HeaderLen, 20, ErrNotIP},
+		{"too little room", room - 1, 20, ErrRoom},
+		{"too much room", room + 1, 20, ErrRoom},
+		{"no room", 0, 20, ErrRoom},
+		{"negative", room, -1, ErrRoom},
+		{"empty", out.SealedLen(0), 0, ErrNotIP},
+		{"version 0", room, 20, ErrNotIP},
 	} {
-		if _, err := out.Seal(tt.buf, tt.off, tt.n); !errors.Is(err, tt.want) {
+		if _, err := out.SealBatch([][]byte{make([]byte, tt.room)}, []int{tt.n}); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 	}
@@ -479,19 +483,20 @@ func TestBadKeysAndSuitesAreNamed(t *testing.T) {
 func TestSealAndOpenDoNotAllocate(t *testing.T) {
 	for _, s := range allSuites() {
 		out, in := newPair(t, s, 0)
-		buf := make([]byte, HeaderLen+1400+TrailerLen)
 		inner, dst := inner4(1400), make([]byte, 0, 1500)
+		pkt := make([]byte, out.SealedLen(len(inner)))
+		pkts, lens := [][]byte{pkt}, []int{len(inner)}
 		if n := testing.AllocsPerRun(200, func() {
-			copy(buf[HeaderLen:], inner)
-			pkt, err := out.Seal(buf, HeaderLen, len(inner))
+			copy(pkt[out.Prefix():], inner)
+			_, err := out.SealBatch(pkts, lens)
 			if err == nil {
 				_, err = in.Open(dst, pkt)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			copy(buf[HeaderLen:], inner)
-			pkt, _ = out.Seal(buf, HeaderLen, len(inner))
+			copy(pkt[out.Prefix():], inner)
+			_, _ = out.SealBatch(pkts, lens)
 			if _, err := in.Open(nil, pkt); err != nil {
 				t.Fatal(err)
 			}

@@ -19,7 +19,7 @@ type Ledger struct {
 }
 
 // CountIn makes o note in l what it has sealed. If the SA was in use before
-// (resumed) o goes on Skip beyond what l says. Call it before the first Seal.
+// (resumed) o goes on Skip beyond what l says. Call it before the first SealBatch.
 func (o *Outbound) CountIn(l *Ledger, resumed bool) {
 	if resumed {
 		// At the end of the numbers nothing more may be sealed.

@@ -63,9 +63,7 @@ func TestResumedSANeverRepeatsANumber(t *testing.T) {
 func TestSkippingBeyondTheLastNumberExhaustsTheSA(t *testing.T) {
 	out, _ := newPair(t, ledgerSuites[0], 64)
 	out.CountIn(newLedger(1<<32-5, 0), true)
-	buf := make([]byte, HeaderLen+60+TrailerLen)
-	copy(buf[HeaderLen:], inner4(60))
-	if _, err := out.Seal(buf, HeaderLen, 60); !errors.Is(err, ErrExhausted) {
+	if _, err := sealOne(out, inner4(60)); !errors.Is(err, ErrExhausted) {
 		t.Errorf("got %v, want exhausted: the numbers must not begin again", err)
 	}
 }

@@ -48,23 +48,6 @@ func (o *Outbound) SPI() uint32 { return o.spi }
 // call it.
 func (o *Outbound) Sequence() uint64 { return o.last.Load() }
 
-// Seal makes an ESP packet of the IP packet buf[off:off+n], in place, and
-// returns it: a part of buf that begins up to HeaderLen before off. It needs
-// off ≥ HeaderLen and TrailerLen octets after the packet within len(buf). The
-// errors are ErrExhausted, ErrRoom and ErrNotIP; no sequence number is spent
-// on them.
-func (o *Outbound) Seal(buf []byte, off, n int) ([]byte, error) {
-	if off < HeaderLen || n < 0 || len(buf)-off-TrailerLen < n {
-		return nil, ErrRoom
-	}
-	start := off - o.Prefix()
-	pkts := [1][]byte{buf[start : start+o.SealedLen(n)]}
-	if _, err := o.sealGroup(pkts[:], []int{n}); err != nil {
-		return nil, err
-	}
-	return pkts[0], nil
-}
-
 // padding is how many octets of padding an IP packet of n octets gets.
 func (o *Outbound) padding(n int) int { return -(n + espTrailer) & (o.dims.block - 1) }
 

@@ -20,15 +20,6 @@ const (
 	gcmBlock   = 4  // RFC 4303 section 2.4: the trailer ends on a 4-octet boundary
 )
 
-const (
-	// HeaderLen is the room that Seal may need before a packet, in octets,
-	// whatever the suite: SPI, sequence number and an AES-CBC IV.
-	HeaderLen = espHeader + aes.BlockSize
-	// TrailerLen is the room that Seal may need after a packet, in octets,
-	// whatever the suite: padding, pad length, next header and ICV.
-	TrailerLen = aes.BlockSize - 1 + espTrailer + 32
-)
-
 // dims are the sizes of a suite in octets.
 type dims struct {
 	iv, icv, block int
