@@ -81,7 +81,7 @@ func (m *Machine) code(c *codec, ivs map[*sa]uint64) {
 	}
 	g := graph{children: m.children, ivs: ivs}
 	for _, s := range m.sas {
-		if s.state >= up && !s.failed() {
+		if s.kept() {
 			g.sas = append(g.sas, s)
 		}
 	}
@@ -89,6 +89,9 @@ func (m *Machine) code(c *codec, ivs map[*sa]uint64) {
 	g.children = blank(c, g.children)
 	for _, s := range g.sas {
 		s.code(c, g)
+		if c.reading && !s.kept() {
+			c.fail("IKE SA in state %v, which is never written", s.state)
+		}
 	}
 	for _, s := range g.children {
 		s.code(c, g)
@@ -107,6 +110,10 @@ func (m *Machine) code(c *codec, ivs map[*sa]uint64) {
 		c.fail("%d octets too many", len(c.b))
 	}
 }
+
+// kept reports whether s is one that is written: those that were never up, or
+// failed, are of no use to a machine that goes on.
+func (s *sa) kept() bool { return s.state >= up && !s.failed() }
 
 // blank codes how many things are in list; a reader gets as many empty ones.
 func blank[T any](c *codec, list []*T) []*T {
