@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -229,6 +230,8 @@ type trial struct {
 	files [2]*pki.Files // nil: PSK
 	ours  *ourgateway.Gateway
 	peer  peer
+	// peerAsks is after how much silence libreswan asks whether we live; 0: dpdInterval.
+	peerAsks time.Duration
 }
 
 // An endpoint is one end's place in the world.
@@ -294,7 +297,7 @@ func (r *trial) startPeer() peer {
 	case peerLibreswan:
 		cfg := libreswan.Config{Namespace: e.namespace, Inside: e.inside, Site: e.site, Local: e.local, Remote: e.remote, LocalID: e.localID, RemoteID: e.remoteID,
 			Version: r.version, AuthBy: map[string]string{authPSK: "psk", authRSA: "rsasig", authECDSA: "ecdsa"}[r.auth],
-			PSK: psk, IKE: s.libreIKE(), ESP: s.libreESP(), DPDDelay: dpdInterval}
+			PSK: psk, IKE: s.libreIKE(), ESP: s.libreESP(), DPDDelay: cmp.Or(r.peerAsks, dpdInterval)}
 		if e.files != nil {
 			cfg.Certificates = *e.files
 		}
