@@ -36,7 +36,7 @@ kat: ## Project Wycheproof's vectors through our cryptography (gets 110 MB from 
 
 e2e: build ## other IKE daemons and BGP speakers against us, in namespaces (needs root)
 	@scripts/need.sh e2e
-	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 40m -parallel 4 -v -run '$(RUN)' ./e2e/...
+	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 60m -parallel 4 -v -run '$(RUN)' ./e2e/...
 
 interop: build ## the matrix of peers, which writes docs/interop.md (needs root)
 	@scripts/need.sh e2e

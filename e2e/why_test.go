@@ -71,12 +71,13 @@ func awaitTraffic(t *testing.T, l *runningLab) {
 }
 
 var complaints = []complaint{
-	{number: 1, name: "the other end deletes what it should renew", code: "rekey", setting: "same lifetimes", hurt: func(t *testing.T, l *runningLab) {
-		awaitTraffic(t, l)
-		find(t, "gateway").end(t, syscall.SIGTERM) // it says goodbye
-		l.gateway(t, l.file("gateways", "cgw", "gateway.yaml"))
-		awaitTraffic(t, l)
-	}},
+	{number: 1, name: "the other end deletes what it should renew", code: "rekey", setting: "same lifetimes",
+		topology: []string{"        liveness: {interval: 250ms, timeout: 750ms}\n", ""}, hurt: func(t *testing.T, l *runningLab) {
+			awaitTraffic(t, l)
+			find(t, "gateway").end(t, syscall.SIGTERM) // it says goodbye
+			l.gateway(t, l.file("gateways", "cgw", "gateway.yaml"))
+			awaitTraffic(t, l)
+		}},
 	{number: 2, name: "the path was dead for a while", code: "idle", setting: "DPD every 10 s", hurt: func(t *testing.T, l *runningLab) {
 		awaitTraffic(t, l)
 		nft("router", "udp dport 4500 drop")(t, l)
@@ -137,11 +138,19 @@ var complaints = []complaint{
 			find(t, "gateway").end(t, syscall.SIGKILL)
 			l.gateway(t, l.file("gateways", "cgw", "gateway.yaml"))
 		}},
-	{number: 17, name: "the site's address changed", code: "customer-address", setting: "by certificate", hurt: func(t *testing.T, l *runningLab) {
-		l.run(t, "router", "ip addr del 198.51.100.2/24 dev wan0; ip addr add 198.51.100.77/24 dev wan0; ip route replace default via 198.51.100.1")
+	{number: 17, name: "the site's address changed", code: "customer-address", setting: "by certificate", gateway: []edit{{"name: corp-vpn", "name: corp-vpn"}}, hurt: func(t *testing.T, l *runningLab) {
+		if s := l.do("move", "router", "198.51.100.77"); s.code != 0 {
+			t.Fatalf("lab move: %v", s)
+		}
 	}},
 	{number: 18, name: "the tunnels' inside addresses are swapped", code: "inside-swapped", setting: "of its own outside address",
 		gateway: []edit{{`169\.254\.10\.2/30`, "SWAP"}, {`169\.254\.11\.2/30`, "169.254.10.2/30"}, {"SWAP", "169.254.11.2/30"}}},
+	{number: 20, name: "AWS rebuilds an endpoint", code: "replaced", setting: "both tunnels up", hurt: func(t *testing.T, l *runningLab) {
+		awaitTraffic(t, l)
+		if s := l.do("replace", "203.0.113.11"); s.code != 0 {
+			t.Fatalf("lab replace: %v", s)
+		}
+	}},
 }
 
 // static makes the overview one of static routes.
@@ -241,4 +250,31 @@ func (l *runningLab) changedGateway(t *testing.T, change []edit) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// TestTheEndOfATunnelIsReplacedWithoutLoss has the cloud replace both ends, one
+// after the other, under a stream of pings.
+func TestTheEndOfATunnelIsReplacedWithoutLoss(t *testing.T) {
+	l := labUp(t, "replace")
+	l.awaitUp()
+	until(t, "traffic", patience, l.reach)
+	for _, outside := range []string{"203.0.113.10", "203.0.113.11"} {
+		stream := make(chan said, 1)
+		go func() { stream <- l.exec("client", "ping", "-q", "-i", "0.01", "-c", "1500", "-W", "2", appAddress) }()
+		if s := l.do("replace", outside); s.code != 0 {
+			t.Fatalf("lab replace: %v", s)
+		}
+		until(t, "the tunnel to be replaced and back", 2*patience, func() error {
+			found, err := l.why(appAddress)
+			for _, f := range found {
+				if f.Code == "replaced" {
+					return errors.New(f.What)
+				}
+			}
+			return err
+		})
+		if s := <-stream; s.code != 0 || !strings.Contains(s.out, "1500 received, 0% packet loss") {
+			t.Errorf("while the end at %s was replaced: got %v, want none of 1500 lost", outside, s)
+		}
+	}
 }

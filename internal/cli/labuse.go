@@ -238,6 +238,8 @@ func newLabChanges(s *streams) []*cobra.Command {
 		newLabChange(s, "move ROUTER ADDRESS", "Give a site's router another outside address", "  seikan lab move router 198.51.100.77", address(func(a netip.Addr, args []string) lab.Change {
 			return lab.Change{Move: lab.Move{Router: args[0], To: a}}
 		})),
+		newLabChange(s, "replace ADDRESS", "Replace the cloud's end of the tunnel with this outside address, as AWS does for maintenance", "  seikan lab replace 203.0.113.10",
+			address(func(a netip.Addr, _ []string) lab.Change { return lab.Change{Replace: a} })),
 	}
 }
 

@@ -76,6 +76,14 @@ func (l *Lab) Change(ctx context.Context, c Change) error {
 		return l.applyFaults(ctx)
 	case c.Move != Move{}:
 		return l.move(ctx, c.Move)
+	case c.Replace.IsValid():
+		l.mu.Lock()
+		cloud := l.cloud
+		l.mu.Unlock()
+		if cloud == nil {
+			return fmt.Errorf("replace %v: this lab has no cloud", c.Replace)
+		}
+		return cloud.Replace(ctx, c.Replace)
 	case c.Mend.IsValid():
 		l.fault(func(f *Faults) {
 			f.Cut = slices.DeleteFunc(slices.Clone(f.Cut), func(a netip.Addr) bool { return a == c.Mend })

@@ -34,6 +34,7 @@ type Change struct {
 	Cut           netip.Addr // the internet drops what goes to and from this address
 	Mend          netip.Addr // and carries it again
 	Move          Move       // a router gets another address from its provider
+	Replace       netip.Addr // the cloud replaces the end of a tunnel with this outside address, as for maintenance
 }
 
 // A Move gives a router's uplink another address.
@@ -68,6 +69,9 @@ type Cloud interface {
 	// Look is what the cloud knows of the way of a through a connection: the parts
 	// of the evidence that are the cloud's.
 	Look(ctx context.Context, a why.Ask, connection string) (why.Evidence, error)
+	// Replace begins to replace the end of the tunnel that has the outside address
+	// (ReplaceVpnTunnel); it does not wait until that is done.
+	Replace(ctx context.Context, outside netip.Addr) error
 }
 
 // A Status is the whole lab.

@@ -33,6 +33,11 @@ func Look(tx *store.Tx, a why.Ask, id resource.VPNConnectionID) (e why.Evidence,
 		ID: string(conn.ID), State: string(conn.State), Static: conn.StaticRoutesOnly, CustomerAddress: device.IPAddress, CustomerASN: device.BGPASN,
 		Insides: [2]netip.Prefix{conn.Tunnels[0].InsideCIDR, conn.Tunnels[1].InsideCIDR},
 	}
+	for i, end := range conn.Endpoints {
+		if end.Busy() {
+			e.Connection.Replaced = i + 1
+		}
+	}
 	v, gateway, ok := vpcOf(tx, conn, a.To)
 	if !ok {
 		return e, nil

@@ -3,10 +3,12 @@ package cloudside
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"seikan/internal/cloud/reach"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
+	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
 	"seikan/internal/lab"
 	"seikan/internal/why"
@@ -34,4 +36,17 @@ func (s *Side) Look(ctx context.Context, a why.Ask, name string) (e why.Evidence
 	}
 	e.Cloud = lab.CloudEvidence(string(gatewayID), status, string(id))
 	return e, nil
+}
+
+// Replace asks for a new end of the tunnel with the outside address.
+func (s *Side) Replace(ctx context.Context, outside netip.Addr) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		for _, id := range s.made.connections {
+			row, ok := store.VPNConnections.Get(tx, id)
+			if ok && (row.Tunnels[0].OutsideIP == outside || row.Tunnels[1].OutsideIP == outside) {
+				return vpn.ReplaceVPNTunnel(tx, row.OwnerID, vpn.ReplaceVPNTunnelInput{ID: id, OutsideIP: outside})
+			}
+		}
+		return fmt.Errorf("replace %v: no tunnel has this outside address; `seikan lab status` shows them", outside)
+	})
 }
