@@ -3,7 +3,9 @@ package udp
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -27,7 +29,23 @@ func both(t *testing.T) (a, b *Outside) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { netlink.AddrDel(lo, addr) })
+	usable(t, addr)
 	return listen(t, netip.IPv6Loopback(), Ports{}, Options{RawESP: true}), listen(t, netip.MustParseAddr("fd00:7::2"), Ports{}, Options{RawESP: true})
+}
+
+// usable waits until the kernel takes packets for an address: a work queue gives
+// it its route, after the address is there.
+func usable(t *testing.T, addr *netlink.Addr) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); <-tick.C {
+		routes, err := netlink.RouteGet(addr.IP)
+		if err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL }) {
+			return
+		}
+	}
+	t.Fatalf("%v stays without a route", addr)
 }
 
 func TestBatchesOverIPv6(t *testing.T) {
