@@ -194,10 +194,12 @@ func (l *runningLab) log() string {
 // A labStatus is what the tests need of `lab status --json`.
 type labStatus struct {
 	Tunnels []struct {
+		Connection  string
 		Number      int
 		End, Detail string
 		Up, Carries bool
 		Remote      string
+		BGP         *struct{ Learned []string }
 	}
 	Targets   []struct{ Health string }
 	Endpoints []struct {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -225,12 +224,12 @@ func trafficNeedsNoControlPlane(t *testing.T, l *runningLab) {
 // anotherKeyIsNamed replaces the customer gateway by one with other keys, and
 // then puts it back.
 func anotherKeyIsNamed(t *testing.T, l *runningLab) {
-	right := l.file("gateways", "cgw.yaml")
+	right := l.file("gateways", "cgw", "gateway.yaml")
 	text, err := os.ReadFile(right)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := filepath.Join(l.file("gateways"), "wrong.yaml")
+	wrong := l.file("gateways", "cgw", "wrong.yaml")
 	if err := os.WriteFile(wrong, keyLine.ReplaceAll(text, []byte("${1}Another.Key_than_the.Peers")), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +288,7 @@ var keyLine = regexp.MustCompile(`(?m)^(\s*pre_shared_key: )(\S+)$`)
 // keys are the pre-shared keys of the lab's connection.
 func (l *runningLab) keys() (keys []string) {
 	l.t.Helper()
-	text, err := os.ReadFile(l.file("gateways", "cgw.yaml"))
+	text, err := os.ReadFile(l.file("gateways", "cgw", "gateway.yaml"))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -325,7 +324,7 @@ func keysAreShownNowhere(t *testing.T, l *runningLab) {
 			}
 		}
 	}
-	if info, err := os.Stat(l.file("gateways", "cgw.yaml")); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(l.file("gateways", "cgw", "gateway.yaml")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file with the keys: got %v, %v, want mode 0600", info.Mode(), err)
 	}
 }

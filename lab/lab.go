@@ -5,11 +5,31 @@ package labfiles
 
 import _ "embed"
 
-// SystemOverviewName is what errors call the embedded file.
-const SystemOverviewName = "system-overview.yaml"
+// SystemOverview is the name of the topology that the lab has by default.
+const SystemOverview = "system-overview"
 
 //go:embed system-overview.yaml
 var systemOverview []byte
 
-// SystemOverview is the text of system-overview.yaml.
-func SystemOverview() []byte { return append([]byte(nil), systemOverview...) }
+//go:embed static.yaml
+var static []byte
+
+//go:embed roaming.yaml
+var roaming []byte
+
+// Names are those of the topologies, the default first.
+func Names() []string { return []string{SystemOverview, "static", "roaming"} }
+
+// Text is the text of a topology, which is also the file lab/NAME.yaml; ok is
+// false when none has that name.
+func Text(name string) (text []byte, ok bool) {
+	switch name {
+	case SystemOverview:
+		text = systemOverview
+	case "static":
+		text = static
+	case "roaming":
+		text = roaming
+	}
+	return append([]byte(nil), text...), text != nil
+}

@@ -116,7 +116,7 @@ network namespaces on this machine. It needs no root.
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; `%s --help` lists what there is", err, c.CommandPath())}
 	})
-	root.AddCommand(newVersion(s), newLab(s), newGateway(s))
+	root.AddCommand(newVersion(s), newLab(s), newGateway(s), newWhy(s))
 	root.AddCommand(newHidden(s)...)
 	return root
 }

@@ -93,6 +93,9 @@ func bgpRemarks(b *gateway.BGPStatus) (out []string) {
 			out = append(out, fmt.Sprintf("%s: BGP: %s", p.Tunnel, p.LastError))
 		}
 		for _, r := range p.Routes {
+			if r.Refused == "" && r.Prefix.Bits() == 0 {
+				out = append(out, p.Tunnel+": BGP: warning: the peer announces 0.0.0.0/0, and it is used")
+			}
 			if r.Refused != "" && r.Refused != bgp.LoopRefused {
 				out = append(out, fmt.Sprintf("%s: BGP: %v refused: %s", p.Tunnel, r.Prefix, r.Refused))
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,10 +44,14 @@ behind, not even when it is killed.
 // base is the directory of this user's labs.
 func base() string { return sandbox.Base(os.Getenv, os.Geteuid()) }
 
-// readTopology reads the file that args names, or the system overview.
+// readTopology reads the topology that args names: one that comes with Seikan,
+// else a file. None is the system overview.
 func readTopology(args []string) (*topology.Topology, error) {
 	if len(args) == 0 {
-		return topology.Parse(labfiles.SystemOverviewName, labfiles.SystemOverview())
+		args = []string{labfiles.SystemOverview}
+	}
+	if text, ok := labfiles.Text(args[0]); ok {
+		return topology.Parse(args[0]+".yaml", text)
 	}
 	return topology.ReadFile(args[0])
 }
@@ -80,7 +85,9 @@ func (o *labStart) start(args []string, walk, detach bool) (sandbox.Start, error
 		return sandbox.Start{}, err
 	}
 	inner := []string{superviseVerb, "--dir", h.Dir, "--name", o.name, fmt.Sprintf("--walk=%v", walk), fmt.Sprintf("--only-sites=%v", o.onlySites), fmt.Sprintf("--verbose=%v", o.verbose)}
-	if len(args) > 0 {
+	if len(args) > 0 && slices.Contains(labfiles.Names(), args[0]) {
+		inner = append(inner, "--topology", args[0])
+	} else if len(args) > 0 {
 		file, err := filepath.Abs(args[0])
 		if err != nil {
 			return sandbox.Start{}, err
@@ -90,16 +97,28 @@ func (o *labStart) start(args []string, walk, detach bool) (sandbox.Start, error
 	return sandbox.Start{Handle: h, Verb: initVerb, Args: inner, Machines: t.Machines(), Detach: detach}, nil
 }
 
+// topologyHelp says which topologies there are.
+const topologyHelp = `The topology is a FILE, or one of those that come with Seikan, by NAME:
+
+  system-overview  the default: private DNS, PrivateLink and a load balancer
+                   behind a VPN with BGP
+  static           one site, one VPC, static routes
+  roaming          a gateway without a fixed address, known by its certificate,
+                   which gets another one in the middle of a download
+`
+
 func newLabDemo(s *streams) *cobra.Command {
 	var o labStart
 	c := &cobra.Command{
-		Use:   "demo [FILE]",
+		Use:   "demo [FILE|NAME]",
 		Short: "Build the lab, walk through it with evidence, take it down",
-		Long: `Builds the topology of FILE (default: the system overview), walks through it step
-by step, shows the evidence of each - addresses, times, bytes - and takes it
-down. Ctrl-C takes it down at any time.
+		Long: `Builds a topology, walks through it step by step, shows the evidence of each -
+addresses, times, bytes - and takes it down. Ctrl-C takes it down at any time.
+
+` + topologyHelp + `
+Which steps there are depends on what the topology holds.
 ` + exitHelp,
-		Example: "  seikan lab demo\n  seikan lab demo lab/system-overview.yaml",
+		Example: "  seikan lab demo\n  seikan lab demo roaming\n  seikan lab demo my-topology.yaml",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			start, err := o.start(args, true, false)
@@ -130,13 +149,13 @@ func outcome(ctx context.Context, code int, err error) error {
 func newLabUp(s *streams) *cobra.Command {
 	var o labStart
 	c := &cobra.Command{
-		Use:   "up [FILE]",
+		Use:   "up [FILE|NAME]",
 		Short: "Build the lab and keep it running in the background",
-		Long: `Builds the topology of FILE (default: the system overview) and returns when it is
-ready. One lab of a name runs at a time. What an earlier lab that was killed
-left on disk is cleaned away first.
-` + exitHelp,
-		Example: "  seikan lab up\n  seikan lab up my-topology.yaml --name mine",
+		Long: `Builds a topology and returns when it is ready. One lab of a name runs at a time.
+What an earlier lab that was killed left on disk is cleaned away first.
+
+` + topologyHelp + exitHelp,
+		Example: "  seikan lab up\n  seikan lab up static\n  seikan lab up my-topology.yaml --name mine",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			start, err := o.start(args, false, true)
@@ -269,12 +288,22 @@ column, field, value, rule and cure. It builds nothing.
 
 func newLabExample(s *streams) *cobra.Command {
 	return &cobra.Command{
-		Use:     "example",
-		Short:   "Print the system overview's topology, to start one's own from",
-		Example: "  seikan lab example > mine.yaml",
-		Args:    arguments(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			_, err := s.out.Write(labfiles.SystemOverview())
+		Use:       "example [NAME]",
+		Short:     "Print a topology that comes with Seikan, to start one's own from",
+		Long:      topologyHelp,
+		Example:   "  seikan lab example static > mine.yaml",
+		Args:      arguments(cobra.MaximumNArgs(1)),
+		ValidArgs: labfiles.Names(),
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := labfiles.SystemOverview
+			if len(args) > 0 {
+				name = args[0]
+			}
+			text, ok := labfiles.Text(name)
+			if !ok {
+				return usageError{fmt.Errorf("no topology that comes with Seikan is called %q; there is %s", name, strings.Join(labfiles.Names(), ", "))}
+			}
+			_, err := s.out.Write(text)
 			return err
 		},
 	}

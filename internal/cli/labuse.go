@@ -140,7 +140,7 @@ func linkTable(st lab.Status) *table {
 }
 
 func tunnelTable(st lab.Status) *table {
-	t := newTable("TUNNEL", "END", "STATE", "OUTSIDE", "INSIDE", "IKE", "SUITES", "IN", "OUT")
+	t := newTable("TUNNEL", "END", "STATE", "OUTSIDE", "INSIDE", "IKE", "SUITES", "BGP", "IN", "OUT")
 	for _, tn := range st.Tunnels {
 		state := "up"
 		switch {
@@ -154,9 +154,28 @@ func tunnelTable(st lab.Status) *table {
 			suites += " weak: " + tn.Weak
 		}
 		t.add(fmt.Sprintf("%s/%d", tn.Connection, tn.Number), tn.End, state, fmt.Sprintf("%v %v", tn.Local, tn.Remote), tn.Inside.String(), strings.TrimSpace(tn.IKE+" "+tn.Auth),
-			suites, octets(tn.BytesIn), octets(tn.BytesOut))
+			suites, session(tn.BGP), octets(tn.BytesIn), octets(tn.BytesOut))
 	}
 	return t
+}
+
+// session is a BGP session in a few words.
+func session(b *lab.SessionStatus) string {
+	switch {
+	case b == nil:
+		return "static"
+	case !b.Established:
+		return b.State
+	}
+	learned := []string{"has"}
+	for _, p := range b.Learned {
+		learned = append(learned, p.String())
+	}
+	const most = 4
+	if len(learned) > most {
+		learned = append(learned[:most], fmt.Sprintf("and %d more", len(learned)-most))
+	}
+	return strings.Join(learned, " ")
 }
 
 func targetTable(st lab.Status) *table {
@@ -198,33 +217,37 @@ func octets(n uint64) string {
 
 // newLabChanges are the verbs that break and mend a running lab.
 func newLabChanges(s *streams) []*cobra.Command {
-	instance := func(f func(string) lab.Change) func(string) (lab.Change, error) {
-		return func(arg string) (lab.Change, error) { return f(arg), nil }
+	instance := func(f func(string) lab.Change) func([]string) (lab.Change, error) {
+		return func(args []string) (lab.Change, error) { return f(args[0]), nil }
 	}
-	address := func(f func(netip.Addr) lab.Change) func(string) (lab.Change, error) {
-		return func(arg string) (lab.Change, error) {
-			a, err := netip.ParseAddr(arg)
+	// The address is the last argument.
+	address := func(f func(netip.Addr, []string) lab.Change) func([]string) (lab.Change, error) {
+		return func(args []string) (lab.Change, error) {
+			a, err := netip.ParseAddr(args[len(args)-1])
 			if err != nil {
-				return lab.Change{}, usageError{fmt.Errorf("%q is not an address; `seikan lab status` shows those of the tunnels", arg)}
+				return lab.Change{}, usageError{fmt.Errorf("%q is not an address; `seikan lab status` shows those of the tunnels", args[len(args)-1])}
 			}
-			return f(a), nil
+			return f(a, args), nil
 		}
 	}
 	return []*cobra.Command{
 		newLabChange(s, "stop INSTANCE", "Kill what an instance serves", "  seikan lab stop web-1", instance(func(n string) lab.Change { return lab.Change{StopInstance: n} })),
 		newLabChange(s, "start INSTANCE", "Serve it again", "  seikan lab start web-1", instance(func(n string) lab.Change { return lab.Change{StartInstance: n} })),
-		newLabChange(s, "cut ADDRESS", "Let the internet drop what goes to and from an address", "  seikan lab cut 203.0.113.10", address(func(a netip.Addr) lab.Change { return lab.Change{Cut: a} })),
-		newLabChange(s, "mend ADDRESS", "Carry it again", "  seikan lab mend 203.0.113.10", address(func(a netip.Addr) lab.Change { return lab.Change{Mend: a} })),
+		newLabChange(s, "cut ADDRESS", "Let the internet drop what goes to and from an address", "  seikan lab cut 203.0.113.10", address(func(a netip.Addr, _ []string) lab.Change { return lab.Change{Cut: a} })),
+		newLabChange(s, "mend ADDRESS", "Carry it again", "  seikan lab mend 203.0.113.10", address(func(a netip.Addr, _ []string) lab.Change { return lab.Change{Mend: a} })),
+		newLabChange(s, "move ROUTER ADDRESS", "Give a site's router another outside address", "  seikan lab move router 198.51.100.77", address(func(a netip.Addr, args []string) lab.Change {
+			return lab.Change{Move: lab.Move{Router: args[0], To: a}}
+		})),
 	}
 }
 
-func newLabChange(s *streams, use, short, example string, parse func(string) (lab.Change, error)) *cobra.Command {
+func newLabChange(s *streams, use, short, example string, parse func([]string) (lab.Change, error)) *cobra.Command {
 	var name string
 	c := &cobra.Command{
 		Use: use, Short: short, Example: example,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: arguments(cobra.ExactArgs(len(strings.Fields(use)) - 1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			change, err := parse(args[0])
+			change, err := parse(args)
 			if err != nil {
 				return err
 			}

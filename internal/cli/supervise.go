@@ -93,7 +93,7 @@ func (o supervision) run(ctx context.Context, s *streams, in *sandbox.Inside) er
 
 // demonstrate runs the lab for as long as the walk-through takes.
 func (o supervision) demonstrate(ctx context.Context, s *streams, l *lab.Lab, t *topology.Topology, began time.Time) error {
-	steps, err := walk.SystemOverview(t, l.Authority())
+	steps, err := walk.Through(t, l.Authority())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,10 @@ type BGP struct {
 	Announce []netip.Prefix
 	// AcceptDefault lets peers announce 0.0.0.0/0 to us.
 	AcceptDefault bool
+	// Relay passes on to each peer what we use of the others' announcements but a
+	// default route, as AWS's CloudHub does (vpn §4.6). A peer is not told of what
+	// went through a system of its own number.
+	Relay bool
 }
 
 // A Session is a tunnel's BGP session, between its two inside addresses. The
@@ -58,9 +62,10 @@ func (c Config) routerID(before netip.Addr) netip.Addr {
 	return first
 }
 
-// speaker is what c asks of BGP. Without peers it is nothing.
-func (c Config) speaker(before netip.Addr) bgp.Config {
-	out := bgp.Config{ASN: c.BGP.ASN, RouterID: c.routerID(before)}
+// speaker is what c asks of BGP, with what is to be passed on. Without peers it is
+// nothing.
+func (c Config) speaker(before netip.Addr, relayed []bgp.Relayed) bgp.Config {
+	out := bgp.Config{ASN: c.BGP.ASN, RouterID: c.routerID(before), Relayed: relayed}
 	for _, t := range c.Tunnels {
 		if !t.speaks() {
 			continue
@@ -68,7 +73,7 @@ func (c Config) speaker(before netip.Addr) bgp.Config {
 		out.Peers = append(out.Peers, bgp.Peer{
 			Name: t.ID, Local: t.Inside.Addr(), Remote: insidePeer(t.Inside), ASN: t.BGP.PeerASN,
 			Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes,
-			AcceptDefault: c.BGP.AcceptDefault, Announce: c.BGP.Announce, MED: t.BGP.MED, Prepend: t.BGP.Prepend,
+			AcceptDefault: c.BGP.AcceptDefault, Announce: toldTo(t.BGP.PeerASN, c.BGP.Announce, relayed), MED: t.BGP.MED, Prepend: t.BGP.Prepend,
 		})
 	}
 	return out
@@ -96,10 +101,10 @@ func (c Config) validateBGP() error {
 	}
 	switch {
 	case sessions > 0:
-		return c.speaker(netip.Addr{}).Validate()
+		return c.speaker(netip.Addr{}, nil).Validate()
 	case c.BGP.ASN != 0:
 		return errors.New("BGP.ASN is given, but no tunnel has a BGP session; give a tunnel its BGP.PeerASN")
-	case len(c.BGP.Announce) > 0 || c.BGP.AcceptDefault || c.BGP.RouterID.IsValid():
+	case len(c.BGP.Announce) > 0 || c.BGP.AcceptDefault || c.BGP.Relay || c.BGP.RouterID.IsValid():
 		return errors.New("BGP.ASN: missing, though other options of BGP are given; give our own autonomous system number, 1 to 4294967295")
 	}
 	return nil

@@ -215,7 +215,7 @@ func TestPrefixesStayShutWhileNoSessionIsLeft(t *testing.T) {
 	vpc := prefix("10.0.0.0/16")
 	g.routing.held = map[netip.Prefix]bool{vpc: true}
 	g.have = g.want
-	speaker, err := bgp.New(g.have.speaker(netip.Addr{}), bgp.Options{Log: g.log})
+	speaker, err := bgp.New(g.have.speaker(netip.Addr{}, nil), bgp.Options{Log: g.log})
 	if err != nil {
 		t.Fatal(err)
 	}

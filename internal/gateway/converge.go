@@ -139,7 +139,17 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 	for id, r := range g.tunnels {
 		up[id], mtu[id] = r.up(), r.data.MTU()
 	}
-	g.routing.chosen = choose(g.have.Tunnels, up, g.learnLocked(), g.routing.chosen)
+	learned := g.learnLocked()
+	g.routing.chosen = choose(g.have.Tunnels, up, learned, g.routing.chosen)
+	if g.have.BGP.Relay {
+		was := g.routing.relayed
+		g.routing.relayed = relayed(g.routing.chosen, learned, g.have.BGP.Announce)
+		if !reflect.DeepEqual(was, g.routing.relayed) {
+			signal(g.kick) // the peers are told
+		}
+	} else {
+		g.routing.relayed = nil
+	}
 	want := spec(g.have, g.routing.chosen, g.routing.held, mtu)
 	if g.routing.applied != nil && reflect.DeepEqual(*g.routing.applied, want) {
 		return nil

@@ -29,6 +29,7 @@ import (
 	"seikan/internal/ipsec/keep"
 	"seikan/internal/linux/netapply"
 	"seikan/internal/linux/netspec"
+	"seikan/internal/routing/bgp"
 )
 
 // Options are how a gateway reaches the world.
@@ -83,6 +84,7 @@ type routing struct {
 	speech *speech // nil without BGP
 	// routerID is the one that BGP has, or had last.
 	routerID netip.Addr
+	relayed  []bgp.Relayed         // what peers are told of each other
 	held     map[netip.Prefix]bool // learned by BGP when last a session was up
 	said     map[refusedRoute]bool // the log has it
 }

@@ -205,13 +205,13 @@ func (r *running) note() {
 	switch {
 	case up == r.wasUp:
 		if !up && last >= 0 && r.downs[last].Reason == "" {
-			r.downs[last].Reason = state.Reason // it is told after the fact
+			r.downs[last].Reason = r.tunnel.Reason() // it is told after the fact
 		}
 		return
 	case up && last >= 0:
 		r.downs[last].Seconds = now.Sub(r.downs[last].At).Seconds()
 	case !up:
-		r.downs = append(r.downs, Down{At: now, Reason: state.Reason})
+		r.downs = append(r.downs, Down{At: now, Reason: r.tunnel.Reason()})
 		r.downs = r.downs[max(0, len(r.downs)-maxDowns):]
 	}
 	r.wasUp, r.since = up, now

@@ -74,7 +74,7 @@ func (s *speech) stop() {
 // g.mu.
 func (g *Gateway) convergeBGPLocked(ctx context.Context) error {
 	r := &g.routing
-	want := g.have.speaker(r.routerID)
+	want := g.have.speaker(r.routerID, r.relayed)
 	if r.speech != nil && len(want.Peers) == 0 {
 		r.speech.stop()
 		r.speech = nil

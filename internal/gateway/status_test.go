@@ -42,6 +42,9 @@ func TestStatusTellsWhenATunnelWasDown(t *testing.T) {
 	customer, cloud := pair()
 	customer.ID, customer.Interface, customer.Inside = "mine", "tun7", prefix("169.254.17.2/30")
 	cloud.ID, cloud.Routes, customer.Routes = "theirs", nil, nil
+	// Both ends of an SA are in one gateway here, and have the same SPIs: a peer
+	// that may move is known by these.
+	cloud.Extensions.NoMOBIKE, customer.Extensions.NoMOBIKE = true, true
 	cfg := Config{Name: "both", Tunnels: []Tunnel{cloud, customer}}
 	g, _, _ := run(t, cfg)
 	st := until(t, g, "the tunnel", bothUp)

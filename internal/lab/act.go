@@ -74,6 +74,8 @@ func (l *Lab) Change(ctx context.Context, c Change) error {
 		}
 		l.fault(func(f *Faults) { f.Cut = append(slices.Clone(f.Cut), c.Cut) })
 		return l.applyFaults(ctx)
+	case c.Move != Move{}:
+		return l.move(ctx, c.Move)
 	case c.Mend.IsValid():
 		l.fault(func(f *Faults) {
 			f.Cut = slices.DeleteFunc(slices.Clone(f.Cut), func(a netip.Addr) bool { return a == c.Mend })
@@ -81,6 +83,42 @@ func (l *Lab) Change(ctx context.Context, c Change) error {
 		return l.applyFaults(ctx)
 	}
 	return errors.New("a change of nothing")
+}
+
+// move gives a router another address, as a provider does with a new lease: what
+// it had translated under the old one is forgotten.
+func (l *Lab) move(ctx context.Context, m Move) error {
+	now := l.current()
+	h, _, ok := now.Host(m.Router)
+	if !ok || h.Role != topology.Router {
+		return fmt.Errorf("move %s: it is no router of a site", m.Router)
+	}
+	if link := uplink(now, h.Uplink); !link.Subnet.Contains(m.To) || m.To == link.Router || m.To == link.Subnet.Addr() {
+		return fmt.Errorf("move %s: %v is not an address that a customer of %s can have; choose another one of %v", m.Router, m.To, link.Name, link.Subnet)
+	}
+	l.mu.Lock()
+	l.moved[m.Router] = m.To
+	l.mu.Unlock()
+	report, err := l.net.Apply(ctx, Plan(l.current()))
+	l.logChanges(report)
+	return err
+}
+
+// current is the topology with the addresses that routers have now.
+func (l *Lab) current() *topology.Topology {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := *l.t
+	t.Sites = slices.Clone(t.Sites)
+	for i := range t.Sites {
+		t.Sites[i].Hosts = slices.Clone(t.Sites[i].Hosts)
+		for j, h := range t.Sites[i].Hosts {
+			if a, ok := l.moved[h.Name]; ok {
+				t.Sites[i].Hosts[j].Outside = a
+			}
+		}
+	}
+	return &t
 }
 
 // onInternet reports whether a is of a subnet of the internet.

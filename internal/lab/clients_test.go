@@ -2,7 +2,10 @@ package lab
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -117,7 +120,7 @@ func web(t *testing.T) (caFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key, err := ca.Issue("web.corp.example")
+	cert, key, err := ca.Issue("web.corp.example", "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,9 +152,34 @@ func TestWebClientSeesWhoAnswers(t *testing.T) {
 	if r := ask(t, probe.Question{Kind: probe.HTTPS, Target: "http://web.corp.example/bytes?n=-1", Resolver: at}); r.Outcome != probe.Refused || r.HTTP.Status != 400 {
 		t.Errorf("got %v, want a refusal with 400", r)
 	}
+	byAddress := ask(t, probe.Question{Kind: probe.HTTPS, Target: "https://127.0.0.1/", CAFile: ca})
+	if byAddress.Outcome != probe.Answered || byAddress.HTTP.Sum != "" {
+		t.Errorf("by address: got %v, want it answered, and no sum that was not asked for", byAddress)
+	}
 	other := ask(t, probe.Question{Kind: probe.HTTPS, Target: "https://www.corp.example/", Resolver: at, CAFile: ca})
 	if other.Outcome != probe.Failed || !strings.Contains(other.Error, "certificate") {
 		t.Errorf("got %v, want the wrong name refused", other)
+	}
+}
+
+func TestNoiseArrivesAsItWasSentAndNoFaster(t *testing.T) {
+	ca := web(t)
+	const n, rate = 300_000, 1_000_000
+	sum := sha256.New()
+	if _, err := io.CopyN(sum, server.Noise(), n); err != nil {
+		t.Fatal(err)
+	}
+	r := ask(t, probe.Question{Kind: probe.HTTPS, Target: fmt.Sprintf("https://127.0.0.1/noise?n=%d&rate=%d", n, rate), CAFile: ca, Sum: true})
+	if want := hex.EncodeToString(sum.Sum(nil)); r.Bytes != n || r.HTTP.Sum != want {
+		t.Fatalf("got %d octets with %v, want %d with %s", r.Bytes, r.HTTP, n, want)
+	}
+	if r.Took < 250*time.Millisecond || r.HTTP.Pause <= 0 || r.HTTP.Pause > r.Took {
+		t.Errorf("got %v with a pause of %v, want about 300 ms and pauses within", r.Took, r.HTTP.Pause)
+	}
+	for _, query := range []string{"n=1", "n=1&rate=0", "n=-1&rate=1000", "n=x&rate=1000"} {
+		if r := ask(t, probe.Question{Kind: probe.HTTPS, Target: "https://127.0.0.1/noise?" + query, CAFile: ca}); r.HTTP == nil || r.HTTP.Status != 400 {
+			t.Errorf("%s: got %v, want a refusal with 400", query, r)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"seikan/internal/lab/sandbox"
+	"seikan/internal/why"
 )
 
 // The control socket answers one request a connection, each a line of JSON.
@@ -22,18 +23,21 @@ import (
 const (
 	VerbStatus = "status"
 	VerbChange = "change"
+	VerbWhy    = "why"
 )
 
 // A Request is what the command line asks a running lab.
 type Request struct {
-	Verb   string  `json:"verb"`
-	Change *Change `json:"change,omitempty"`
+	Verb   string   `json:"verb"`
+	Change *Change  `json:"change,omitempty"`
+	Ask    *why.Ask `json:"ask,omitempty"`
 }
 
 // A Response is the answer.
 type Response struct {
-	Status *Status `json:"status,omitempty"`
-	Error  string  `json:"error,omitempty"`
+	Status  *Status      `json:"status,omitempty"`
+	Verdict *why.Verdict `json:"verdict,omitempty"`
+	Error   string       `json:"error,omitempty"`
 }
 
 // Bounds of one conversation.
@@ -101,8 +105,12 @@ func (l *Lab) serveControl(ctx context.Context, conn net.Conn) {
 			resp.Status = &st
 		case req.Verb == VerbChange && req.Change != nil:
 			err = l.Change(ctx, *req.Change)
+		case req.Verb == VerbWhy && req.Ask != nil:
+			var v why.Verdict
+			v, err = l.Why(ctx, *req.Ask)
+			resp.Verdict = &v
 		default:
-			err = fmt.Errorf("verb %q is neither %s nor %s", req.Verb, VerbStatus, VerbChange)
+			err = fmt.Errorf("verb %q is none of %s, %s and %s", req.Verb, VerbStatus, VerbChange, VerbWhy)
 		}
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,6 +55,7 @@ type Lab struct {
 	cloud      Cloud
 	namespaces map[string]string // of hosts and instances, by name
 	faults     Faults
+	moved      map[string]netip.Addr // the outside addresses of routers that moved, by name
 }
 
 // Files in the state directory, below the sandbox's own.
@@ -67,7 +69,7 @@ const (
 // New returns a lab that does nothing until Run.
 func New(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, t: cfg.Topology, started: time.Now().UTC(),
-		namespaces: map[string]string{internetNS: internetNS, EdgeNS: EdgeNS}}
+		namespaces: map[string]string{internetNS: internetNS, EdgeNS: EdgeNS}, moved: map[string]netip.Addr{}}
 	l.net, l.broken = netapply.New(netapply.Options{Owner: "lab"}), netapply.New(netapply.Options{Owner: "lab-faults"})
 	l.programs = &programs{net: l.net, self: cfg.Self, log: cfg.LogFile, running: map[string]*process{}}
 	for _, s := range l.t.Sites {
@@ -238,13 +240,19 @@ func (l *Lab) runGateways(ctx context.Context, ready func()) error {
 }
 
 func (l *Lab) startGateway(ctx context.Context, c topology.Connection) error {
-	conf, err := l.cloud.CustomerConfig(ctx, c.Name)
+	conf, others, err := l.cloud.CustomerConfig(ctx, c.Name)
 	if err != nil {
 		return fmt.Errorf("configuration of %s: %w", c.CustomerGateway, err)
 	}
-	file := l.path(gatewaysDir, c.CustomerGateway+".yaml")
-	if err := os.WriteFile(file, conf, 0o600); err != nil {
+	dir := l.path(gatewaysDir, c.CustomerGateway)
+	file := filepath.Join(dir, "gateway.yaml")
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(file, conf, 0o600)); err != nil {
 		return err
+	}
+	for name, text := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return err
+		}
 	}
 	return l.programs.start(ctx, program{Host: c.CustomerGateway, Namespace: c.CustomerGateway,
 		Args: []string{"gateway", "run", "--config", file, "--control", l.controlSocket(c.CustomerGateway)}})

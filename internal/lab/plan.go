@@ -128,7 +128,7 @@ func planHost(t *topology.Topology, site topology.Site, h topology.Host) netspec
 	}
 	if h.Role == topology.CustomerGateway {
 		ns.Sysctls = forwarding() // the gateway there adds routes of its own
-		ns.Routes = backstops(t, h.Name)
+		ns.Routes = backstops(t, site, h.Name)
 	}
 	ns.Routes = append(ns.Routes, hostRoutes(site, h)...)
 	return ns
@@ -138,15 +138,25 @@ func planHost(t *topology.Topology, site topology.Site, h topology.Host) netspec
 const lastMetric = 1<<32 - 1
 
 // backstops are what an administrator gives a gateway's host, so that nothing
-// for the cloud's private ranges goes out in clear while no gateway runs there:
-// before its first start and after it was stopped.
-func backstops(t *topology.Topology, host string) (routes []netspec.Route) {
+// for the cloud's private ranges, or for other networks that the site sends to it,
+// goes out in clear while no gateway runs there: before its first start and after
+// it was stopped.
+func backstops(t *topology.Topology, site topology.Site, host string) (routes []netspec.Route) {
+	var shut []netip.Prefix
 	for _, c := range t.VPN {
 		for _, v := range t.Cloud.VPCs {
 			if c.CustomerGateway == host && c.VPNGateway == v.VPNGateway {
-				routes = append(routes, netspec.Route{Type: netspec.Unreachable, Dst: v.CIDR, Metric: lastMetric})
+				shut = append(shut, v.CIDR)
 			}
 		}
+	}
+	for _, r := range site.Routes {
+		if r.Via == host && !slices.Contains(shut, r.To) {
+			shut = append(shut, r.To)
+		}
+	}
+	for _, p := range shut {
+		routes = append(routes, netspec.Route{Type: netspec.Unreachable, Dst: p, Metric: lastMetric})
 	}
 	return routes
 }

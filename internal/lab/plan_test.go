@@ -10,6 +10,7 @@ import (
 
 	"seikan/internal/gateway"
 	"seikan/internal/lab/topology"
+	"seikan/internal/linux/netspec"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -44,6 +45,24 @@ func TestPlanOfTheSystemOverview(t *testing.T) {
 		t.Errorf("the plan is not valid: %v", err)
 	}
 	golden(t, "plan.golden", spec.Normalize().String())
+}
+
+// What the site sends to its gateway must not go out in clear before the gateway
+// knows the way: neither to the VPC nor to another site.
+func TestAGatewaysHostShutsWhatTheSiteSendsToIt(t *testing.T) {
+	topo := overview(t)
+	topo.Sites[0].Routes = append(topo.Sites[0].Routes, topology.SiteRoute{To: netip.MustParsePrefix("192.168.2.0/24"), Via: "cgw"}, topology.SiteRoute{To: netip.MustParsePrefix("192.168.3.0/24"), Via: "dns"})
+	var shut []string
+	for _, ns := range Plan(topo).Namespaces {
+		for _, r := range ns.Routes {
+			if r.Type == netspec.Unreachable {
+				shut = append(shut, ns.Name+" "+r.Dst.String())
+			}
+		}
+	}
+	if got, want := strings.Join(shut, ", "), "cgw 10.0.0.0/16, cgw 192.168.2.0/24"; got != want {
+		t.Errorf("unreachable: got %s, want %s", got, want)
+	}
 }
 
 func TestFaultsTouchNothingButTheirTable(t *testing.T) {

@@ -58,7 +58,11 @@ func (l *Lab) certificates() error {
 			if i.Service != topology.HTTPS {
 				continue
 			}
-			cert, key, err := ca.Issue(append([]string{i.Name}, names...)...)
+			own := append([]string{i.Name}, names...)
+			if i.Address.IsValid() {
+				own = append(own, i.Address.String())
+			}
+			cert, key, err := ca.Issue(own...)
 			if err != nil {
 				return err
 			}

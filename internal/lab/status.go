@@ -51,6 +51,7 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 		}
 		st.Tunnels = append(st.Tunnels, tunnels...)
 	}
+	st.Notes = append(st.Notes, defaultWarnings(st.Tunnels)...)
 	sort.SliceStable(st.Tunnels, func(i, j int) bool {
 		a, b := st.Tunnels[i], st.Tunnels[j]
 		if a.Connection != b.Connection {
@@ -66,7 +67,7 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 
 // hosts are the sites' machines; gateways run only with a cloud.
 func (l *Lab) hosts(gateways bool) (out []HostStatus) {
-	for _, s := range l.t.Sites {
+	for _, s := range l.current().Sites {
 		for _, h := range s.Hosts {
 			hs := HostStatus{Name: h.Name, Role: string(h.Role), Where: s.Name, Namespace: h.Name, Addresses: []netip.Addr{h.Address}, State: "running"}
 			if h.Outside.IsValid() {
@@ -117,10 +118,45 @@ func TunnelsOf(connection, end string, g gateway.Status) (out []TunnelStatus) {
 		}
 		slices.Sort(weak)
 		ts.Weak = strings.Join(slices.Compact(weak), ", ")
+		ts.BGP = sessionOf(g.BGP, t.ID)
 		if !t.Up && ts.Detail == "" {
 			ts.Detail = t.Phase
 		}
 		out = append(out, ts)
+	}
+	return out
+}
+
+// sessionOf is the BGP session of a tunnel; nil when it has none.
+func sessionOf(b *gateway.BGPStatus, tunnel string) *SessionStatus {
+	if b == nil {
+		return nil
+	}
+	for _, p := range b.Peers {
+		if p.Tunnel != tunnel {
+			continue
+		}
+		s := &SessionStatus{Established: p.Established, State: p.State, Announced: p.Announced, LastError: p.LastError}
+		for _, r := range p.Routes {
+			if r.Refused == "" {
+				s.Learned = append(s.Learned, r.Prefix)
+			}
+		}
+		return s
+	}
+	return nil
+}
+
+// defaultWarnings says of which tunnels the other end announces a default route
+// that is used: seldom is it meant (vpn §7.3).
+func defaultWarnings(tunnels []TunnelStatus) (out []string) {
+	for _, t := range tunnels {
+		if t.BGP == nil {
+			continue
+		}
+		if slices.ContainsFunc(t.BGP.Learned, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+			out = append(out, fmt.Sprintf("warning: over tunnel %d of %s the %s's end learns 0.0.0.0/0 by BGP: all traffic without another route takes it", t.Number, t.Connection, t.End))
+		}
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 
 	"seikan/internal/lab/probe"
 	"seikan/internal/lab/topology"
+	"seikan/internal/why"
 )
 
 // A World is what the steps of a walk-through see and do of a running lab.
@@ -32,6 +33,13 @@ type Change struct {
 	StartInstance string     // and serve it again
 	Cut           netip.Addr // the internet drops what goes to and from this address
 	Mend          netip.Addr // and carries it again
+	Move          Move       // a router gets another address from its provider
+}
+
+// A Move gives a router's uplink another address.
+type Move struct {
+	Router string
+	To     netip.Addr // of the subnet of its link
 }
 
 // A LinkCount is what passed a link.
@@ -54,8 +62,12 @@ type Cloud interface {
 	// of the tunnels.
 	Status(ctx context.Context) (CloudStatus, error)
 	// CustomerConfig is the configuration file of a connection's customer
-	// gateway, as `seikan gateway` reads it. It holds pre-shared keys.
-	CustomerConfig(ctx context.Context, connection string) ([]byte, error)
+	// gateway, as `seikan gateway` reads it, and the files that it names, which
+	// stand beside it. They hold keys.
+	CustomerConfig(ctx context.Context, connection string) (config []byte, others map[string][]byte, err error)
+	// Look is what the cloud knows of the way of a through a connection: the parts
+	// of the evidence that are the cloud's.
+	Look(ctx context.Context, a why.Ask, connection string) (why.Evidence, error)
 }
 
 // A Status is the whole lab.
@@ -130,6 +142,19 @@ type TunnelStatus struct {
 	BytesIn   uint64         `json:"bytes_in"`        // inner octets
 	BytesOut  uint64         `json:"bytes_out"`
 	Carries   bool           `json:"carries"` // this end sends over it now
+	// Telemetry is what AWS's API shows of the tunnel: "UP 1 BGP ROUTES"; the
+	// cloud's end only.
+	Telemetry string         `json:"telemetry,omitempty"`
+	BGP       *SessionStatus `json:"bgp,omitempty"` // nil with static routes
+}
+
+// A SessionStatus is one end of a tunnel's BGP session.
+type SessionStatus struct {
+	Established bool           `json:"established"`
+	State       string         `json:"state"`
+	Learned     []netip.Prefix `json:"learned,omitempty"`    // what the other end announces and this one uses
+	Announced   int            `json:"announced"`            // prefixes
+	LastError   string         `json:"last_error,omitempty"` // why it last ended or did not come about
 }
 
 // A TargetStatus is one target of a load balancer's listener.

@@ -88,6 +88,9 @@ func lookAttachment(e Evidence) look {
 	case e.Ask.To.IsValid() && !holds(v.CIDRs, e.Ask.To):
 		return bad(Finding{Code: "not-in-vpc", What: fmt.Sprintf("%v is no address of %s (%s)", e.Ask.To, v.ID, words(v.CIDRs)), Setting: "ask for an address of the VPC"})
 	}
+	if !e.Ask.To.IsValid() {
+		return fine("%s is attached to %s", v.Gateway, v.ID)
+	}
 	return fine("%s holds %v, %s is attached", v.ID, e.Ask.To, v.Gateway)
 }
 
@@ -115,6 +118,8 @@ func lookEndpoint(e Evidence) look {
 	switch {
 	case p == nil:
 		return look{}
+	case e.Ask.Port == 0:
+		return bad(Finding{Code: "no-ping", What: "an interface endpoint answers no ping", Setting: "ask about a port of the service"})
 	case p.State == "pendingAcceptance":
 		return bad(Finding{Code: "endpoint-pending", What: fmt.Sprintf("%s waits to be accepted by the owner of %s", p.ID, p.Service), Setting: "accept it (AcceptVpcEndpointConnections)"})
 	case p.State != "available":
@@ -141,7 +146,7 @@ func lookGroups(e Evidence) look {
 	if e.Ask.Port != 0 {
 		what = fmt.Sprintf("TCP %d", e.Ask.Port)
 	}
-	return bad(Finding{Code: "security-group", What: fmt.Sprintf("%s at %s do not let %s from %v in", strings.Join(g.IDs, ", "), g.Interface, what, e.Ask.From),
+	return bad(Finding{Code: "security-group", What: fmt.Sprintf("the security groups (%s) at %s do not let %s from %v in", strings.Join(g.IDs, ", "), g.Interface, what, e.Ask.From),
 		Setting: fmt.Sprintf("add an inbound rule for %s from the client's network (AuthorizeSecurityGroupIngress)", what)})
 }
 
@@ -152,8 +157,6 @@ func lookBalancer(e Evidence) look {
 		return look{}
 	case e.Ask.Port != 0 && !slices.Contains(b.Ports, e.Ask.Port):
 		return bad(Finding{Code: "no-listener", What: fmt.Sprintf("%s has no listener on port %d", b.Name, e.Ask.Port), Setting: "add a listener (CreateListener), or ask for another port"})
-	case e.Ask.Port == 0:
-		return bad(Finding{Code: "no-ping", What: "an interface endpoint answers no ping", Setting: "ask for a port of the service"})
 	case b.Healthy == 0:
 		return bad(Finding{Code: "no-healthy-target", What: fmt.Sprintf("none of the %d targets of %s on port %d is healthy", b.Targets, b.Name, e.Ask.Port),
 			Setting: "start the service on a target, or mend the health check's port", Evidence: b.Reasons})

@@ -11,7 +11,8 @@ type Ask struct {
 	Client string     `json:"client"` // as it was given
 	From   netip.Addr `json:"from,omitzero"`
 	// Destination is as it was given, a name or an address, and To the address
-	// that was tried; the zero value means that the name has none.
+	// that was tried. Of a name that has none it is the server that should know it,
+	// with Port 53, or the zero value.
 	Destination string     `json:"destination"`
 	To          netip.Addr `json:"to,omitzero"`
 	Port        uint16     `json:"port,omitempty"` // 0: ping

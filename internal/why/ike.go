@@ -193,6 +193,9 @@ func lookChild(e Evidence) look {
 			})
 		}
 	}
+	if !e.Ask.To.IsValid() {
+		return dark("the destination's address is not known")
+	}
 	return fine("traffic selectors hold %v and %v", e.Ask.From, e.Ask.To)
 }
 

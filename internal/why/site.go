@@ -23,15 +23,26 @@ func lookName(e Evidence) look {
 	case (n.Error != "" || len(n.Answers) == 0) && len(n.Forwarded) == 0:
 		return bad(Finding{Code: "not-forwarded", What: fmt.Sprintf("%v passes %s on to nobody and does not know it", n.Server, e.Ask.Destination),
 			Setting: "add a conditional forwarder for the zone, to the VPC's inbound resolver addresses", Evidence: []string{asked}})
-	case n.Error != "" || len(n.Answers) == 0:
-		return bad(Finding{Code: "no-name", What: fmt.Sprintf("%s has no address: %s", e.Ask.Destination, orElse(n.Error, "no answer")),
-			Setting:  fmt.Sprintf("let the site's DNS server reach %s on UDP and TCP 53 through the tunnel, and see the record", words(n.Forwarded)),
-			Evidence: []string{asked}})
+	case n.unknown():
+		// The way to the server that knows it is walked first: Explain comes back.
+		return dark("%s; the way to %v, which knows the name, is walked instead", asked, n.Forwarded[0])
 	case e.VPC != nil && e.Ask.To.IsValid() && !holds(e.VPC.CIDRs, e.Ask.To):
 		return bad(Finding{Code: "public-name", What: fmt.Sprintf("%s is %v here, which is no address of the VPC (%s)", e.Ask.Destination, e.Ask.To, words(e.VPC.CIDRs)),
 			Setting: "have the site's DNS server forward the zone to the VPC's resolver, and switch private DNS on at the endpoint", Evidence: []string{asked}})
 	}
 	return fine("%s is %s", e.Ask.Destination, words(n.Answers))
+}
+
+// unknown reports whether the name has no address, though somebody was asked.
+func (n *Name) unknown() bool { return n != nil && (n.Error != "" || len(n.Answers) == 0) }
+
+// noName is a name without an address, though nothing stands in the way to the
+// server that should know it.
+func noName(e Evidence) *Finding {
+	return &Finding{
+		Code: "no-name", Hop: "name", What: fmt.Sprintf("%s has no address: %s", e.Ask.Destination, orElse(e.Name.Error, "no answer")),
+		Setting: fmt.Sprintf("let the site's DNS server reach %s on UDP and TCP 53 through the tunnel, and see the record", words(e.Name.Forwarded)),
+	}
 }
 
 func orElse(a, b string) string {
@@ -46,7 +57,7 @@ func orElse(a, b string) string {
 func lookClient(e Evidence) look {
 	h := e.Host
 	switch {
-	case h == nil:
+	case h == nil || !e.Ask.To.IsValid():
 		return dark("the client's routes could not be seen")
 	case !h.Via.IsValid():
 		return bad(Finding{Code: "client-route", What: fmt.Sprintf("%s has no route to %v", e.Ask.Client, e.Ask.To),
@@ -75,6 +86,9 @@ func lookOut(e Evidence) look {
 	g := e.Customer
 	if g == nil || g.Error != "" {
 		return dark("the customer gateway could not be asked")
+	}
+	if !e.Ask.To.IsValid() {
+		return dark("the destination's address is not known")
 	}
 	r, ok := g.route(e.Ask.To)
 	if ok && r.Tunnel != "" {

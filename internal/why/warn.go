@@ -3,6 +3,7 @@ package why
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,7 +53,7 @@ func flap(e Evidence, end *Gateway, i int, t Tunnel) (Finding, bool) {
 	for _, d := range lately {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("%s: %s down for %v: %s", d.At.UTC().Format(time.RFC3339), t.ID, d.Lasted.Round(time.Millisecond), d.Reason))
 	}
-	renewal := strings.Contains(last.Reason, "renew") || strings.Contains(last.Reason, "rekey") || strings.Contains(last.Reason, "lifetime") || strings.Contains(last.Reason, "expired")
+	renewal := slices.ContainsFunc([]string{"renewal", "rekeyed", "lifetime", "peer deleted the"}, func(w string) bool { return strings.Contains(last.Reason, w) })
 	switch c, _ := classify(last.Reason); {
 	case renewal && !t.Fragmentation && strings.Contains(last.Reason, "answer"):
 		f.Code, f.Setting = "rekey-fragments", "offer fewer algorithms, so that no IKE message needs IP fragments, or use IKEv2 with fragmentation (RFC 7383)"

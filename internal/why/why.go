@@ -146,6 +146,9 @@ func Explain(e Evidence) Verdict {
 		}
 		v.Steps = append(v.Steps, Step{Hop: h.name, State: l.state, Saw: l.saw})
 	}
+	if v.Fault == nil && e.Name.unknown() {
+		v.Fault = noName(e)
+	}
 	for _, t := range e.Trials {
 		if !t.Large {
 			v.Works = &t.Answered

@@ -115,7 +115,7 @@ type fault struct {
 // faults are what people complain of most (vpn §9, by its numbers; 0 is not
 // among them), as evidence, and what is to be found in it.
 var faults = []fault{
-	{1, "flaps at every lifetime", func(e *Evidence) { downs(e, "peer deleted the SA at the end of its lifetime") }, "rekey", "same lifetimes", true},
+	{1, "flaps at every lifetime", func(e *Evidence) { downs(e, "peer deleted the IKE SA") }, "rekey", "same lifetimes", true},
 	{2, "drops when idle", func(e *Evidence) { downs(e, "peer 203.0.113.10 is dead: no answer for 20s") }, "idle", "DPD every 10 s", true},
 	{2, "is silent now", func(e *Evidence) { bothDown(e, "peer 203.0.113.10 is dead: no answer for 20s", "") }, "silent", "keep the NAT's mapping", false},
 	{3, "never returns after maintenance", func(e *Evidence) {
@@ -153,7 +153,7 @@ var faults = []fault{
 		bothDown(e, "peer refuses traffic between our 192.168.1.0/24 and its 10.0.0.0/8", "peer wants traffic between its 192.168.1.0/24 and our 10.0.0.0/8; we allow its 0.0.0.0/0: make LocalIpv4NetworkCidr and RemoteIpv4NetworkCidr the same pair at both ends")
 	}, "selectors", "the same pair", false},
 	{10, "renewal by AWS fails", func(e *Evidence) {
-		downs(e, "peer's renewal of the IKE SA got no answer from us")
+		downs(e, "peer 203.0.113.10 is dead: no answer for 20s to our renewal of keys")
 		e.Customer.Tunnels[0].Fragmentation = false
 	}, "rekey-fragments", "offer fewer algorithms", true},
 	{11, "large transfers hang", func(e *Evidence) { e.Trials[1].Answered, e.Trials[1].Saw = false, "no answer in 2 s" }, "mtu", "clamp the MSS", false},
@@ -198,7 +198,14 @@ var faults = []fault{
 	{0, "no route on the client", func(e *Evidence) { e.Host.Via = netip.Addr{} }, "client-route", "192.168.1.2", false},
 	{0, "client's route elsewhere", func(e *Evidence) { e.Host.Via = addr("192.168.1.1") }, "client-route", "192.168.1.2", false},
 	{0, "no forwarder", func(e *Evidence) { e.Name.Error, e.Name.Answers, e.Name.Forwarded = "NXDOMAIN", nil, nil }, "not-forwarded", "conditional forwarder", false},
-	{0, "forwarder's target does not answer", func(e *Evidence) { e.Name.Error, e.Name.Answers = "no answer from 192.168.1.53", nil }, "no-name", "10.0.1.53", false},
+	{0, "forwarder's target does not answer", func(e *Evidence) {
+		e.Name.Error, e.Name.Answers = "no answer from 192.168.1.53", nil
+		e.Ask.To, e.Ask.Port, e.Endpoint, e.Balancer = addr("10.0.1.53"), 53, nil, nil
+	}, "no-name", "10.0.1.53", false},
+	{0, "no name, for no tunnel is up", func(e *Evidence) {
+		e.Name.Error, e.Name.Answers = "no answer from 192.168.1.53", nil
+		bothDown(e, "", "peer 198.51.100.2 has another pre-shared key than we: set PreSharedKey to the same text at both ends")
+	}, "psk", "set PreSharedKey", false},
 	{0, "public name", func(e *Evidence) { e.Ask.To, e.Name.Answers = addr("52.1.2.3"), []netip.Addr{addr("52.1.2.3")} }, "public-name", "private DNS", false},
 	{0, "zone", func(e *Evidence) { e.Name.Private = new(bool) }, "zone-not-associated", "AssociateVPCWithHostedZone", false},
 	{0, "gateway stopped", func(e *Evidence) { e.Customer = &Gateway{Name: "cgw", Error: "no such file or directory"} }, "gateway-stopped", "start it", false},

@@ -17,6 +17,11 @@ import (
 // chooses (vpn §2.2).
 func workerConfig(w vpn.Worker) (gateway.Config, error) {
 	cfg := gateway.Config{Name: w.Name, Forward: true}
+	if w.BGP.ASN != 0 {
+		// A default route that a customer gateway announces is taken, as AWS takes
+		// it (vpn §7.3); status warns of it.
+		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true, Relay: true}
+	}
 	for _, t := range w.Tunnels {
 		tunnel, err := workerTunnel(t)
 		if err != nil {
@@ -32,20 +37,25 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 	if err != nil {
 		return gateway.Tunnel{}, err
 	}
-	action, err := dpdAction(t.DPDTimeoutAction)
+	action, err := dpdAction(t.Liveness.Action)
 	if err != nil {
 		return gateway.Tunnel{}, err
 	}
 	return gateway.Tunnel{
 		// AWS begins with IKEv2 only (vpn §3.1).
-		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, AnswerIKEv1: t.Initiate, PSK: t.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
+		ID: t.ID, Interface: t.Interface, Initiate: t.Initiate, AnswerIKEv1: t.Initiate, PSK: t.Auth.PSK, IKE: ike, ESP: esp, Inside: t.Inside,
 		Outside:  gateway.Outside{Local: t.Outside, Remote: t.Peer},
 		Versions: ikeVersions(t.Algorithms.IKEVersions),
 		LocalTS:  t.LocalTS, RemoteTS: t.RemoteTS,
-		Lifetime:     gateway.Lifetime{Phase1: t.Phase1Lifetime, Phase2: t.Phase2Lifetime, RekeyMargin: t.RekeyMargin, RekeyFuzz: t.RekeyFuzz},
-		Liveness:     gateway.Liveness{Interval: t.LivenessInterval, Timeout: t.LivenessTimeout, Action: action},
+		// Whoever has a certificate of the same authority is the peer (vpn §3.7).
+		Certificates: gateway.Certificates{Own: t.Auth.Chain, Key: t.Auth.Key, CA: t.Auth.CA},
+		Lifetime:     gateway.Lifetime(t.Lifetime),
+		Liveness:     gateway.Liveness{Interval: t.Liveness.Interval, Timeout: t.Liveness.Timeout, Action: action},
 		ReplayWindow: t.ReplayWindow,
 		Routes:       t.Routes,
+		BGP: gateway.Session{
+			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes,
+		},
 	}, nil
 }
 

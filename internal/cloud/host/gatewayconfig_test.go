@@ -26,19 +26,19 @@ func TestWorkersGatewayDoesWhatTheTunnelOptionsSay(t *testing.T) {
 		action   policy.Action
 		versions []int
 	}{
-		{vpn.WorkerTunnel{DPDTimeoutAction: "clear", Algorithms: everything("ikev1", "ikev2")}, policy.Clear, []int{1, 2}},
-		{vpn.WorkerTunnel{DPDTimeoutAction: "none", Algorithms: everything("ikev2")}, policy.None, []int{2}},
-		{vpn.WorkerTunnel{DPDTimeoutAction: "restart", Initiate: true, Algorithms: everything("ikev1")}, policy.Restart, []int{1}},
+		{vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "clear"}, Algorithms: everything("ikev1", "ikev2")}, policy.Clear, []int{1, 2}},
+		{vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "none"}, Algorithms: everything("ikev2")}, policy.None, []int{2}},
+		{vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "restart"}, Initiate: true, Algorithms: everything("ikev1")}, policy.Restart, []int{1}},
 	} {
 		got, err := workerTunnel(tt.in)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got.Liveness.Action != tt.action || !slices.Equal(got.Versions, tt.versions) || got.Initiate != tt.in.Initiate {
-			t.Errorf("%s: got action %d, versions %v, initiate %v", tt.in.DPDTimeoutAction, got.Liveness.Action, got.Versions, got.Initiate)
+			t.Errorf("%s: got action %d, versions %v, initiate %v", tt.in.Liveness.Action, got.Liveness.Action, got.Versions, got.Initiate)
 		}
 	}
-	if _, err := workerTunnel(vpn.WorkerTunnel{DPDTimeoutAction: "hold", Algorithms: everything("ikev2")}); err == nil || !strings.Contains(err.Error(), "hold") {
+	if _, err := workerTunnel(vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "hold"}, Algorithms: everything("ikev2")}); err == nil || !strings.Contains(err.Error(), "hold") {
 		t.Errorf("got %v, want an error that names the word", err)
 	}
 }
@@ -60,7 +60,8 @@ func TestEveryTunnelOptionIsTakenByTheGateway(t *testing.T) {
 				all.IKEVersions = versions
 				cfg, err := workerConfig(vpn.Worker{Name: "vgw", Tunnels: []vpn.WorkerTunnel{{
 					ID: "vpn-1/1", Interface: "tun1", Outside: netip.MustParseAddr("203.0.113.10"), Peer: netip.MustParseAddr("198.51.100.2"),
-					PSK: secret.FromString("ExampleKey_0123456789"), Algorithms: all, DPDTimeoutAction: action, Initiate: start, RekeyFuzz: 100,
+					Auth: vpn.WorkerAuth{PSK: secret.FromString("ExampleKey_0123456789")}, Algorithms: all, Liveness: vpn.WorkerLiveness{Action: action}, Initiate: start,
+					Lifetime: vpn.WorkerLifetime{RekeyFuzz: 100},
 				}}})
 				if err == nil {
 					err = cfg.Validate()

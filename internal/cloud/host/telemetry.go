@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -30,12 +31,12 @@ func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status) e
 	now := map[string]vpn.Report{}
 	for _, g := range all {
 		for _, s := range g.Tunnels {
-			now[s.ID] = report(s)
+			now[s.ID] = report(s, peerOf(g.BGP, s.ID))
 		}
 	}
 	changed := map[string]vpn.Report{}
 	for id, r := range now {
-		if old, known := t.last[id]; !known || old != r {
+		if old, known := t.last[id]; !known || !reflect.DeepEqual(old, r) {
 			changed[id] = r
 		}
 	}
@@ -76,9 +77,22 @@ func silenceOthers(tx *store.Tx, reported map[string]vpn.Report) {
 	}
 }
 
-// report is what the store keeps of s. Counters are not among it: they change
+// peerOf is the BGP session of a tunnel; nil when it has none.
+func peerOf(b *gateway.BGPStatus, tunnel string) *gateway.BGPPeer {
+	if b == nil {
+		return nil
+	}
+	for i := range b.Peers {
+		if b.Peers[i].Tunnel == tunnel {
+			return &b.Peers[i]
+		}
+	}
+	return nil
+}
+
+// report is what the store keeps of s and of its session, if any. Counters are not among it: they change
 // with every packet, and status asks the gateway for them.
-func report(s gateway.TunnelStatus) vpn.Report {
+func report(s gateway.TunnelStatus, session *gateway.BGPPeer) vpn.Report {
 	if !s.Up {
 		return vpn.Report{Reason: s.Reason}
 	}
@@ -87,6 +101,23 @@ func report(s gateway.TunnelStatus) vpn.Report {
 	}}
 	if s.Child != nil {
 		r.Detail.Phase2 = s.Child.Suite
+	}
+	if session == nil {
+		return r
+	}
+	r.BGP = session.Established
+	if !r.BGP {
+		r.Reason = session.LastError
+	}
+	for _, route := range session.Routes {
+		if route.Refused != "" {
+			continue
+		}
+		learned := resource.LearnedRoute{Prefix: route.Prefix, ASPath: route.ASPath, Origin: route.Origin, MED: resource.DefaultMED}
+		if route.MED != nil {
+			learned.MED = *route.MED
+		}
+		r.Learned = append(r.Learned, learned)
 	}
 	return r
 }

@@ -9,12 +9,15 @@ const GatewayType = "ipsec.1"
 // A CustomerGateway describes the device at the other site; making one
 // configures nothing (vpn §1.1). It never changes.
 type CustomerGateway struct {
-	ID         CustomerGatewayID
-	OwnerID    Account
-	State      State
-	Type       string     // GatewayType
-	IPAddress  netip.Addr // the device's, or its NAT router's, outside address
-	BGPASN     uint32     // 1 to 4294967295; 65000 when not given
-	DeviceName string     // at most 255 bytes
-	Tags       Tags
+	ID      CustomerGatewayID
+	OwnerID Account
+	State   State
+	Type    string // GatewayType
+	// IPAddress is the device's, or its NAT router's, outside address. It is
+	// invalid for a device without a fixed one, which has a certificate.
+	IPAddress      netip.Addr
+	CertificateARN CertificateARN // empty: it authenticates by pre-shared keys
+	BGPASN         uint32         // 1 to 4294967295; 65000 when not given
+	DeviceName     string         // at most 255 bytes
+	Tags           Tags
 }

@@ -72,12 +72,29 @@ type TunnelTelemetry struct {
 	Status        TelemetryStatus
 	StatusMessage string // empty for a static connection
 	// Reason says why the tunnel is down, in the gateway's words: an extension
-	// of Seikan, for AWS's telemetry has no such field.
+	// of Seikan, for AWS's telemetry has no such field. Of a dynamic connection
+	// whose IPsec is up it says what last kept BGP down.
 	Reason             string
 	AcceptedRouteCount int
-	LastStatusChange   time.Time // whole seconds, UTC
+	CertificateARN     CertificateARN // of the cloud's end; empty with pre-shared keys
+	LastStatusChange   time.Time      // whole seconds, UTC
 	Detail             TunnelDetail
+	// Learned are the prefixes that the customer gateway announces over the
+	// tunnel and that may be used, by prefix; none while its IPsec is down.
+	Learned []LearnedRoute
 }
+
+// A LearnedRoute is one prefix that a customer gateway announces by BGP.
+type LearnedRoute struct {
+	Prefix netip.Prefix
+	ASPath []uint32 // the customer gateway's number first
+	MED    uint32   // DefaultMED when none is sent
+	Origin string   // "IGP", "EGP", "incomplete"
+}
+
+// DefaultMED is what a route that came by a VPN without a MED counts as (vpn
+// §4.2).
+const DefaultMED = 100
 
 // A TunnelDetail is what the gateway reports of a tunnel beyond AWS's
 // telemetry; its zero value stands for a tunnel that is down.

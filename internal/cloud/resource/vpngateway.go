@@ -45,15 +45,24 @@ func (g VPNGateway) RouterAddress() netip.Addr { return g.Link.Masked().Addr() }
 func (g VPNGateway) GatewayAddress() netip.Addr { return g.RouterAddress().Next() }
 
 // PropagatedRoutes are the prefixes that gateway offers to the route tables of
-// its VPC: the static routes of each of its connections that has a tunnel up
-// (vpn §4.4), sorted, each once. A gateway that is not attached offers none.
+// its VPC: the static routes of each of its connections that has a tunnel up,
+// and what customer gateways announce over tunnels whose IPsec is up (vpn §4.4),
+// sorted, each once. A gateway that is not attached offers none.
 func PropagatedRoutes(gateway VPNGateway, connections []VPNConnection) []netip.Prefix {
 	if gateway.Attachment.State != Attached {
 		return nil
 	}
 	var out []netip.Prefix
 	for _, c := range connections {
-		if c.VPNGatewayID != gateway.ID || !c.Alive() || !c.Up() {
+		if c.VPNGatewayID != gateway.ID || !c.Alive() {
+			continue
+		}
+		for _, t := range c.Telemetry {
+			for _, r := range t.Learned {
+				out = append(out, r.Prefix)
+			}
+		}
+		if !c.Up() {
 			continue
 		}
 		for _, r := range c.Routes {

@@ -34,6 +34,13 @@ func TestOnlyConnectionsWithATunnelUpPropagateTheirRoutes(t *testing.T) {
 		{"up, but another gateway's", func(_ *VPNGateway, one, _ *VPNConnection) {
 			one.Telemetry[0].Status, one.VPNGatewayID = TunnelUp, "vgw-2"
 		}, "[]"},
+		{"learned: over a tunnel whose session is away for a moment, too", func(_ *VPNGateway, one, two *VPNConnection) {
+			one.Telemetry[0].Learned = []LearnedRoute{{Prefix: netip.MustParsePrefix("172.20.0.0/16")}, {Prefix: netip.MustParsePrefix("172.16.0.0/16")}}
+			two.Telemetry[0].Status, two.Telemetry[1].Learned = TunnelUp, one.Telemetry[0].Learned[:1]
+		}, "[10.9.0.0/16 172.16.0.0/16 172.20.0.0/16 192.168.1.0/24]"},
+		{"learned, but about to be deleted", func(_ *VPNGateway, one, _ *VPNConnection) {
+			one.Telemetry[0].Learned, one.State = []LearnedRoute{{Prefix: netip.MustParsePrefix("172.20.0.0/16")}}, StateDeleting
+		}, "[]"},
 		{"up, but not yet attached", func(g *VPNGateway, one, _ *VPNConnection) {
 			one.Telemetry[0].Status, g.Attachment.State = TunnelUp, Attaching
 		}, "[]"},

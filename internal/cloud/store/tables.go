@@ -21,6 +21,9 @@ var (
 	VPNGateways      = Table[resource.VPNGatewayID, resource.VPNGateway]{Name: "vpn-gateway"}
 	VPNConnections   = Table[resource.VPNConnectionID, resource.VPNConnection]{Name: "vpn-connection"}
 
+	CertificateAuthorities = Table[resource.CertificateAuthorityARN, resource.CertificateAuthority]{Name: "certificate-authority"}
+	Certificates           = Table[resource.CertificateARN, resource.Certificate]{Name: "certificate"}
+
 	// Written by the host's or the lab's configuration.
 	OutsidePools = Table[string, resource.OutsidePool]{Name: "outside-pool"}
 )

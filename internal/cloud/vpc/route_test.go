@@ -134,6 +134,32 @@ func TestPropagatedRoutesHoldWhileATunnelIsUp(t *testing.T) {
 	})
 }
 
+// What customer gateways announce enters a table as static routes do, up to the
+// table's own quota (vpn §4.3).
+func TestLearnedRoutesEnterATableUpToItsQuota(t *testing.T) {
+	in(t, open(t), func(tx *store.Tx) {
+		n := newNetwork(t, tx, "10.0.0.0/16", "10.0.1.0/24")
+		main := n.vpc.MainRouteTable
+		vgw := putGateway(tx, n.vpc.ID, true)
+		check(t, vpc.EnableVGWRoutePropagation(tx, alice, main, vgw))
+		learn := func(count int) {
+			for _, c := range store.VPNConnections.List(tx) {
+				c.Telemetry[1].Learned = nil
+				for i := range count {
+					c.Telemetry[1].Learned = append(c.Telemetry[1].Learned, resource.LearnedRoute{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, byte(i), 0}), 24), ASPath: []uint32{65000}})
+				}
+				store.VPNConnections.Put(tx, c.ID, c)
+			}
+		}
+		for _, c := range []struct{ learned, want int }{{0, 1}, {1, 2}, {100, 101}, {101, 101}, {2, 3}} {
+			learn(c.learned)
+			if got := len(must[[]resource.RouteTable](t)(vpc.DescribeRouteTables(tx, alice, main))[0].Routes); got != c.want {
+				t.Errorf("with %d learned: got %d routes with the local one, want %d", c.learned, got, c.want)
+			}
+		}
+	})
+}
+
 func TestASubnetHasOneTable(t *testing.T) {
 	in(t, open(t), func(tx *store.Tx) {
 		n := newNetwork(t, tx, "10.0.0.0/16", "10.0.1.0/24")

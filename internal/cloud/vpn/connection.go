@@ -68,12 +68,18 @@ func CreateVPNConnection(tx *store.Tx, who resource.Account, in CreateVPNConnect
 	}
 	c.ID = resource.VPNConnectionID(tx.NewID("vpn"))
 	c.Created = tx.Now()
+	device, _ := store.CustomerGateways.Get(tx, c.CustomerGatewayID)
 	for i := range c.Tunnels {
-		if c.Tunnels[i].PreSharedKey.IsZero() {
+		if c.Tunnels[i].PreSharedKey.IsZero() && device.CertificateARN == "" {
 			c.Tunnels[i].PreSharedKey = newKey(tx)
 		}
 		c.Telemetry[i] = telemetry(c, i, Report{})
 		c.Telemetry[i].LastStatusChange = tx.Now().Truncate(time.Second)
+	}
+	if device.CertificateARN != "" {
+		if err := certify(tx, &c, device.CertificateARN); err != nil {
+			return none, err
+		}
 	}
 	store.VPNConnections.Put(tx, c.ID, c)
 	return c, nil
@@ -141,6 +147,9 @@ func checkGateways(tx *store.Tx, c resource.VPNConnection) error {
 	// none, and its number is a placeholder.
 	if !c.StaticRoutesOnly && customer.BGPASN == gateway.AmazonSideASN {
 		return resource.Errorf(resource.CodeInvalidParameterValue, "CustomerGatewayId: %s has BGP number %d as the VPN gateway %s has; the two must differ", customer.ID, customer.BGPASN, gateway.ID)
+	}
+	if customer.CertificateARN != "" {
+		return checkCertified(c, customer)
 	}
 	return nil
 }

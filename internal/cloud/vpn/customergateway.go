@@ -29,6 +29,9 @@ var regionalASN = map[string]uint32{"eu-west-1": 9059, "ap-northeast-1": 10124, 
 type CreateCustomerGatewayInput struct {
 	Type      string     // "ipsec.1"
 	IPAddress netip.Addr // IPv4; behind NAT the router's outside address
+	// CertificateARN names the device's certificate. With one IPAddress may be
+	// left out: the device may then come from anywhere, and move (vpn §3.7).
+	CertificateARN resource.CertificateARN
 	// BGPASN is 1 to 2147483647, BGPASNExtended 2147483648 to 4294967295; at
 	// most one is given, and neither means 65000.
 	BGPASN, BGPASNExtended uint32
@@ -40,17 +43,26 @@ type CreateCustomerGatewayInput struct {
 }
 
 // CreateCustomerGateway describes a device; it configures nothing, so the
-// gateway is available at once. One of the same type, address, number and
-// device name is returned instead of a second one (vpn §1.4). Codes:
+// gateway is available at once. One of the same type, address, certificate,
+// number and device name is returned instead of a second one (vpn §1.4). Codes:
 // MissingParameter, InvalidParameterValue, InvalidParameterCombination,
-// CustomerGatewayLimitExceeded.
+// CustomerGatewayLimitExceeded, ResourceNotFoundException for the certificate.
 func CreateCustomerGateway(tx *store.Tx, who resource.Account, in CreateCustomerGatewayInput) (resource.CustomerGateway, error) {
 	g, err := customerGateway(in)
 	if err != nil {
 		return resource.CustomerGateway{}, err
 	}
+	if in.CertificateARN != "" {
+		c, err := store.Find(tx, store.Certificates, who, in.CertificateARN, codeCertificateNotFound)
+		if err != nil {
+			return resource.CustomerGateway{}, err
+		}
+		if c.TunnelID != "" {
+			return resource.CustomerGateway{}, resource.Errorf(resource.CodeInvalidParameterValue, "CertificateArn: %s is that of the cloud's end of %s; give the device one of its own", c.ARN, c.TunnelID)
+		}
+	}
 	for _, old := range store.CustomerGateways.List(tx) {
-		if old.OwnerID == who && old.Type == g.Type && old.IPAddress == g.IPAddress && old.BGPASN == g.BGPASN && old.DeviceName == g.DeviceName {
+		if old.OwnerID == who && old.Type == g.Type && old.IPAddress == g.IPAddress && old.CertificateARN == g.CertificateARN && old.BGPASN == g.BGPASN && old.DeviceName == g.DeviceName {
 			return old, nil
 		}
 	}
@@ -71,9 +83,9 @@ func customerGateway(in CreateCustomerGatewayInput) (resource.CustomerGateway, e
 		return none, err
 	}
 	switch {
-	case !in.IPAddress.IsValid():
-		return none, resource.Errorf(resource.CodeMissingParameter, "IpAddress: the device's outside IPv4 address is required; gateways known by certificate alone are not offered")
-	case !hostAddress(in.IPAddress):
+	case !in.IPAddress.IsValid() && in.CertificateARN == "":
+		return none, resource.Errorf(resource.CodeMissingParameter, "IpAddress: the device's outside IPv4 address is required, or a CertificateArn for a device without a fixed one")
+	case in.IPAddress.IsValid() && !hostAddress(in.IPAddress):
 		return none, resource.Errorf(resource.CodeInvalidParameterValue, "IpAddress: %v is not the IPv4 address of a host: no loopback, link-local, multicast or reserved one", in.IPAddress)
 	case len(in.DeviceName) > maxDeviceName:
 		return none, resource.Errorf(resource.CodeInvalidParameterValue, "DeviceName: has %d bytes, at most %d", len(in.DeviceName), maxDeviceName)
@@ -83,7 +95,7 @@ func customerGateway(in CreateCustomerGatewayInput) (resource.CustomerGateway, e
 		return none, err
 	}
 	return resource.CustomerGateway{
-		State: resource.StateAvailable, Type: in.Type, IPAddress: in.IPAddress, BGPASN: asn, DeviceName: in.DeviceName, Tags: in.Tags,
+		State: resource.StateAvailable, Type: in.Type, IPAddress: in.IPAddress, CertificateARN: in.CertificateARN, BGPASN: asn, DeviceName: in.DeviceName, Tags: in.Tags,
 	}, nil
 }
 

@@ -6,8 +6,8 @@
 // nothing else. The host makes the plan true, runs a worker for each gateway,
 // and tells what came of it through MarkRealised and SetTelemetry. Nothing here
 // negotiates keys or touches a kernel. The API, the lab and the host call it; it
-// calls no other feature. Dynamic connections can be made but have no BGP
-// speaker yet: their tunnels come up and carry no route.
+// calls no other feature. Of dynamic connections it says who speaks BGP to whom
+// and keeps what was learned; the worker speaks, and chooses between tunnels.
 package vpn
 
 // Codes of VPN (vpn §1.9); InvalidVpcState is what AWS was seen to answer for
@@ -26,6 +26,7 @@ const (
 	codeVPNGatewayLimit         = "VpnGatewayLimitExceeded"
 	codeConnectionLimit         = "VpnConnectionLimitExceeded"
 	codeOptionConflict          = "InvalidOption.Conflict"
+	codeCertificateNotFound     = "ResourceNotFoundException"
 	codeCIDRInUse               = "InvalidCidr.InUse"
 	codeNoAddresses             = "InsufficientAddressCapacity"
 	codeRouteMalformed          = "InvalidRoute.Malformed"

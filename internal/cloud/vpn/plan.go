@@ -21,6 +21,8 @@ type Snapshot struct {
 	Gateways         []resource.VPNGateway
 	Connections      []resource.VPNConnection
 	Pools            []resource.OutsidePool
+	Authorities      []resource.CertificateAuthority
+	Certificates     []resource.Certificate
 }
 
 // Load reads a Snapshot.
@@ -31,6 +33,8 @@ func Load(tx *store.Tx) Snapshot {
 		Gateways:         store.VPNGateways.List(tx),
 		Connections:      store.VPNConnections.List(tx),
 		Pools:            store.OutsidePools.List(tx),
+		Authorities:      store.CertificateAuthorities.List(tx),
+		Certificates:     store.Certificates.List(tx),
 	}
 }
 
@@ -53,6 +57,22 @@ type Worker struct {
 	// opened.
 	OutsideNamespace string
 	Tunnels          []WorkerTunnel // by slot of the connection, tunnel 1 before 2
+	BGP              WorkerBGP
+}
+
+// WorkerBGP is what the BGP sessions of a gateway have in common. Its zero value
+// stands for a gateway that has none.
+type WorkerBGP struct {
+	ASN      uint32         // the cloud's
+	Announce []netip.Prefix // the VPC's blocks, which every customer gateway is told of (vpn §4.2)
+}
+
+// A WorkerSession is the BGP session of a tunnel of a dynamic connection; its
+// zero value is none.
+type WorkerSession struct {
+	PeerASN         uint32 // the customer gateway's
+	Hold, Keepalive time.Duration
+	MaxPrefixes     int // that the customer gateway may announce; one more ends the session
 }
 
 // A WorkerTunnel is one tunnel as its worker sees it: here local is the cloud's
@@ -61,28 +81,49 @@ type WorkerTunnel struct {
 	ID        string     // "vpn-0123456789abcdef0/1"
 	Interface string     // "tun1"; it stays the same as long as the connection lives
 	Outside   netip.Addr // the cloud's outside address
-	Peer      netip.Addr // the customer gateway's address, which is also its identity
+	// Peer is the customer gateway's address, which is also its identity; invalid
+	// for one that is known by its certificate alone and may come from anywhere.
+	Peer netip.Addr
 	// Inside is the cloud's inside address with its /30.
 	Inside     netip.Prefix
-	PSK        secret.Secret
+	Auth       WorkerAuth
 	Algorithms Algorithms
 	// LocalTS and RemoteTS are the traffic selectors to negotiate.
 	LocalTS, RemoteTS netip.Prefix
 	// Initiate says that the cloud starts IKE (StartupAction start, IKEv2).
 	Initiate bool
 
-	Phase1Lifetime, Phase2Lifetime, RekeyMargin time.Duration
-	RekeyFuzz                                   int // percent
-	ReplayWindow                                int // packets
+	Lifetime     WorkerLifetime
+	Liveness     WorkerLiveness
+	ReplayWindow int // packets
 
-	// LivenessInterval is how long a tunnel may be silent before it is probed,
-	// LivenessTimeout how long probes may go unanswered. DPDTimeoutAction says
-	// what follows: clear, none or restart.
-	LivenessInterval, LivenessTimeout time.Duration
-	DPDTimeoutAction                  string
-
-	// Routes are the prefixes behind the customer gateway, sorted.
+	// Routes are the static routes to what is behind the customer gateway, sorted.
 	Routes []netip.Prefix
+	BGP    WorkerSession
+}
+
+// WorkerAuth is how the two ends of a tunnel know each other: by a pre-shared key
+// or, when Chain is not empty, by certificates.
+type WorkerAuth struct {
+	PSK secret.Secret
+	// Chain is the cloud's certificate of this tunnel, Key its private key and CA
+	// the certificate of who must have signed the customer gateway's, all PEM.
+	Chain, CA []byte
+	Key       secret.Secret
+}
+
+// WorkerLifetime says when SAs are renewed.
+type WorkerLifetime struct {
+	Phase1, Phase2, RekeyMargin time.Duration
+	RekeyFuzz                   int // percent
+}
+
+// WorkerLiveness says how long a tunnel may be silent before it is probed, and
+// how long probes may go unanswered. Action says what follows: clear, none or
+// restart.
+type WorkerLiveness struct {
+	Interval, Timeout time.Duration
+	Action            string
 }
 
 // Algorithms are what a tunnel may negotiate, by the names and numbers of vpn
@@ -98,6 +139,13 @@ type Algorithms struct {
 // §2.2).
 const awsProbeAfter = 10 * time.Second
 
+// What AWS's end of a BGP session has (vpn §4.2, §4.5).
+const (
+	bgpHold        = 30 * time.Second
+	bgpKeepalive   = 10 * time.Second
+	maxBGPPrefixes = 100
+)
+
 // vpcLink is the gateway's end of the link to its VPC's router.
 const vpcLink = "vpc0"
 
@@ -109,10 +157,13 @@ func MakePlan(s Snapshot) Plan {
 			continue
 		}
 		vpc, attached := s.vpcOf(g)
-		p.Spec.Namespaces = append(p.Spec.Namespaces, namespaces(g, vpc, attached)...)
-		if w := s.worker(g, vpc); len(w.Tunnels) > 0 {
+		w := s.worker(g, vpc)
+		spaces := namespaces(g, vpc, attached)
+		if len(w.Tunnels) > 0 {
 			p.Workers = append(p.Workers, w)
+			spaces[0].Tables = append(spaces[0].Tables, ends(w.Tunnels))
 		}
+		p.Spec.Namespaces = append(p.Spec.Namespaces, spaces...)
 	}
 	slices.SortFunc(p.Workers, func(a, b Worker) int { return cmp.Compare(a.GatewayID, b.GatewayID) })
 	p.Spec = p.Spec.Normalize()
@@ -129,7 +180,7 @@ func (s Snapshot) vpcOf(g resource.VPNGateway) (resource.VPC, bool) {
 	return resource.VPC{}, false
 }
 
-// namespaces are that of the gateway and, when it is attached, its link in that
+// namespaces are that of the gateway, which comes first, and, when it is attached, its link in that
 // of the VPC's router.
 func namespaces(g resource.VPNGateway, vpc resource.VPC, attached bool) []netspec.Namespace {
 	own := netspec.Namespace{
@@ -177,6 +228,18 @@ func guard(vpc netip.Prefix) netspec.Table {
 	}}}
 }
 
+// ends drops what comes out of a tunnel for the inside address of another: the
+// tunnels of AWS end in machines of their own. Linux would take it, so that a
+// customer gateway with its two tunnels mixed up would seem to work, and one
+// customer could talk to the end of another's.
+func ends(tunnels []WorkerTunnel) netspec.Table {
+	input := netspec.Chain{Name: "input", Type: "filter", Hook: "input", Priority: "filter"}
+	for _, t := range tunnels {
+		input.Rules = append(input.Rules, netspec.NftRule{Text: fmt.Sprintf("iifname %q ip daddr != %v counter drop", t.Interface, t.Inside.Addr()), Comment: "its own end only"})
+	}
+	return netspec.Table{Family: "ip", Name: "tunnels", Chains: []netspec.Chain{input}}
+}
+
 // worker is what the process of g is told.
 func (s Snapshot) worker(g resource.VPNGateway, vpc resource.VPC) Worker {
 	w := Worker{GatewayID: g.ID, Name: cmp.Or(g.Tags.Name(), string(g.ID)), Namespace: string(g.ID)}
@@ -193,11 +256,49 @@ func (s Snapshot) worker(g resource.VPNGateway, vpc resource.VPC) Worker {
 			continue // the operations let no customer gateway go before its connections
 		}
 		for i := range c.Tunnels {
-			w.Tunnels = append(w.Tunnels, tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR))
+			t := tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR)
+			t.BGP = session(c, i, s.CustomerGateways[at].BGPASN)
+			if s.CustomerGateways[at].CertificateARN != "" {
+				t.Auth = s.certificates(t.ID)
+			}
+			if t.BGP.PeerASN != 0 {
+				w.BGP.ASN = g.AmazonSideASN
+			}
+			w.Tunnels = append(w.Tunnels, t)
 		}
 		w.OutsideNamespace = namespaceOf(s.Pools, c.Tunnels[0].OutsideIP)
 	}
+	if w.BGP.ASN != 0 && vpc.CIDR.IsValid() {
+		w.BGP.Announce = []netip.Prefix{vpc.CIDR}
+	}
 	return w
+}
+
+// certificates are what a tunnel that authenticates by them has.
+func (s Snapshot) certificates(tunnel string) (out WorkerAuth) {
+	for _, c := range s.Certificates {
+		if c.TunnelID != tunnel {
+			continue
+		}
+		out.Chain, out.Key = c.Chain, c.Key
+		for _, a := range s.Authorities {
+			if a.ARN == c.AuthorityARN {
+				out.CA = a.Certificate
+			}
+		}
+	}
+	return out
+}
+
+// session is the BGP session of tunnel i of c. Selectors that leave the inside
+// addresses out leave no way for one: such a tunnel stays at "IPSEC IS UP" (vpn
+// §3.4).
+func session(c resource.VPNConnection, i int, peer uint32) WorkerSession {
+	o := c.Tunnels[i]
+	if c.StaticRoutesOnly || !c.RemoteCIDR.Contains(o.InsideLocal()) || !c.LocalCIDR.Contains(o.InsideRemote()) {
+		return WorkerSession{}
+	}
+	return WorkerSession{PeerASN: peer, Hold: bgpHold, Keepalive: bgpKeepalive, MaxPrefixes: maxBGPPrefixes}
 }
 
 // tunnel is tunnel i of c as its worker sees it.
@@ -210,7 +311,7 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 		Outside:   o.OutsideIP,
 		Peer:      peer,
 		Inside:    netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
-		PSK:       o.PreSharedKey,
+		Auth:      WorkerAuth{PSK: o.PreSharedKey},
 		Algorithms: Algorithms{
 			IKEVersions:      o.IKEVersions,
 			Phase1Encryption: o.Phase1Encryption,
@@ -220,18 +321,13 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 			Phase1DHGroups:   o.Phase1DHGroups,
 			Phase2DHGroups:   o.Phase2DHGroups,
 		},
-		LocalTS:          c.RemoteCIDR,
-		RemoteTS:         c.LocalCIDR,
-		Initiate:         o.StartupAction == startupStart,
-		Phase1Lifetime:   o.Phase1Lifetime,
-		Phase2Lifetime:   o.Phase2Lifetime,
-		RekeyMargin:      o.RekeyMargin,
-		RekeyFuzz:        o.RekeyFuzz,
-		ReplayWindow:     o.ReplayWindow,
-		LivenessInterval: interval,
-		LivenessTimeout:  timeout,
-		DPDTimeoutAction: o.DPDTimeoutAction,
-		Routes:           routesBehind(c, vpc),
+		LocalTS:      c.RemoteCIDR,
+		RemoteTS:     c.LocalCIDR,
+		Initiate:     o.StartupAction == startupStart,
+		Lifetime:     WorkerLifetime{Phase1: o.Phase1Lifetime, Phase2: o.Phase2Lifetime, RekeyMargin: o.RekeyMargin, RekeyFuzz: o.RekeyFuzz},
+		Liveness:     WorkerLiveness{Interval: interval, Timeout: timeout, Action: o.DPDTimeoutAction},
+		ReplayWindow: o.ReplayWindow,
+		Routes:       routesBehind(c, vpc),
 	}
 }
 

@@ -55,12 +55,18 @@ func describe(workers []Worker) string {
 	var b strings.Builder
 	for _, w := range workers {
 		fmt.Fprintf(&b, "worker %s %q in %s, outside in %s\n", w.GatewayID, w.Name, w.Namespace, w.OutsideNamespace)
+		if w.BGP.ASN != 0 {
+			fmt.Fprintf(&b, "  BGP as %d, announces %v\n", w.BGP.ASN, w.BGP.Announce)
+		}
 		for _, t := range w.Tunnels {
 			fmt.Fprintf(&b, "  %s %s: %v -> %v inside %v initiate %v\n", t.ID, t.Interface, t.Outside, t.Peer, t.Inside, t.Initiate)
 			fmt.Fprintf(&b, "    selectors %v -> %v routes %v\n", t.LocalTS, t.RemoteTS, t.Routes)
-			fmt.Fprintf(&b, "    lifetimes %v %v margin %v fuzz %d%% window %d\n", t.Phase1Lifetime, t.Phase2Lifetime, t.RekeyMargin, t.RekeyFuzz, t.ReplayWindow)
-			fmt.Fprintf(&b, "    liveness %v %v then %s\n", t.LivenessInterval, t.LivenessTimeout, t.DPDTimeoutAction)
+			fmt.Fprintf(&b, "    lifetimes %v %v margin %v fuzz %d%% window %d\n", t.Lifetime.Phase1, t.Lifetime.Phase2, t.Lifetime.RekeyMargin, t.Lifetime.RekeyFuzz, t.ReplayWindow)
+			fmt.Fprintf(&b, "    liveness %v %v then %s\n", t.Liveness.Interval, t.Liveness.Timeout, t.Liveness.Action)
 			fmt.Fprintf(&b, "    %v\n", t.Algorithms)
+			if t.BGP != (WorkerSession{}) {
+				fmt.Fprintf(&b, "    BGP with %d, hold %v, keepalive %v, at most %d prefixes\n", t.BGP.PeerASN, t.BGP.Hold, t.BGP.Keepalive, t.BGP.MaxPrefixes)
+			}
 		}
 	}
 	return b.String()
@@ -74,10 +80,47 @@ func TestThePlanOfTwoGateways(t *testing.T) {
 	cloudtest.Golden(t, "plan.txt", p.Spec.String()+describe(p.Workers))
 }
 
+// dynamic makes the second connection of a snapshot one with BGP.
+func dynamic(s Snapshot) Snapshot {
+	c := &s.Connections[0]
+	c.StaticRoutesOnly, c.Routes = false, nil
+	c.LocalCIDR, c.RemoteCIDR = prefix("0.0.0.0/0"), prefix("0.0.0.0/0")
+	s.CustomerGateways[1].BGPASN, s.Gateways[1].AmazonSideASN = 65010, 64512
+	return s
+}
+
+func TestADynamicConnectionSpeaksBGP(t *testing.T) {
+	cloudtest.Golden(t, "dynamic.txt", describe(MakePlan(dynamic(snapshot())).Workers))
+}
+
+func TestWhatAGatewayAnnouncesAndToWhom(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*Snapshot)
+		want string // the gateway's number, what it announces, the peers' numbers
+	}{
+		{"one of two connections is dynamic", func(*Snapshot) {}, "64512 [10.0.0.0/16] 0 0 65010 65010"},
+		{"the gateway is detached", func(s *Snapshot) { s.Gateways[1].Attachment.State = resource.Detached }, "64512 [] 0 0 65010 65010"},
+		{"selectors leave no way for the inside addresses", func(s *Snapshot) { s.Connections[0].LocalCIDR = prefix("192.168.0.0/16") }, "0 [] 0 0 0 0"},
+		{"it is on its way out", func(s *Snapshot) { s.Connections[0].State = resource.StateDeleting }, "0 [] 0 0"},
+	} {
+		s := dynamic(snapshot())
+		c.edit(&s)
+		w := MakePlan(s).Workers[0]
+		got := fmt.Sprint(w.BGP.ASN, " ", w.BGP.Announce)
+		for _, t := range w.Tunnels {
+			got += fmt.Sprint(" ", t.BGP.PeerASN)
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
 func TestAWorkerHasTheKeysOfItsTunnels(t *testing.T) {
 	var got []string
 	for _, tun := range MakePlan(snapshot()).Workers[0].Tunnels {
-		got = append(got, string(tun.PSK.Reveal()))
+		got = append(got, string(tun.Auth.PSK.Reveal()))
 	}
 	if want := "key.of.169.254.10.0_30 key.of.169.254.11.0_30 key.of.169.254.12.0_30 key.of.169.254.13.0_30"; strings.Join(got, " ") != want {
 		t.Errorf("keys: got %v, want %s", got, want)

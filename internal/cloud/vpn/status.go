@@ -1,6 +1,7 @@
 package vpn
 
 import (
+	"fmt"
 	"time"
 
 	"seikan/internal/cloud/resource"
@@ -54,6 +55,7 @@ func realiseConnection(tx *store.Tx, c resource.VPNConnection) {
 	case resource.StatePending:
 		c.State = resource.StateAvailable
 	case resource.StateDeleting:
+		uncertify(tx, c)
 		bury(&c, tx.Now())
 	case resource.StateDeleted:
 		if tx.Now().Sub(c.Deleted) >= keepDeleted {
@@ -84,11 +86,15 @@ func bury(c *resource.VPNConnection, now time.Time) {
 	}
 }
 
-// A Report is what a gateway says of one tunnel. Reports can be compared.
+// A Report is what a gateway says of one tunnel.
 type Report struct {
 	Up     bool   // the IPsec SA is installed
-	Reason string // why it is not
+	Reason string // why it is not; with a dynamic connection also why BGP is down
 	Detail resource.TunnelDetail
+	BGP    bool // the BGP session is established
+	// Learned are the routes that the customer gateway announces and that may be
+	// used, by prefix, also while it restarts gracefully.
+	Learned []resource.LearnedRoute
 }
 
 // SetTelemetry writes what a gateway reports of a tunnel; tunnel is 0 or 1. The
@@ -112,18 +118,22 @@ func SetTelemetry(tx *store.Tx, id resource.VPNConnectionID, tunnel int, r Repor
 
 // Status messages of a dynamic connection; a static one has none (vpn §1.7).
 const (
-	messageDown = "IPSEC IS DOWN"
-	messageUp   = "IPSEC IS UP"
+	messageDown   = "IPSEC IS DOWN"
+	messageUp     = "IPSEC IS UP"
+	messageRoutes = "%d BGP ROUTES"
 )
 
 // telemetry is how a report of a tunnel of c reads by the rules of vpn §1.7: a
 // static tunnel is UP when its SA stands, a dynamic one only when BGP does, too.
+// A session whose tunnel is down is of no use, though it may take as long as its
+// hold time to notice.
 func telemetry(c resource.VPNConnection, tunnel int, r Report) resource.TunnelTelemetry {
-	t := resource.TunnelTelemetry{OutsideIP: c.Tunnels[tunnel].OutsideIP, Status: resource.TunnelDown}
+	t := resource.TunnelTelemetry{OutsideIP: c.Tunnels[tunnel].OutsideIP, Status: resource.TunnelDown, CertificateARN: c.Telemetry[tunnel].CertificateARN}
 	if r.Up {
 		t.Detail = r.Detail
 		t.Detail.InsideLocal, t.Detail.InsideRemote = c.Tunnels[tunnel].InsideLocal(), c.Tunnels[tunnel].InsideRemote()
-	} else {
+	}
+	if !r.Up || !c.StaticRoutesOnly && !r.BGP {
 		t.Reason = r.Reason
 	}
 	switch {
@@ -132,7 +142,11 @@ func telemetry(c resource.VPNConnection, tunnel int, r Report) resource.TunnelTe
 		if r.Up {
 			t.Status = resource.TunnelUp
 		}
+	case r.Up && r.BGP:
+		t.Status, t.Learned, t.AcceptedRouteCount = resource.TunnelUp, r.Learned, len(r.Learned)
+		t.StatusMessage = fmt.Sprintf(messageRoutes, len(r.Learned))
 	case r.Up:
+		t.Learned = r.Learned // of a customer gateway that restarts
 		t.StatusMessage = messageUp
 	default:
 		t.StatusMessage = messageDown

@@ -3,6 +3,7 @@ package vpn
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestAConnectionLivesThroughItsStates(t *testing.T) {
 	c.realise()
 	want("deleted", "10.9.0.0/16=deleted 192.168.1.0/24=deleted")
 	row, _ := c.connection(id)
-	if !row.Tunnels[0].PreSharedKey.IsZero() || !row.Tunnels[1].PreSharedKey.IsZero() || row.Telemetry != [2]resource.TunnelTelemetry{} {
+	if !row.Tunnels[0].PreSharedKey.IsZero() || !row.Tunnels[1].PreSharedKey.IsZero() || !reflect.DeepEqual(row.Telemetry, [2]resource.TunnelTelemetry{}) {
 		t.Errorf("a deleted connection keeps its keys or telemetry: %+v", row.Telemetry)
 	}
 	c.do(func(tx *store.Tx) error { return DeleteVPNConnection(tx, alice, id) })
@@ -110,6 +111,13 @@ func TestStaticRoutesAreKeptByTheirRules(t *testing.T) {
 
 func TestTelemetryReadsAsAWSWritesIt(t *testing.T) {
 	up := Report{Up: true, Reason: "never shown", Detail: resource.TunnelDetail{IKEVersion: "ikev2", NATDetected: true}}
+	with := func(r Report, session bool, reason string, prefixes ...string) Report {
+		r.BGP, r.Reason = session, reason
+		for _, p := range prefixes {
+			r.Learned = append(r.Learned, resource.LearnedRoute{Prefix: prefix(p), ASPath: []uint32{65000}, MED: resource.DefaultMED, Origin: "IGP"})
+		}
+		return r
+	}
 	for _, test := range []struct {
 		name   string
 		static bool
@@ -119,7 +127,12 @@ func TestTelemetryReadsAsAWSWritesIt(t *testing.T) {
 		{"static, down", true, Report{Reason: "no answer"}, `DOWN "" 1 "no answer" ""`},
 		{"static, up", true, up, `UP "" 1 "" "ikev2"`},
 		{"dynamic, down", false, Report{Reason: "no answer"}, `DOWN "IPSEC IS DOWN" 0 "no answer" ""`},
-		{"dynamic, up without BGP", false, up, `DOWN "IPSEC IS UP" 0 "" "ikev2"`},
+		{"dynamic, up without BGP", false, with(up, false, "hold timer expired"), `DOWN "IPSEC IS UP" 0 "hold timer expired" "ikev2"`},
+		{"dynamic, BGP without a route", false, with(up, true, "an old error"), `UP "0 BGP ROUTES" 0 "" "ikev2"`},
+		{"dynamic, BGP with two", false, with(up, true, "", "192.168.1.0/24", "192.168.2.0/24"), `UP "2 BGP ROUTES" 2 "" "ikev2" 192.168.1.0/24 192.168.2.0/24`},
+		{"dynamic, the peer restarts gracefully", false, with(up, false, "closed", "192.168.1.0/24"), `DOWN "IPSEC IS UP" 0 "closed" "ikev2" 192.168.1.0/24`},
+		{"dynamic, a session that has not noticed that the tunnel is dead", false, with(Report{}, true, "dead peer", "192.168.1.0/24"), `DOWN "IPSEC IS DOWN" 0 "dead peer" ""`},
+		{"static, though BGP is spoken", true, with(up, true, "", "192.168.2.0/24"), `UP "" 1 "" "ikev2"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			row := resource.VPNConnection{StaticRoutesOnly: test.static}
@@ -128,7 +141,11 @@ func TestTelemetryReadsAsAWSWritesIt(t *testing.T) {
 				row.Routes = []resource.StaticRoute{{Destination: prefix("192.168.1.0/24")}}
 			}
 			got := telemetry(row, 1, test.in)
-			if text := fmt.Sprintf("%s %q %d %q %q", got.Status, got.StatusMessage, got.AcceptedRouteCount, got.Reason, got.Detail.IKEVersion); text != test.want {
+			text := fmt.Sprintf("%s %q %d %q %q", got.Status, got.StatusMessage, got.AcceptedRouteCount, got.Reason, got.Detail.IKEVersion)
+			for _, r := range got.Learned {
+				text += " " + r.Prefix.String()
+			}
+			if text != test.want {
 				t.Errorf("got %s, want %s", text, test.want)
 			}
 			inside := fmt.Sprint(got.Detail.InsideLocal, " ", got.Detail.InsideRemote)

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/cert/certtest"
 	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/secret"
 )
 
 // minimal is the least that a gateway needs.
@@ -102,6 +105,42 @@ func TestFormatIsReadBackAsItWas(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v,\nwant %+v\nfrom\n%s", got, want, b)
+	}
+}
+
+func TestFormatFilesIsReadBackFromTheFilesThatItNames(t *testing.T) {
+	want, err := Parse([]byte(minimal), folder(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := certtest.New(t, "authority")
+	own, key := ca.Issue(certtest.Request{Name: "office"})
+	tunnel := &want.Gateway.Tunnels[0]
+	tunnel.PSK, tunnel.Outside.LocalID = secret.Secret{}, ""
+	tunnel.Certificates = gateway.Certificates{Own: own, Key: secret.New(key), CA: ca.PEM()}
+	if _, err := Format(want); err == nil {
+		t.Error("Format of a configuration with certificates: got no error, want one")
+	}
+	text, others, err := FormatFiles(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, b := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Parse(text, dir)
+	if err != nil || len(others) != 3 {
+		t.Fatalf("got %d files, %v, want 3, and to read\n%s", len(others), err, text)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v,\nwant %+v\nfrom\n%s", got, want, text)
+	}
+	tunnel.Certificates.OCSP = []byte("a response")
+	if _, _, err := FormatFiles(want); err == nil {
+		t.Error("FormatFiles with an OCSP response: got no error, want one")
 	}
 }
 

@@ -27,21 +27,39 @@ const header = `# Customer gateway of a Site-to-Site VPN connection.
 // its lists allow comes back too. The text holds the pre-shared keys. What would
 // need other files beside it is an error.
 func Format(f File) ([]byte, error) {
+	text, others, err := FormatFiles(f)
+	if err == nil && len(others) > 0 {
+		return nil, fmt.Errorf("formatting: %w", errFiles)
+	}
+	return text, err
+}
+
+// FormatFiles is Format for a configuration with certificates: others are the
+// files that must stand beside the text, by name. Among them are private keys.
+// Lists of revoked certificates, and post-quantum pre-shared keys, are an error.
+func FormatFiles(f File) (text []byte, others map[string][]byte, err error) {
 	raw := rawFile{Name: f.Gateway.Name, Control: f.Control, State: f.State, NoForward: !f.Gateway.Forward, BGP: bgpText(f.Gateway.BGP)}
+	others = map[string][]byte{}
 	for _, t := range f.Gateway.Tunnels {
-		if t.Certificates.Used() || !t.Extensions.PPK.IsZero() {
-			return nil, fmt.Errorf("formatting tunnel %s: %w", t.ID, errFiles)
+		c := t.Certificates
+		if len(c.CRL) > 0 || len(c.OCSP) > 0 || !t.Extensions.PPK.IsZero() {
+			return nil, nil, fmt.Errorf("formatting tunnel %s: %w", t.ID, errFiles)
 		}
-		raw.Tunnels = append(raw.Tunnels, format(t))
+		rt := format(t)
+		if c.Used() {
+			rt.Certificates = rawCertificates{Own: t.ID + ".pem", Key: t.ID + ".key", CA: t.ID + "-ca.pem", PSS: c.PSS, Weak: c.WeakKeys}
+			others[rt.Certificates.Own], others[rt.Certificates.Key], others[rt.Certificates.CA] = c.Own, c.Key.Reveal(), c.CA
+		}
+		raw.Tunnels = append(raw.Tunnels, rt)
 	}
 	var b bytes.Buffer
 	b.WriteString(header)
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
 	if err := enc.Encode(raw); err != nil {
-		return nil, fmt.Errorf("formatting the configuration: %w", err)
+		return nil, nil, fmt.Errorf("formatting the configuration: %w", err)
 	}
-	return b.Bytes(), enc.Close()
+	return b.Bytes(), others, enc.Close()
 }
 
 // errFiles is why a configuration has no form in one file.

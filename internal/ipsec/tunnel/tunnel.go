@@ -70,6 +70,7 @@ type Tunnel struct {
 	inbox   *inbox
 	control chan ike.Event
 	state   atomic.Pointer[ike.Snapshot]
+	reason  atomic.Pointer[string] // why it was last not established; nil since it is
 
 	// Owned by Run.
 	out  ike.Outputs
@@ -123,6 +124,15 @@ func (t *Tunnel) Run(ctx context.Context) error {
 		return err
 	}
 	return t.step(ike.Close{})
+}
+
+// Reason is why the tunnel is not established, or the last time was not before
+// it began anew; empty while it is. State forgets that when a new attempt begins.
+func (t *Tunnel) Reason() string {
+	if r := t.reason.Load(); r != nil {
+		return *r
+	}
+	return ""
 }
 
 // drive feeds the machine until ctx ends or something is broken. It waits for
@@ -315,7 +325,14 @@ func (t *Tunnel) act(a ike.Action) (changed bool) {
 		t.cfg.Log.Info("peer address", "local", a.Local, "remote", a.Remote)
 		return true
 	case ike.StateChanged:
-		t.cfg.Log.Info("tunnel "+a.Phase.String(), "reason", t.words(a.Reason))
+		reason := t.words(a.Reason)
+		switch {
+		case a.Phase == ike.Established:
+			t.reason.Store(nil)
+		case reason != "":
+			t.reason.Store(&reason)
+		}
+		t.cfg.Log.Info("tunnel "+a.Phase.String(), "reason", reason)
 		return true
 	case ike.Notice:
 		t.note(a)

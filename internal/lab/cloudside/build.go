@@ -11,6 +11,7 @@ import (
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpc"
+	"seikan/internal/gateway"
 	"seikan/internal/lab/topology"
 )
 
@@ -33,6 +34,7 @@ type ids struct {
 	zones       map[string]resource.HostedZoneID
 	directories map[string]resource.DirectoryID
 	connections map[string]resource.VPNConnectionID
+	devices     map[string]gateway.Certificates // of customer gateways, by connection; they know no other copy of their keys
 }
 
 // A listener ties a port of a load balancer to its target group.
@@ -49,7 +51,7 @@ func newIDs() *ids {
 		gateways: map[string]resource.VPNGatewayID{}, balancers: map[string]resource.LoadBalancer{},
 		services: map[string]resource.EndpointService{}, endpoints: map[string]resource.Endpoint{},
 		zones: map[string]resource.HostedZoneID{}, directories: map[string]resource.DirectoryID{},
-		connections: map[string]resource.VPNConnectionID{},
+		connections: map[string]resource.VPNConnectionID{}, devices: map[string]gateway.Certificates{},
 	}
 }
 

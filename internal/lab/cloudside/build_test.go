@@ -1,6 +1,8 @@
 package cloudside
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,6 +10,8 @@ import (
 	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
+	"seikan/internal/gateway/conffile"
+	"seikan/internal/lab"
 	"seikan/internal/lab/topology"
 )
 
@@ -24,6 +28,46 @@ func overview(t *testing.T) *topology.Topology {
 func rows(tx *store.Tx) int {
 	return len(store.VPCs.List(tx)) + len(store.Instances.List(tx)) + len(store.LoadBalancers.List(tx)) + len(store.Endpoints.List(tx)) +
 		len(store.HostedZones.List(tx)) + len(store.VPNConnections.List(tx)) + len(store.OutsidePools.List(tx))
+}
+
+// A gateway that roams is told a certificate, and the cloud no address; what the
+// two ends are told fits together.
+func TestARoamingGatewayHasACertificateAndNoAddress(t *testing.T) {
+	top, err := topology.ReadFile(filepath.Join("..", "..", "..", "lab", "roaming.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Side{cfg: lab.CloudConfig{Topology: top}, store: cloudtest.Open(t, store.Config{})}
+	if s.made, err = build(t.Context(), s.store, top, "edge"); err != nil {
+		t.Fatal(err)
+	}
+	_, device, err := s.connection(t.Context(), "home-vpn")
+	if err != nil || device.IPAddress.IsValid() || device.CertificateARN == "" {
+		t.Fatalf("customer gateway: got %+v, %v, want a certificate and no address", device, err)
+	}
+	text, others, err := s.CustomerConfig(t.Context(), "home-vpn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, b := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := conffile.Parse(text, dir)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	if err := f.Gateway.Validate(); err != nil {
+		t.Error(err)
+	}
+	for i, tunnel := range f.Gateway.Tunnels {
+		if !tunnel.Certificates.Used() || !tunnel.PSK.IsZero() || tunnel.BGP.PeerASN != topology.CloudASN || tunnel.Outside.LocalID != "" ||
+			!strings.HasSuffix(tunnel.Outside.RemoteID, fmt.Sprintf(".endpoint-%d", i)) {
+			t.Errorf("tunnel %d: got %+v, want a certificate, BGP, and the cloud's end by its subject", i+1, tunnel)
+		}
+	}
 }
 
 func TestBuildMakesWhatTheTopologyNames(t *testing.T) {
@@ -52,8 +96,11 @@ func TestBuildMakesWhatTheTopologyNames(t *testing.T) {
 		}
 		for _, c := range top.VPN {
 			row, ok := store.VPNConnections.Get(tx, made.connections[c.Name])
-			if !ok || len(row.Routes) != len(c.Routes) {
-				t.Errorf("VPN connection %s: got routes %v, want %v", c.Name, row.Routes, c.Routes)
+			if !ok || len(row.Routes) != len(c.Routes) || row.StaticRoutesOnly == c.Dynamic() {
+				t.Errorf("VPN connection %s: got routes %v, static %v, want %v, %v", c.Name, row.Routes, row.StaticRoutesOnly, c.Routes, !c.Dynamic())
+			}
+			if device, _ := store.CustomerGateways.Get(tx, row.CustomerGatewayID); device.BGPASN != c.BGP.ASN {
+				t.Errorf("customer gateway of %s: got number %d, want %d", c.Name, device.BGPASN, c.BGP.ASN)
 			}
 		}
 		return nil

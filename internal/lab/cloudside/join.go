@@ -3,12 +3,14 @@ package cloudside
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"seikan/internal/cloud/dns"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpc"
 	"seikan/internal/cloud/vpn"
+	"seikan/internal/gateway"
 	"seikan/internal/lab/topology"
 )
 
@@ -122,18 +124,28 @@ func (b *builder) directory(d topology.Directory) error {
 // VPC.
 func (b *builder) connection(c topology.Connection) error {
 	who := b.gatewayOwner(c.VPNGateway)
-	outside, err := b.publicAddress(c.CustomerGateway)
-	if err != nil {
-		return err
+	wanted := vpn.CreateCustomerGatewayInput{
+		Type: resource.GatewayType, DeviceName: c.CustomerGateway, Tags: named(c.CustomerGateway),
+		BGPASN: plainASN(c.BGP.ASN), BGPASNExtended: c.BGP.ASN - plainASN(c.BGP.ASN),
 	}
-	device, err := vpn.CreateCustomerGateway(b.tx, who, vpn.CreateCustomerGatewayInput{
-		Type: resource.GatewayType, IPAddress: outside, DeviceName: c.CustomerGateway, Tags: named(c.CustomerGateway),
-	})
+	var err error
+	if !c.Roaming {
+		if wanted.IPAddress, err = b.publicAddress(c.CustomerGateway); err != nil {
+			return err
+		}
+	}
+	if c.Certificates {
+		if wanted.CertificateARN, err = b.certify(who, c); err != nil {
+			return err
+		}
+	}
+	device, err := vpn.CreateCustomerGateway(b.tx, who, wanted)
 	if err != nil {
 		return err
 	}
 	in := vpn.CreateVPNConnectionInput{
-		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: true, Tags: named(c.Name),
+		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
+		LocalIPv4NetworkCIDR: c.LocalCIDR, RemoteIPv4NetworkCIDR: c.RemoteCIDR,
 	}
 	for i, t := range c.Tunnels {
 		in.Tunnels[i] = tunnelOptions(t)
@@ -149,6 +161,27 @@ func (b *builder) connection(c topology.Connection) error {
 		}
 	}
 	return nil
+}
+
+// certify makes an authority, and by it the certificate of a connection's customer
+// gateway.
+func (b *builder) certify(who resource.Account, c topology.Connection) (resource.CertificateARN, error) {
+	authority, err := vpn.CreateCertificateAuthority(b.tx, who, vpn.CreateCertificateAuthorityInput{Subject: "Seikan lab " + c.Name})
+	if err != nil {
+		return "", err
+	}
+	cert, key, err := vpn.IssueCertificate(b.tx, who, authority.ARN, c.CustomerGateway)
+	b.devices[c.Name] = gateway.Certificates{Own: cert.Chain, Key: key, CA: authority.Certificate}
+	return cert.ARN, err
+}
+
+// plainASN is a number if it is one that BgpAsn takes, else 0: BgpAsnExtended has
+// the others (vpn §4.1).
+func plainASN(n uint32) uint32 {
+	if n > math.MaxInt32 {
+		return 0
+	}
+	return n
 }
 
 func (b *builder) gatewayOwner(name string) resource.Account {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,31 +102,43 @@ func (b *builder) publicAddress(hostName string) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("the site of %q has no router to the internet", hostName)
 }
 
-// CustomerConfig is the file of a connection's customer gateway: the other end
-// of what the cloud's worker is told.
-func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, error) {
+// CustomerConfig is the file of a connection's customer gateway, with those that
+// it names: the other end of what the cloud's worker is told.
+func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[string][]byte, error) {
 	conn, device, err := s.connection(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var remote []netip.Prefix
-	for _, c := range s.cfg.Topology.VPN {
-		if c.Name == name {
-			remote = s.behind(c.VPNGateway)
-		}
+	at := slices.IndexFunc(s.cfg.Topology.VPN, func(c topology.Connection) bool { return c.Name == name })
+	if at < 0 {
+		return nil, nil, fmt.Errorf("the topology has no VPN connection %q", name)
 	}
-	cfg := gateway.Config{Name: name, Forward: true}
+	c := s.cfg.Topology.VPN[at]
+	cfg := gateway.Config{Name: name, Forward: true, BGP: gateway.BGP{ASN: c.BGP.ASN, Announce: c.BGP.Announce}}
 	for i, t := range conn.Tunnels {
 		tunnel, err := host.CustomerTunnel(t, device.IPAddress)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if c.Certificates {
+			tunnel.Certificates = s.made.devices[name]
+			// Its subject says which of the cloud's ends it is (vpn §3.7).
+			tunnel.Outside.LocalID, tunnel.Outside.RemoteID = "", fmt.Sprintf("CN=%s.endpoint-%d", conn.ID, i)
 		}
 		tunnel.ID, tunnel.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
-		tunnel.Routes = remote
+		if c.Dynamic() {
+			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced}
+		} else {
+			tunnel.Routes = s.behind(c.VPNGateway)
+		}
 		cfg.Tunnels = append(cfg.Tunnels, tunnel)
 	}
-	return conffile.Format(conffile.File{Gateway: cfg})
+	return conffile.FormatFiles(conffile.File{Gateway: cfg})
 }
+
+// maxAnnounced is how many prefixes a virtual private gateway announces at most
+// (vpn §4.5).
+const maxAnnounced = 1000
 
 // behind lists the networks behind a VPN gateway: its VPC's block.
 func (s *Side) behind(gatewayName string) (out []netip.Prefix) {

@@ -26,7 +26,14 @@ func (s *Side) Status(ctx context.Context) (st lab.CloudStatus, err error) {
 		return lab.CloudStatus{}, err
 	}
 	st.Tunnels = s.tunnels()
-	return st, nil
+	return st, s.store.View(ctx, func(tx *store.Tx) error {
+		for i, t := range st.Tunnels {
+			row, _ := store.VPNConnections.Get(tx, s.made.connections[t.Connection])
+			told := row.Telemetry[t.Number-1]
+			st.Tunnels[i].Telemetry = strings.TrimSpace(string(told.Status) + " " + told.StatusMessage)
+		}
+		return nil
+	})
 }
 
 // resources ties the topology's names to the ids that the cloud made.

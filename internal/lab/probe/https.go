@@ -2,10 +2,13 @@ package probe
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -43,7 +46,18 @@ func https(ctx context.Context, q Question, r *Result) error {
 		return err
 	}
 	defer resp.Body.Close()
-	r.Bytes, err = io.Copy(io.Discard, resp.Body)
+	var sum hash.Hash
+	body := &paced{Reader: resp.Body, last: time.Now()}
+	to := io.Discard
+	if q.Sum {
+		sum = sha256.New()
+		to = sum
+	}
+	r.Bytes, err = io.Copy(to, body)
+	h.Pause = body.pause
+	if sum != nil {
+		h.Sum = hex.EncodeToString(sum.Sum(nil))
+	}
 	if err != nil {
 		return fmt.Errorf("after %d bytes: %w", r.Bytes, err)
 	}
@@ -56,6 +70,21 @@ func https(ctx context.Context, q Question, r *Result) error {
 		r.Outcome = Refused
 	}
 	return nil
+}
+
+// A paced reader notes the longest time that it waited.
+type paced struct {
+	io.Reader
+	last  time.Time
+	pause time.Duration
+}
+
+// Read is that of the reader below.
+func (p *paced) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	now := time.Now()
+	p.pause, p.last = max(p.pause, now.Sub(p.last)), now
+	return n, err
 }
 
 // httpClient trusts only q.CAFile, resolves only at q.Resolver, and follows no

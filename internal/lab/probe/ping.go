@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -53,11 +55,19 @@ func ping(ctx context.Context, q Question, r *Result) error {
 	if q.Interval <= 0 {
 		q.Interval = 200 * time.Millisecond
 	}
+	if q.Size != 0 && (q.Size < headers+4 || q.Size > 65535) {
+		return fmt.Errorf("size %d: %d to 65535 octets", q.Size, headers+4)
+	}
 	conn, err := icmp.ListenPacket("ip4:icmp", "0.0.0.0")
 	if err != nil {
 		return fmt.Errorf("opening an ICMP socket: %w", err)
 	}
 	defer conn.Close()
+	if q.Size != 0 {
+		if err := whole(conn); err != nil {
+			return err
+		}
+	}
 	r.Remote = netip.AddrPortFrom(addr, 0)
 	p := &pinger{conn: conn, dst: &net.IPAddr{IP: addr.AsSlice()}, id: os.Getpid() & 0xffff}
 	unreachable, err := p.run(ctx, q)
@@ -75,6 +85,23 @@ func ping(ctx context.Context, q Question, r *Result) error {
 	return os.ErrDeadlineExceeded
 }
 
+// headers are those of IPv4 and ICMP, in octets.
+const headers = 28
+
+// whole keeps packets from being fragmented, whatever the kernel has heard of
+// the path: the way itself is asked.
+func whole(conn *icmp.PacketConn) error {
+	raw, err := conn.IPv4PacketConn().PacketConn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+	})
+	return errors.Join(err, set)
+}
+
 // run sends q.Count echoes and reads until all are answered or q.Timeout has
 // passed since the last. It reports whether a router said "unreachable".
 func (p *pinger) run(ctx context.Context, q Question) (unreachable bool, err error) {
@@ -82,7 +109,7 @@ func (p *pinger) run(ctx context.Context, q Question) (unreachable bool, err err
 	defer stop()
 	sent := make(chan error, 1)
 	go func() { sent <- p.send(ctx, q) }()
-	buf := make([]byte, 1500)
+	buf := make([]byte, max(1500, q.Size))
 	for answered := 0; answered < q.Count; {
 		n, from, err := p.conn.ReadFrom(buf)
 		if err != nil {
@@ -115,7 +142,7 @@ func (p *pinger) send(ctx context.Context, q Question) error {
 	}()
 	tick := time.NewTicker(q.Interval)
 	defer tick.Stop()
-	body := make([]byte, 48)
+	body := make([]byte, cmp.Or(q.Size, headers+48)-headers)
 	for i := range q.Count {
 		// The sequence number is 16 bits; the whole number travels in the body.
 		binary.BigEndian.PutUint32(body, uint32(i))

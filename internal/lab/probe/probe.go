@@ -44,9 +44,13 @@ type Question struct {
 	Resolver netip.AddrPort `json:"resolver,omitzero"`
 	CAFile   string         `json:"ca_file,omitempty"` // HTTPS: PEM file of the authority that must have signed
 	Type     string         `json:"type,omitempty"`    // DNS: "A" when empty
+	Sum      bool           `json:"sum,omitempty"`     // HTTPS: say the body's SHA-256
 	Count    int            `json:"count,omitempty"`   // Ping: 1 to 100,000; 4 when 0
-	Interval time.Duration  `json:"interval,omitempty"`
-	Timeout  time.Duration  `json:"timeout,omitempty"` // of the whole; of the last echo for Ping; 5 s when 0
+	// Size of a ping's packets is in octets with the IPv4 header, 32 to 65,535; a
+	// given one says also that they must not be fragmented. 76 when 0.
+	Size     int           `json:"size,omitempty"`
+	Interval time.Duration `json:"interval,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"` // of the whole; of the last echo for Ping; 5 s when 0
 }
 
 // An Outcome is how it ended.
@@ -87,6 +91,8 @@ type HTTPResult struct {
 	Resolve   time.Duration `json:"resolve,omitempty"`
 	Connect   time.Duration `json:"connect,omitempty"`
 	Handshake time.Duration `json:"handshake,omitempty"`
+	Sum       string        `json:"sum,omitempty"`   // SHA-256 of the body in hexadecimal, if asked for
+	Pause     time.Duration `json:"pause,omitempty"` // the longest time without an octet of the body
 }
 
 // A DNSResult is a DNS answer.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/netip"
 	"os"
 	"time"
 )
@@ -49,7 +50,8 @@ func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// Issue makes a certificate for the DNS names with a key of its own, both PEM.
+// Issue makes a certificate for DNS names and addresses with a key of its own,
+// both PEM.
 func (a *Authority) Issue(names ...string) (cert, key []byte, err error) {
 	if len(names) == 0 {
 		return nil, nil, errors.New("a server's certificate needs a name")
@@ -62,7 +64,14 @@ func (a *Authority) Issue(names ...string) (cert, key []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	tmpl.DNSNames, tmpl.KeyUsage = names, x509.KeyUsageDigitalSignature
+	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
+	for _, n := range names {
+		if a, err := netip.ParseAddr(n); err == nil {
+			tmpl.IPAddresses = append(tmpl.IPAddresses, a.AsSlice())
+		} else {
+			tmpl.DNSNames = append(tmpl.DNSNames, n)
+		}
+	}
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, private.Public(), a.key)
 	if err != nil {

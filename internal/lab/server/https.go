@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -36,6 +37,7 @@ type WebConfig struct {
 //
 //	/           who I am, whom I see
 //	/bytes?n=N  N octets of zeros, at most 16 GiB
+//	/noise?n=N&rate=R  N octets of Noise, R of them a second
 func ServeWeb(ctx context.Context, cfg WebConfig, ready func()) error {
 	cert, err := loadCertificate(cfg.CertFile, cfg.KeyFile)
 	if err != nil {
@@ -98,12 +100,47 @@ func handler(name string) http.Handler {
 		// A client that goes away ends the copy; there is nobody to tell.
 		_, _ = io.CopyN(w, zeros{}, n)
 	})
+	mux.HandleFunc("GET /noise", serveNoise)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(HeaderServer, name)
 		w.Header().Set(HeaderClient, r.RemoteAddr)
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// Noise are octets that look like chance and are the same each time, so that
+// whoever received some knows whether they are right.
+func Noise() io.Reader { return rand.NewChaCha8([32]byte([]byte("noise of the web server of a lab"))) }
+
+// maxRate bounds the rate of /noise, in octets a second.
+const maxRate = 1 << 30
+
+func serveNoise(w http.ResponseWriter, r *http.Request) {
+	n, err1 := strconv.ParseInt(r.URL.Query().Get("n"), 10, 64)
+	rate, err2 := strconv.ParseInt(r.URL.Query().Get("rate"), 10, 64)
+	if err1 != nil || err2 != nil || n < 0 || n > maxBytes || rate < ticksPerSecond || rate > maxRate {
+		http.Error(w, fmt.Sprintf("n, a number from 0 to %d, and rate, from %d to %d, belong here", int64(maxBytes), ticksPerSecond, maxRate), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
+	tick := time.NewTicker(time.Second / ticksPerSecond)
+	defer tick.Stop()
+	for noise := Noise(); n > 0; n -= rate / ticksPerSecond {
+		// A client that goes away ends it; there is nobody to tell.
+		if _, err := io.CopyN(w, noise, min(n, rate/ticksPerSecond)); err != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// ticksPerSecond is in how many parts a second's octets of /noise are sent.
+const ticksPerSecond = 100
 
 // zeros is an endless reader of zero octets.
 type zeros struct{}

@@ -241,6 +241,8 @@ func (d *decoder) checkVPN(t *Topology) {
 		d.unique(seen, c.Name, "another connection", at)
 		d.resolve(at+".customer_gateway", "host with the role customer-gateway", c.CustomerGateway, customers)
 		d.resolve(at+".vpn_gateway", "vpn_gateway of a VPC", c.VPNGateway, gateways)
+		d.checkRouting(at, c)
+		d.checkAuthentication(at, c)
 		for j, tn := range c.Tunnels {
 			tunnelAt := fmt.Sprintf("%s.tunnels[%d]", at, j)
 			d.checkInsideCIDR(tunnelAt+".TunnelInsideCidr", tn.InsideCIDR, inside[c.VPNGateway])
@@ -250,6 +252,42 @@ func (d *decoder) checkVPN(t *Topology) {
 	}
 	if want, have := 2*len(t.VPN), len(t.Cloud.Edge.Addresses); have < want {
 		d.errorAt("cloud.edge.addresses", "has %d; the VPN connections need %d, one for each tunnel", have, want)
+	}
+}
+
+// CloudASN is the autonomous system number of every VPN gateway, AWS's default
+// (vpn §4.1).
+const CloudASN = 64512
+
+// checkRouting checks that a connection is static or dynamic, and not both.
+func (d *decoder) checkRouting(at string, c Connection) {
+	switch {
+	case c.Dynamic() && len(c.Routes) > 0:
+		d.errorAt(at+".routes", "stand beside bgp; a connection has static routes or BGP: remove one of them")
+	case !c.Dynamic() && len(c.Routes) == 0:
+		d.errorAt(at+".routes", "is missing; write the networks behind the customer gateway, such as [192.168.1.0/24], or a block bgp")
+	case c.BGP.ASN == CloudASN:
+		d.errorAt(at+".bgp.asn", "%d is the VPN gateway's own number; the two ends are different systems: choose another, such as 65000", CloudASN)
+	}
+}
+
+// checkAuthentication checks what goes with certificates, and what without an
+// address of the customer gateway (vpn §3.7).
+func (d *decoder) checkAuthentication(at string, c Connection) {
+	if c.Roaming && !c.Certificates {
+		d.errorAt(at+".roaming", "needs `authentication: certificate`; a pre-shared key is chosen by the customer gateway's address")
+	}
+	for i, t := range c.Tunnels {
+		tunnel := fmt.Sprintf("%s.tunnels[%d]", at, i)
+		if c.Certificates && !t.PSK.IsZero() {
+			d.errorAt(tunnel+".PreSharedKey", "stands beside `authentication: certificate`; remove one of them")
+		}
+		if c.Roaming && t.StartupAction == "start" {
+			d.errorAt(tunnel+".StartupAction", "start needs the customer gateway's address, and a roaming one has none; write add")
+		}
+		if c.Roaming && t.DPDTimeoutAction == "restart" {
+			d.errorAt(tunnel+".DPDTimeoutAction", "restart needs the customer gateway's address, and a roaming one has none; write clear or none")
+		}
 	}
 }
 

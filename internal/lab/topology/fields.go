@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -222,7 +223,17 @@ func (d *decoder) loadBalancer(o *object) LoadBalancer {
 
 func (d *decoder) connection(o *object) Connection {
 	c := Connection{Name: o.name("name", required), CustomerGateway: o.name("customer_gateway", required), VPNGateway: o.name("vpn_gateway", required)}
-	c.Routes = o.prefixes("routes", required)
+	c.Routes = o.prefixes("routes", optional)
+	c.LocalCIDR, c.RemoteCIDR = o.prefix("LocalIpv4NetworkCidr", optional, 0, 32), o.prefix("RemoteIpv4NetworkCidr", optional, 0, 32)
+	if b := o.child("bgp", optional); b.node.Kind != 0 {
+		c.BGP = BGP{ASN: uint32(b.number("asn", 0, 1, math.MaxUint32)), Announce: b.prefixes("announce", required)}
+		if c.BGP.ASN == 0 && b.fields["asn"] == nil {
+			d.errorf(b.node, b.sub("asn"), "is missing; the customer gateway's autonomous system number, such as 65000, belongs here")
+		}
+		b.done()
+	}
+	c.Certificates = o.choice("authentication", "psk", "psk", "certificate") == "certificate"
+	c.Roaming = o.boolean("roaming")
 	n := 0
 	o.objects("tunnels", required, func(o *object) {
 		t := d.tunnel(o)

@@ -258,8 +258,27 @@ type Connection struct {
 	Name            string
 	CustomerGateway string // a host with that role
 	VPNGateway      string
-	Routes          []netip.Prefix // static routes to the customer's side
-	Tunnels         [2]Tunnel
+	// Routes are static routes to the customer's side; with them there is no BGP.
+	Routes  []netip.Prefix
+	BGP     BGP
+	Tunnels [2]Tunnel
+	// LocalCIDR is the customer's side of the traffic that the tunnels may carry,
+	// and RemoteCIDR the cloud's (vpn §1.1); zero values mean everything.
+	LocalCIDR, RemoteCIDR netip.Prefix
+	// Certificates are used in the place of pre-shared keys. With Roaming the
+	// cloud is not told the customer gateway's address: it knows it by its
+	// certificate alone.
+	Certificates, Roaming bool
+}
+
+// Dynamic reports whether the two ends tell each other by BGP what lies behind
+// them.
+func (c Connection) Dynamic() bool { return c.BGP.ASN != 0 }
+
+// BGP is the customer's side of a dynamic connection; its zero value is none.
+type BGP struct {
+	ASN      uint32         // the customer gateway's
+	Announce []netip.Prefix // what the customer gateway tells the cloud
 }
 
 // Tunnel holds the options of one tunnel by AWS's names and rules (vpn §2.1);

@@ -42,6 +42,23 @@ func TestSystemOverviewIsAccepted(t *testing.T) {
 	}
 }
 
+func TestTheOtherTopologiesAreAccepted(t *testing.T) {
+	static, err := ReadFile("../../../lab/static.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := static.VPN[0]; c.Dynamic() || len(c.Routes) != 1 || c.Certificates || c.Roaming {
+		t.Errorf("static: got %+v, want a static route and pre-shared keys", c)
+	}
+	roaming, err := ReadFile("../../../lab/roaming.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := roaming.VPN[0]; !c.Dynamic() || c.BGP.ASN != 65000 || !c.Certificates || !c.Roaming {
+		t.Errorf("roaming: got %+v, want BGP, certificates and no address", c)
+	}
+}
+
 // Each file under testdata/bad begins with an edit of the system overview:
 // a line "--- text to replace" and lines "+++ replacement", or is a whole file
 // when it does not. The golden file beside it holds the errors.

@@ -61,7 +61,7 @@ func (p *picture) stepFailover(ctx context.Context, w lab.World, tell *Teller) (
 	if err != nil {
 		return err
 	}
-	tell.Show("GET", "https://%s/ → %d from %s, %s", p.zone.Name, page.HTTP.Status, page.HTTP.Server, probe.Short(page.Took))
+	tell.Show("GET", "%s → %d from %s, %s", p.page(), page.HTTP.Status, page.HTTP.Server, probe.Short(page.Took))
 	return nil
 }
 

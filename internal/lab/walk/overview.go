@@ -36,10 +36,8 @@ type picture struct {
 // the PEM file of the authority that signed the web servers' certificates.
 func SystemOverview(t *topology.Topology, caFile string) ([]Step, error) {
 	p := &picture{caFile: caFile}
-	for _, find := range []func(*topology.Topology) error{p.findSite, p.findService, p.findServers, p.findShut} {
-		if err := find(t); err != nil {
-			return nil, fmt.Errorf("%s has no walk-through of its own: %w; `seikan lab up` runs it all the same", t.Name, err)
-		}
+	if err := p.find(t, p.findSite, p.findNames, p.findService, p.findServers, p.findShut); err != nil {
+		return nil, err
 	}
 	return []Step{
 		{"A data centre behind NAT, the internet, the cloud's edge", p.stepSite},
@@ -50,6 +48,16 @@ func SystemOverview(t *topology.Topology, caFile string) ([]Step, error) {
 		{"What must not work", p.stepNegative},
 		{"One tunnel is cut", p.stepFailover},
 	}, nil
+}
+
+// find runs what finds the parts; the error says what t lacks.
+func (p *picture) find(t *topology.Topology, parts ...func(*topology.Topology) error) error {
+	for _, part := range parts {
+		if err := part(t); err != nil {
+			return fmt.Errorf("%s has no walk-through of its own: %w; `seikan lab up` runs it all the same", t.Name, err)
+		}
+	}
+	return nil
 }
 
 func (p *picture) findSite(t *topology.Topology) error {
@@ -64,18 +72,37 @@ func (p *picture) findSite(t *topology.Topology) error {
 			p.router = h
 		case topology.Client:
 			p.client = h
-		case topology.DNSServer:
-			p.dns = h
-		case topology.CustomerGateway:
+		case topology.DNSServer, topology.CustomerGateway:
 		}
 	}
-	if p.router.Name == "" || p.client.Resolver == "" || p.dns.Name == "" {
-		return fmt.Errorf("its site lacks a router, a DNS server, or a client that asks it")
+	if p.router.Name == "" || p.client.Name == "" {
+		return fmt.Errorf("its site lacks a router or a client")
 	}
 	for _, v := range t.Cloud.VPCs {
 		if v.VPNGateway == p.vpn.VPNGateway {
 			p.consumer = v
 		}
+	}
+	for _, i := range p.consumer.Instances {
+		if i.Service == topology.HTTPS && i.Address.IsValid() {
+			p.app = i
+		}
+	}
+	if p.app.Name == "" {
+		return fmt.Errorf("it lacks an HTTPS instance with an address in the VPC that the VPN reaches")
+	}
+	return nil
+}
+
+// findNames finds who answers for names at the site.
+func (p *picture) findNames(*topology.Topology) error {
+	for _, h := range p.site.Hosts {
+		if h.Role == topology.DNSServer {
+			p.dns = h
+		}
+	}
+	if p.client.Resolver == "" || p.dns.Name == "" {
+		return fmt.Errorf("its site lacks a DNS server, or a client that asks it")
 	}
 	return nil
 }
@@ -111,11 +138,6 @@ func (p *picture) findService(t *topology.Topology) error {
 }
 
 func (p *picture) findServers(t *topology.Topology) error {
-	for _, i := range p.consumer.Instances {
-		if i.Service == topology.HTTPS && i.Address.IsValid() {
-			p.app = i
-		}
-	}
 	for _, i := range p.provider.Instances {
 		switch i.Service {
 		case topology.HTTPS:
@@ -125,8 +147,8 @@ func (p *picture) findServers(t *topology.Topology) error {
 		case topology.NoService:
 		}
 	}
-	if p.app.Name == "" || len(p.web) < 2 || p.ftp.Name == "" {
-		return fmt.Errorf("it lacks an HTTPS instance with an address in the consumer's VPC, or two HTTPS and one FTP instance in the provider's")
+	if len(p.web) < 2 || p.ftp.Name == "" {
+		return fmt.Errorf("it lacks two HTTPS instances or an FTP instance in the provider's VPC")
 	}
 	return nil
 }
@@ -164,7 +186,10 @@ func (p *picture) resolver() netip.AddrPort { return netip.AddrPortFrom(p.dns.Ad
 
 // ask is World.Ask with the client's resolver and the lab's authority filled in.
 func (p *picture) ask(ctx context.Context, w lab.World, host string, q probe.Question) (probe.Result, error) {
-	q.Resolver, q.CAFile = p.resolver(), p.caFile
+	q.CAFile = p.caFile
+	if p.dns.Address.IsValid() {
+		q.Resolver = p.resolver()
+	}
 	return w.Ask(ctx, host, q)
 }
 
@@ -181,7 +206,10 @@ func (p *picture) expect(ctx context.Context, w lab.World, q probe.Question, wha
 // nothing comes in through it.
 func (p *picture) stepSite(ctx context.Context, w lab.World, tell *Teller) error {
 	t := w.Topology()
-	for _, h := range []topology.Host{p.client, p.dns, p.gateway} {
+	for _, h := range p.site.Hosts {
+		if h.Role == topology.Router {
+			continue
+		}
 		tell.Show(h.Name, "%v on %s %v, default route via %v", h.Address, p.site.LAN.Name, p.site.LAN.CIDR, p.router.Address)
 	}
 	nat := "routes"
@@ -313,13 +341,26 @@ func (p *picture) stepTunnels(ctx context.Context, w lab.World, tell *Teller) er
 			if !t.NATLocal && p.router.Masquerade {
 				return &Failure{Expected: "the customer gateway to find itself behind NAT", Seen: "no NAT detected", Look: "seikan lab capture internet"}
 			}
+			tell.Show("", "authenticated by %s", t.Auth)
 			if err := p.wantedVersion(t); err != nil {
 				return err
 			}
 		}
-		tell.Show("", "%s's inside address %v", t.End, t.Inside)
+		tell.Show("", "%s's inside address %v%s", t.End, t.Inside, learned(t))
 	}
 	return nil
+}
+
+// learned says what an end of a tunnel has by BGP.
+func learned(t lab.TunnelStatus) string {
+	if t.BGP == nil {
+		return ""
+	}
+	said := ", by BGP it has " + joined(t.BGP.Learned)
+	if t.Telemetry != "" {
+		said += ": " + t.Telemetry
+	}
+	return said
 }
 
 // wantedVersion fails unless a tunnel speaks a version of IKE that the topology
@@ -354,7 +395,7 @@ func (p *picture) awaitTunnels(ctx context.Context, w lab.World, tell *Teller, l
 			return false, "", err
 		}
 		up, seen := p.tunnelsUp(st)
-		return up == 2*len(p.vpn.Tunnels), seen, nil
+		return up == 2*len(p.vpn.Tunnels) && p.routed(st), seen, nil
 	}})
 	return st, lookAt(err, "the log of the lab; seikan lab capture internet")
 }
@@ -372,6 +413,9 @@ func (p *picture) tunnelsUp(st lab.Status) (up int, seen string) {
 		} else {
 			state = strings.TrimSpace("down " + t.Detail)
 		}
+		if t.Up && t.BGP != nil && !t.BGP.Established {
+			state += " without BGP, " + t.BGP.State
+		}
 		parts = append(parts, fmt.Sprintf("tunnel %d (%s) %s", t.Number, t.End, state))
 	}
 	parts = append(parts, st.Notes...)
@@ -379,6 +423,14 @@ func (p *picture) tunnelsUp(st lab.Status) (up int, seen string) {
 		return 0, "no tunnel"
 	}
 	return up, strings.Join(parts, ", ")
+}
+
+// routed reports whether each end of the connection's tunnels has learned a route
+// over it, where BGP is spoken.
+func (p *picture) routed(st lab.Status) bool {
+	return !slices.ContainsFunc(st.Tunnels, func(t lab.TunnelStatus) bool {
+		return t.Connection == p.vpn.Name && p.vpn.Dynamic() && (t.BGP == nil || len(t.BGP.Learned) == 0)
+	})
 }
 
 // lookAt adds to a failure where its cause may be found.
@@ -401,10 +453,4 @@ func showResources(tell *Teller, st lab.Status, account string, names ...string)
 	}
 }
 
-func addrs(list []netip.Addr) string {
-	out := make([]string, len(list))
-	for i, a := range list {
-		out[i] = a.String()
-	}
-	return strings.Join(out, ", ")
-}
+func addrs(list []netip.Addr) string { return joined(list) }

@@ -52,7 +52,15 @@ func (p *picture) resolves(ctx context.Context, w lab.World, tell *Teller) error
 
 // get opens the service's page once.
 func (p *picture) get(ctx context.Context, w lab.World, timeout time.Duration) (probe.Result, error) {
-	return p.ask(ctx, w, p.client.Name, probe.Question{Kind: probe.HTTPS, Target: "https://" + p.zone.Name + "/", Timeout: timeout})
+	return p.ask(ctx, w, p.client.Name, probe.Question{Kind: probe.HTTPS, Target: p.page(), Timeout: timeout})
+}
+
+// page is the URL of the service, or where there is none of the instance.
+func (p *picture) page() string {
+	if p.zone.Name == "" {
+		return "https://" + p.app.Address.String() + "/"
+	}
+	return "https://" + p.zone.Name + "/"
 }
 
 // serves: the page comes, and in a dozen tries from both servers.

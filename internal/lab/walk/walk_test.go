@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,13 +115,48 @@ func TestPictureIsFoundInTheSystemOverview(t *testing.T) {
 		t.Fatalf("got %d steps, %v, want 7", len(steps), err)
 	}
 	p := &picture{}
-	for _, find := range []func(*topology.Topology) error{p.findSite, p.findService, p.findServers, p.findShut} {
+	for _, find := range []func(*topology.Topology) error{p.findSite, p.findNames, p.findService, p.findServers, p.findShut} {
 		if err := find(overview(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if p.shut != 80 || p.client.Name != "client" || p.app.Name != "app-1" || p.provider.Name != "vpc-b" || p.zone.Name != "service.example" || p.ftp.Name != "ftp-1" {
 		t.Errorf("got %+v, want port 80 shut, client, app-1, vpc-b, service.example and ftp-1", p)
+	}
+}
+
+func TestTheWalkIsThatOfWhatTheTopologyHolds(t *testing.T) {
+	for name, want := range map[string]string{
+		"system-overview": "From the client to the private service", "static": "From the client to the instance", "roaming": "The address changes during a download",
+	} {
+		topo, err := topology.ReadFile("../../../lab/" + name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, err := Through(topo, "ca.pem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(steps, func(s Step) bool { return s.Title == want }) {
+			t.Errorf("%s: got %d steps without %q", name, len(steps), want)
+		}
+		topo.VPN = nil
+		topo.Cloud.Endpoints = nil
+		if _, err := Through(topo, ""); err == nil || !strings.Contains(err.Error(), "no VPN connection") {
+			t.Errorf("%s without a VPN connection: got %v, want that said", name, err)
+		}
+	}
+}
+
+func TestARouterMovesToAnAddressThatIsFree(t *testing.T) {
+	a := netip.MustParseAddr
+	topo := &topology.Topology{Internet: []topology.Link{{Name: "up", Subnet: netip.MustParsePrefix("198.51.100.0/29"), Router: a("198.51.100.3")}}}
+	for outside, want := range map[string]string{"198.51.100.1": "198.51.100.2", "198.51.100.2": "198.51.100.4", "198.51.100.6": "invalid IP"} {
+		p := &picture{router: topology.Host{Name: "router", Uplink: "up", Outside: a(outside)}}
+		got, err := p.freeAddress(topo)
+		if got.String() != want || (err != nil) != !got.IsValid() {
+			t.Errorf("from %s: got %v, %v, want %s", outside, got, err, want)
+		}
 	}
 }
 

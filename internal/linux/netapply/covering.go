@@ -24,3 +24,18 @@ func Covering(a netip.Addr) (netip.Prefix, error) {
 	ones, _ := routes[0].Dst.Mask.Size()
 	return a.Prefix(ones)
 }
+
+// NextHop returns by which neighbour the namespace that the process runs in
+// reaches a: a itself when it is on a link. The error says that there is no
+// route.
+func NextHop(a netip.Addr) (netip.Addr, error) {
+	routes, err := netlink.RouteGet(a.AsSlice())
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("route to %v: %w", a, err)
+	}
+	if len(routes) == 0 || routes[0].Gw == nil {
+		return a, nil
+	}
+	via, _ := netip.AddrFromSlice(routes[0].Gw)
+	return via.Unmap(), nil
+}

@@ -4,8 +4,8 @@
 //
 // It announces the prefixes that it is told and keeps what each peer announces
 // apart, with the reason where AWS would refuse it; which of two peers' routes is
-// used is for its caller to choose. What one peer announces is never passed on to
-// another. IPv4 unicast only. It is the door to GoBGP, which opens its own
+// used is for its caller to choose. What one peer announces is passed on to another
+// only where the caller says so. IPv4 unicast only. It is the door to GoBGP, which opens its own
 // sockets: on TCP port 179 of the namespace that Run is called in, where only
 // peers are answered and only at the address that they are configured with.
 // GoBGP keeps a choice in package variables, which Run writes before it has
@@ -35,6 +35,15 @@ type Config struct {
 	// every address.
 	Listen []netip.Addr
 	Peers  []Peer
+	// Relayed are those of the prefixes announced that are not our own, each once.
+	Relayed []Relayed
+}
+
+// A Relayed is a prefix that a peer announces to us, and we to others: with the
+// path by which we have it, so that nobody is told of what is his own (vpn §4.6).
+type Relayed struct {
+	Prefix netip.Prefix
+	ASPath []uint32 // as we have it, without our own system
 }
 
 // A Peer is one neighbour, of another autonomous system than ours.
@@ -107,6 +116,16 @@ func (c Config) Validate() error {
 	}
 	if !c.RouterID.Is4() || c.RouterID.IsUnspecified() {
 		return fmt.Errorf("bgp: RouterID %v: an IPv4 address other than 0.0.0.0 is wanted", c.RouterID)
+	}
+	for i, r := range c.Relayed {
+		switch {
+		case !r.Prefix.IsValid() || !r.Prefix.Addr().Is4() || r.Prefix != r.Prefix.Masked():
+			return fmt.Errorf("bgp: Relayed %v: an IPv4 prefix without host bits is wanted", r.Prefix)
+		case slices.Contains(r.ASPath, c.ASN):
+			return fmt.Errorf("bgp: Relayed %v: its path %v holds our own ASN %d, so that it went in a circle", r.Prefix, r.ASPath, c.ASN)
+		case slices.ContainsFunc(c.Relayed[:i], func(o Relayed) bool { return o.Prefix == r.Prefix }):
+			return fmt.Errorf("bgp: Relayed %v stands there twice; once is enough", r.Prefix)
+		}
 	}
 	names, remotes := map[string]bool{}, map[netip.Addr]string{}
 	for _, p := range c.Peers {

@@ -31,7 +31,8 @@ type server struct {
 	*gobgp.BgpServer
 	own   uint32
 	port  uint16
-	peers map[netip.Addr]Peer // by Remote, with defaults
+	peers map[netip.Addr]Peer       // by Remote, with defaults
+	paths map[netip.Prefix][]uint32 // what is announced, with its path: none for our own
 	loop  sync.WaitGroup
 }
 
@@ -63,7 +64,7 @@ func startServer(ctx context.Context, cfg Config, port uint16, log *slog.Logger)
 }
 
 func newServer(cfg Config, port uint16, log *slog.Logger) *server {
-	s := &server{BgpServer: gobgp.NewBgpServer(gobgp.LoggerOption(log, nil)), own: cfg.ASN, port: port, peers: map[netip.Addr]Peer{}}
+	s := &server{BgpServer: gobgp.NewBgpServer(gobgp.LoggerOption(log, nil)), own: cfg.ASN, port: port, peers: map[netip.Addr]Peer{}, paths: map[netip.Prefix][]uint32{}}
 	s.loop.Go(s.Serve)
 	return s
 }
@@ -89,11 +90,11 @@ func (s *server) guard(ctx context.Context) error {
 	return nil
 }
 
-// apply makes the peers and what is announced to them those of list. The
-// sessions of peers that are the same go on.
-func (s *server) apply(ctx context.Context, list []Peer) error {
+// apply makes the peers and what is announced to them those of cfg. The sessions
+// of peers that are the same go on.
+func (s *server) apply(ctx context.Context, cfg Config) error {
 	want := map[netip.Addr]Peer{}
-	for _, p := range list {
+	for _, p := range cfg.Peers {
 		want[p.Remote] = p.withDefaults()
 	}
 	var gone []netip.Addr
@@ -109,7 +110,7 @@ func (s *server) apply(ctx context.Context, list []Peer) error {
 		}
 		delete(s.peers, addr)
 	}
-	if err := s.announce(ctx, want); err != nil {
+	if err := s.announce(ctx, want, cfg.Relayed); err != nil {
 		return err
 	}
 	for addr, p := range want {
@@ -126,11 +127,11 @@ func (s *server) apply(ctx context.Context, list []Peer) error {
 // announce brings what is announced from the peers that there are to want. A
 // prefix that nobody is to have any more is withdrawn while the policy still
 // lets it out, since GoBGP sends no withdrawal of what it may not announce.
-func (s *server) announce(ctx context.Context, want map[netip.Addr]Peer) error {
-	had, have := announced(s.peers), announced(want)
-	for p := range had {
-		if !have[p] {
-			if err := s.DeletePath(apiutil.DeletePathRequest{Paths: []*apiutil.Path{localPath(p)}}); err != nil {
+func (s *server) announce(ctx context.Context, want map[netip.Addr]Peer, relayed []Relayed) error {
+	had, have := s.paths, announced(want, relayed)
+	for p, path := range had {
+		if _, stays := have[p]; !stays {
+			if err := s.DeletePath(apiutil.DeletePathRequest{Paths: []*apiutil.Path{localPath(p, path)}}); err != nil {
 				return fmt.Errorf("bgp: withdrawing %v: %w", p, err)
 			}
 		}
@@ -148,13 +149,15 @@ func (s *server) announce(ctx context.Context, want map[netip.Addr]Peer) error {
 	if err != nil {
 		return fmt.Errorf("bgp: choosing what is announced: %w", err)
 	}
-	for p := range have {
-		if !had[p] {
-			if _, err := s.AddPath(apiutil.AddPathRequest{Paths: []*apiutil.Path{localPath(p)}}); err != nil {
-				return fmt.Errorf("bgp: announcing %v: %w", p, err)
-			}
+	for p, path := range have {
+		if before, there := had[p]; there && slices.Equal(before, path) {
+			continue
+		}
+		if _, err := s.AddPath(apiutil.AddPathRequest{Paths: []*apiutil.Path{localPath(p, path)}}); err != nil {
+			return fmt.Errorf("bgp: announcing %v: %w", p, err)
 		}
 	}
+	s.paths = have
 	for _, addr := range changed {
 		err := s.ResetPeer(ctx, &api.ResetPeerRequest{Address: addr.String(), Soft: true, Direction: api.ResetPeerRequest_DIRECTION_OUT})
 		if err != nil {
@@ -164,25 +167,33 @@ func (s *server) announce(ctx context.Context, want map[netip.Addr]Peer) error {
 	return nil
 }
 
-// announced are the prefixes that any of peers is to have.
-func announced(peers map[netip.Addr]Peer) map[netip.Prefix]bool {
-	out := map[netip.Prefix]bool{}
+// announced are the prefixes that any of peers is to have, with the paths of those
+// that are relayed.
+func announced(peers map[netip.Addr]Peer, relayed []Relayed) map[netip.Prefix][]uint32 {
+	out := map[netip.Prefix][]uint32{}
 	for _, p := range peers {
 		for _, a := range p.Announce {
-			out[a] = true
+			out[a] = nil
+		}
+	}
+	for _, r := range relayed {
+		if _, wanted := out[r.Prefix]; wanted {
+			out[r.Prefix] = r.ASPath
 		}
 	}
 	return out
 }
 
-// localPath is a path of our own to p. The session's address becomes its next
-// hop.
-func localPath(p netip.Prefix) *apiutil.Path {
+// localPath is a path to p as if of our own, before which stands the path of
+// others. The session's address becomes its next hop.
+func localPath(p netip.Prefix, path []uint32) *apiutil.Path {
 	nlri, _ := wire.NewIPAddrPrefix(p) // fails for an invalid prefix alone
 	hop, _ := wire.NewPathAttributeNextHop(netip.IPv4Unspecified())
-	return &apiutil.Path{Family: wire.RF_IPv4_UC, Nlri: nlri, Attrs: []wire.PathAttributeInterface{
-		wire.NewPathAttributeOrigin(wire.BGP_ORIGIN_ATTR_TYPE_IGP), hop,
-	}}
+	attrs := []wire.PathAttributeInterface{wire.NewPathAttributeOrigin(wire.BGP_ORIGIN_ATTR_TYPE_IGP), hop}
+	if len(path) > 0 {
+		attrs = append(attrs, wire.NewPathAttributeAsPath([]wire.AsPathParamInterface{wire.NewAs4PathParam(wire.BGP_ASPATH_ATTR_TYPE_SEQ, path)}))
+	}
+	return &apiutil.Path{Family: wire.RF_IPv4_UC, Nlri: nlri, Attrs: attrs}
 }
 
 // setPolicies allows of our own paths to each peer those that it is to have.

@@ -136,7 +136,7 @@ func (s *Speaker) converge(ctx context.Context, srv *server) error {
 	}
 	s.notes = notes
 	s.mu.Unlock()
-	err := srv.apply(ctx, want.Peers)
+	err := srv.apply(ctx, want)
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -108,7 +108,11 @@ func (m *Machine) unanswered(t *turn, s *sa, f *flight) {
 		t.notice(levelWarn, "peer is dead", "remote", s.path.remote, "silent", silent, "exchange", wire.ExchangeName(f.task.exchange()),
 			"other_addresses", s.ext.mobike.others)
 		m.finish(s, t.now)
-		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v", s.path.remote, silent), how)
+		what := ""
+		if f.task.exchange() == wire.CreateChildSA {
+			what = " to our renewal of keys"
+		}
+		m.down(t, fmt.Sprintf("peer %v is dead: no answer for %v%s", s.path.remote, silent, what), how)
 		m.forget(s)
 	default:
 		m.forget(s)
