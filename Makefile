@@ -54,7 +54,7 @@ bench-dataplane: build ## what the data plane carries, beside wireguard-go, Open
 	scripts/bench-dataplane.sh $(BENCH)
 
 bench-scale: build ## 1, 10 and 100 VPN connections with BGP on one machine: time, memory, CPU (needs root; BENCH=flags)
-	@scripts/need.sh soak
+	@scripts/need.sh bench-scale
 	go build -trimpath -tags e2e -o bin/benchscale ./e2e/benchscale
 	SEIKAN=$(CURDIR)/bin/seikan bin/benchscale $(BENCH)
 

@@ -3,7 +3,8 @@
 #
 # As root on a machine with apt-get it installs what is missing; otherwise it
 # prints one line that names the missing packages and fails. Parts: build,
-# test, race, demo, e2e, bench-ike, bench-dataplane, soak, all.
+# test, race, demo, e2e, bench-ike, bench-dataplane, bench-scale,
+# soak, all.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -45,9 +46,10 @@ for part in "$@"; do
   bench-ike) wanted="$wanted $c $load ip:iproute2 unshare:util-linux" ;;
   bench-dataplane) wanted="$wanted $rivals" ;;
   soak) wanted="$wanted ip:iproute2" ;;
+  bench-scale) wanted="$wanted ip:iproute2 sysctl:procps" ;;
   all) wanted="$wanted $lab $tests $c $peers $rivals $libreswan/root/usr/libexec/ipsec/pluto:libreswan" ;;
   *)
-    echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike bench-dataplane soak all" >&2
+    echo "need.sh: unknown part '$part'; one of build test race demo e2e bench-ike bench-dataplane bench-scale soak all" >&2
     exit 2
     ;;
   esac

@@ -260,6 +260,10 @@ func (g *Gateway) follow(ctx context.Context) {
 	}
 }
 
+// takeBack is how long the kernel may take to remove our links and routes: more
+// than two seconds when a hundred gateways of one machine end at once.
+const takeBack = 5 * time.Second
+
 // stopAll ends every tunnel and takes back what Apply made.
 func (g *Gateway) stopAll() error {
 	g.mu.Lock()
@@ -273,9 +277,12 @@ func (g *Gateway) stopAll() error {
 	all.Wait()
 	clear(g.tunnels)
 	clear(g.between)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), takeBack)
 	defer cancel()
 	_, err := g.host.Apply(ctx, netspec.Spec{})
+	if err != nil {
+		err = fmt.Errorf("taking back links and routes: %w", err)
+	}
 	for _, o := range g.outsides {
 		o.Close()
 	}

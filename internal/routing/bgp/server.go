@@ -296,8 +296,8 @@ const (
 	warnPercent = 75
 )
 
-// renew makes a peer that announced too many prefixes anew, for GoBGP counts
-// those of before when it is merely let try again.
+// renew makes a peer anew. GoBGP that merely lets it try again counts the
+// prefixes of before against its limit, and waits five seconds.
 func (s *server) renew(ctx context.Context, addr netip.Addr) error {
 	if err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: addr.String()}); err != nil {
 		return err

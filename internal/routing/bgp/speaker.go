@@ -166,8 +166,9 @@ func (s *Speaker) ending() map[netip.Addr]bool {
 	return out
 }
 
-// look reads the tables of srv and lets a peer that announced too much try
-// again when it is time. It returns after how long there is to look again.
+// look reads the tables of srv, lets a peer that announced too much try again
+// when it is time, and sees to sessions that do not come about. It returns after
+// how long there is to look again.
 func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) {
 	skip := s.ending()
 	views, err := srv.look(ctx, skip)
@@ -178,7 +179,7 @@ func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) 
 	if len(skip) > 0 {
 		next = ending
 	}
-	var again []netip.Addr
+	var again, broken []netip.Addr
 	var seen []PeerStatus
 	s.mu.Lock()
 	for addr, p := range srv.peers {
@@ -198,6 +199,18 @@ func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) 
 		default:
 			next = min(next, p.Pause-now.Sub(n.limited))
 		}
+		what, wait := n.opening.judge(v.state, now, restOf(p.Local, p.Remote))
+		if wait > 0 {
+			next = min(next, wait)
+		}
+		switch what {
+		case breakOff:
+			n.fail("neither end confirmed the session; both had opened it at once, or the path fails")
+			s.log.Info("BGP session is opened anew", "peer", p.Name, "state", stateName(v.state), "reason", n.lastError)
+			broken = append(broken, addr)
+		case openAnew:
+			again = append(again, addr)
+		}
 		was := slices.IndexFunc(s.seen, func(ps PeerStatus) bool { return ps.Name == p.Name })
 		if skip[addr] && was >= 0 && !v.limited && v.state == api.PeerState_SESSION_STATE_ESTABLISHED {
 			seen = append(seen, s.seen[was])
@@ -210,6 +223,9 @@ func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) 
 	}
 	s.seen = seen
 	s.mu.Unlock()
+	for _, addr := range broken {
+		err = errors.Join(err, srv.DisablePeer(ctx, &api.DisablePeerRequest{Address: addr.String()}))
+	}
 	for _, addr := range again {
 		err = errors.Join(err, srv.renew(ctx, addr))
 	}

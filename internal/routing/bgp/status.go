@@ -132,4 +132,5 @@ type note struct {
 	lastError   string
 	lastErrorAt time.Time
 	limited     time.Time // when the peer announced too many prefixes; zero when not
+	opening     opening
 }

@@ -1,6 +1,13 @@
 //go:build e2e
 
-package main
+// Package scale starts many VPN connections on one machine: each is a customer
+// gateway of its own, a process in its own namespace, with two tunnels and BGP on
+// both to one of the cloud's gateways, which have ten connections each, as AWS's
+// quota has it, and are a process and a namespace each.
+//
+// It never makes the namespace that it lays all this in: it may be called inside
+// world.Private only, by one caller at a time. SEIKAN names the binary.
+package scale
 
 import (
 	"bufio"
@@ -19,17 +26,31 @@ import (
 	"seikan/internal/gateway"
 )
 
+const perCloud = 10 // connections of one of the cloud's gateways (vpn §5.1)
+
+// Limits of a run.
 const (
-	perCloud       = 10 // connections of one of the cloud's gateways (vpn §5.1)
-	maxConnections = 250
-	patience       = 30 * time.Second
+	MaxConnections = 250
+	MaxTime        = 30 * time.Second // until all sessions are up
+	MaxMemory      = 4 << 30          // octets, of all processes, pages that they share counted once
 )
 
-// A cost is what one run found.
-type cost struct {
-	processes, threads     int
-	took, cpu              time.Duration
-	resident, proportional int64 // octets
+// A Cost is what one run found.
+type Cost struct {
+	Processes, Threads int
+	Took               time.Duration // from the first process's start to the last session, at both ends
+	CPU                time.Duration // of all processes, until then
+	// Resident is the sum over all processes in octets, and Proportional the same
+	// with pages that they share counted once (proc_pid_smaps_rollup(5), Pss).
+	Resident, Proportional int64
+}
+
+// Check is an error when c exceeds MaxTime or MaxMemory.
+func (c Cost) Check() error {
+	if c.Took > MaxTime || c.Proportional > MaxMemory {
+		return fmt.Errorf("all sessions up after %v with %d MB, want at most %v and %d MB", c.Took, c.Proportional>>20, MaxTime, MaxMemory>>20)
+	}
+	return nil
 }
 
 // A process is one gateway.
@@ -39,8 +60,10 @@ type process struct {
 	sessions int
 }
 
-// run lays the network, starts everything and waits for the last session.
-func run(n int) (c cost, err error) {
+// Run lays the network of n connections, 1 to MaxConnections, starts everything
+// at once and waits at most MaxTime until every BGP session is established at both
+// ends and what its peer announces is accepted. Afterwards all of it is gone.
+func Run(n int) (c Cost, err error) {
 	dir, err := os.MkdirTemp("", "scale")
 	if err != nil {
 		return c, err
@@ -69,12 +92,12 @@ func run(n int) (c cost, err error) {
 		all = append(all, p)
 	}
 	for _, p := range all {
-		if err := p.await(began.Add(patience)); err != nil {
+		if err := p.await(began.Add(MaxTime)); err != nil {
 			return c, err
 		}
 	}
-	c.took, c.processes = time.Since(began), len(all)
-	fmt.Fprintf(os.Stderr, "%d connections: up after %.1f s\n", n, c.took.Seconds())
+	c.Took, c.Processes = time.Since(began), len(all)
+	fmt.Fprintf(os.Stderr, "%d connections: up after %.1f s\n", n, c.Took.Seconds())
 	for _, p := range all {
 		if err := c.add(p.cmd.Process.Pid); err != nil {
 			return c, err
@@ -111,11 +134,16 @@ func (p *process) await(late time.Time) error {
 			return nil
 		}
 		if time.Now().After(late) {
-			log, _ := os.ReadFile(strings.TrimSuffix(p.control, ".sock") + ".log")
-			return fmt.Errorf("%s: %d of %d sessions, %v: %s", p.control, up, p.sessions, err, log[max(0, len(log)-4000):])
+			return fmt.Errorf("%s: %d of %d sessions, %v: %s", p.control, up, p.sessions, err, p.log(4000))
 		}
 		<-tick.C
 	}
+}
+
+// log is the end of what p said, at most n octets.
+func (p *process) log(n int) []byte {
+	all, _ := os.ReadFile(strings.TrimSuffix(p.control, ".sock") + ".log")
+	return all[max(0, len(all)-n):]
 }
 
 // up is how many sessions of p are.
@@ -153,7 +181,7 @@ func (p *process) up() (n int, err error) {
 }
 
 // add adds what the process pid has used.
-func (c *cost) add(pid int) error {
+func (c *Cost) add(pid int) error {
 	folder := fmt.Sprintf("/proc/%d/", pid)
 	status, err := os.ReadFile(folder + "status")
 	if err != nil {
@@ -167,14 +195,14 @@ func (c *cost) add(pid int) error {
 	if err != nil {
 		return err
 	}
-	c.resident += number(status, "VmRSS:") << 10
-	c.proportional += number(rollup, "Pss:") << 10
-	c.threads += int(number(status, "Threads:"))
+	c.Resident += number(status, "VmRSS:") << 10
+	c.Proportional += number(rollup, "Pss:") << 10
+	c.Threads += int(number(status, "Threads:"))
 	// Fields 14 and 15 of proc_pid_stat(5), counted from behind the name.
 	_, after, _ := bytes.Cut(stat, []byte(") "))
 	words := strings.Fields(string(after))
 	for _, w := range words[11:13] {
-		c.cpu += time.Duration(number([]byte(w), "")) * 10 * time.Millisecond
+		c.CPU += time.Duration(number([]byte(w), "")) * 10 * time.Millisecond
 	}
 	return nil
 }
@@ -194,7 +222,7 @@ func end(all []*process) error {
 	}
 	for _, p := range all {
 		if err := p.cmd.Wait(); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", p.control, err))
+			errs = append(errs, fmt.Errorf("%s: %w: %s", p.control, err, p.log(500)))
 		}
 	}
 	return errors.Join(errs...)
