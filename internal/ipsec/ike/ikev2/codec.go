@@ -154,7 +154,9 @@ func (c *codec) text(v *string) {
 // hidden codes a key.
 func (c *codec) hidden(v *secret.Secret) {
 	b := v.Reveal()
-	c.octets(&b)
+	if c.octets(&b); b != nil && len(b) == 0 {
+		c.fail("key without content")
+	}
 	if c.reading {
 		*v = secret.New(b)
 		clear(b)
