@@ -32,8 +32,8 @@ func newGatewayDevices(s *streams) *cobra.Command {
 		Use:   "devices",
 		Short: "List the devices of other makers that export writes a configuration for",
 		Long: `Lists devices by name, with what they speak. TESTED is "run" where our tests run the
-device with what export writes, and "syntax" where it is checked against the vendor's
-published syntax only, and was not run here.
+device with what export writes, and "syntax" where it is only held to a grammar of the
+device's commands that we wrote, and was not run on a device.
 ` + exitHelp,
 		Example: "  seikan gateway devices\n  seikan gateway devices --json",
 		Args:    arguments(cobra.NoArgs),

@@ -105,7 +105,7 @@ func header(mark string, v view) string {
 		lines = append(lines, "It holds pre-shared keys: keep it from others.")
 	}
 	if !v.Type.Run {
-		lines = append(lines, "Checked against the vendor's published syntax; not run on a device.")
+		lines = append(lines, "Held to a grammar of this device's commands that we wrote; not run on a device.")
 	}
 	if v.Weak {
 		lines = append(lines, "The connection allows nothing that is not weak: change its tunnel options.")
