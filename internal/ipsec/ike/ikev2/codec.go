@@ -205,7 +205,7 @@ const (
 )
 
 // ref codes a pointer to something in list; gone stands for what is not in it
-// any more.
+// any more, nil where that cannot be.
 func ref[T any](c *codec, list []*T, v **T, gone *T) {
 	w := uint64(refNone)
 	if *v != nil {
@@ -220,7 +220,7 @@ func ref[T any](c *codec, list []*T, v **T, gone *T) {
 	switch {
 	case w == refNone:
 		*v = nil
-	case w == refGone:
+	case w == refGone && gone != nil:
 		*v = gone
 	case w-refList < uint64(len(list)):
 		*v = list[w-refList]
