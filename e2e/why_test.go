@@ -278,3 +278,23 @@ func TestTheEndOfATunnelIsReplacedWithoutLoss(t *testing.T) {
 		}
 	}
 }
+
+// TestWhyOnAGatewayAlone asks where there is no lab to be seen: on the customer
+// gateway's own host.
+func TestWhyOnAGatewayAlone(t *testing.T) {
+	l := labUp(t, "alone")
+	l.awaitUp()
+	until(t, "traffic", patience, l.reach)
+	ask := func(destination string) said {
+		return l.exec("cgw", seikan(t), "why", "--control", "/run/gw-cgw.sock", "192.168.1.10", destination)
+	}
+	if s := ask(appAddress + ":443"); s.code != 0 || !strings.Contains(s.out, "as far as can be seen") || !strings.Contains(s.out, "10.0.0.0/16 by tunnel-") {
+		t.Errorf("an address behind AWS: got %v, want no fault and the route", s)
+	}
+	if s := ask("172.31.0.1:443"); s.code != 1 || !strings.Contains(s.out, "nobody announces a route to 172.31.0.1") {
+		t.Errorf("an address that nobody announces: got %v", s)
+	}
+	if s := l.exec("cgw", seikan(t), "why", "--control", "/run/gw-cgw.sock", "client", appAddress); s.code != 2 || !strings.Contains(s.err, "give an address of the site") {
+		t.Errorf("a name where none is known: got %v, want exit code 2", s)
+	}
+}
