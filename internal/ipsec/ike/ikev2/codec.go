@@ -205,7 +205,7 @@ const (
 )
 
 // ref codes a pointer to something in list; gone stands for what is not in it
-// any more, nil where that cannot be.
+// any more, nil where nobody reads that.
 func ref[T any](c *codec, list []*T, v **T, gone *T) {
 	w := uint64(refNone)
 	if *v != nil {
@@ -220,7 +220,9 @@ func ref[T any](c *codec, list []*T, v **T, gone *T) {
 	switch {
 	case w == refNone:
 		*v = nil
-	case w == refGone && gone != nil:
+	case w == refGone && gone == nil && c.reading:
+		c.fail("what must be there is gone")
+	case w == refGone:
 		*v = gone
 	case w-refList < uint64(len(list)):
 		*v = list[w-refList]
