@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"seikan/e2e/world"
 )
@@ -68,19 +67,6 @@ func StartFiles(t testing.TB, w *world.World, namespace string, files map[string
 	// The mounts are this command's alone.
 	c.process = w.Command(namespace, "sh", "-c", `mount --bind "$0" /etc/swanctl && exec charon-systemd`, c.path("etc/swanctl"))
 	c.process.Env = append(append(os.Environ(), "STRONGSWAN_CONF="+c.path("strongswan.conf")), more...)
-	c.process.Stdout, c.process.Stderr = &c.out, &c.out
-	if err := c.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(c.exited)
-		c.process.Wait()
-	}()
-	t.Cleanup(c.end)
-	w.Until("strongSwan's control socket", 10*time.Second, func() error {
-		_, err := c.Swanctl("--stats")
-		return err
-	})
-	c.must("--load-all", "--noprompt")
+	c.run()
 	return c
 }

@@ -165,21 +165,27 @@ func Start(t testing.TB, w *world.World, cfg Config) *Charon {
 	c.keys()
 	c.process = w.Command(cfg.Namespace, "charon-systemd")
 	c.process.Env = append(os.Environ(), "STRONGSWAN_CONF="+c.path("strongswan.conf"))
+	c.run()
+	return c
+}
+
+// run starts the process until the test ends and loads the configuration.
+func (c *Charon) run() {
+	c.t.Helper()
 	c.process.Stdout, c.process.Stderr = &c.out, &c.out
 	if err := c.process.Start(); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	go func() {
 		defer close(c.exited)
 		c.process.Wait()
 	}()
-	t.Cleanup(c.end)
-	w.Until("strongSwan's control socket", 10*time.Second, func() error {
+	c.t.Cleanup(c.end)
+	c.w.Until("strongSwan's control socket", 10*time.Second, func() error {
 		_, err := c.Swanctl("--stats")
 		return err
 	})
 	c.must("--load-all", "--noprompt")
-	return c
 }
 
 func (c *Charon) path(name string) string { return filepath.Join(c.dir, name) }

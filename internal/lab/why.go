@@ -239,28 +239,16 @@ func (l *Lab) try(ctx context.Context, a why.Ask, e why.Evidence) (out []why.Tri
 	if a.Port == 0 {
 		out = append(out, small)
 	}
-	if mtu := carriedMTU(e.Customer, a.To); small.Answered && mtu > 0 {
-		ping.Size = mtu
-		large := ask(fmt.Sprintf("ping with %d octets, not to be fragmented", mtu), ping)
+	if e.Customer == nil || !small.Answered {
+		return out
+	}
+	if t, ok := e.Customer.Carries(a.To); ok {
+		ping.Size = t.MTU
+		large := ask(fmt.Sprintf("ping with %d octets, not to be fragmented", t.MTU), ping)
 		large.Large = true
 		out = append(out, large)
 	}
 	return out
-}
-
-// carriedMTU is the MTU of the tunnel that carries to; 0 when none does.
-func carriedMTU(g *why.Gateway, to netip.Addr) int {
-	if g == nil {
-		return 0
-	}
-	for _, r := range g.Routes {
-		for _, t := range g.Tunnels {
-			if r.Tunnel == t.ID && r.Prefix.Contains(to) && t.Up {
-				return t.MTU
-			}
-		}
-	}
-	return 0
 }
 
 // CloudEvidence is the AWS end of a connection as its gateway describes it; nil

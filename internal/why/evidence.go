@@ -238,6 +238,14 @@ func (g Gateway) route(a netip.Addr) (best Route, ok bool) {
 	return best, ok
 }
 
+// Carries is the tunnel that carries what is for a; false when none that is up
+// does.
+func (g Gateway) Carries(a netip.Addr) (Tunnel, bool) {
+	r, _ := g.route(a)
+	t, at := g.tunnel(r.Tunnel)
+	return t, at >= 0 && t.Up
+}
+
 // tunnel is that with the ID.
 func (g Gateway) tunnel(id string) (Tunnel, int) {
 	for i, t := range g.Tunnels {

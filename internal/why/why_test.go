@@ -309,6 +309,21 @@ func TestNothingIsFoundWhereNothingIsWrong(t *testing.T) {
 	}
 }
 
+func TestTheMostSpecificRouteSaysWhichTunnelCarries(t *testing.T) {
+	g := *healthy().Customer
+	g.Routes = []Route{{Prefix: prefix("10.0.0.0/8"), Tunnel: "tunnel-1"}, {Prefix: prefix("10.0.1.0/24"), Tunnel: "tunnel-2"}}
+	if got, ok := g.Carries(addr("10.0.1.4")); !ok || got.ID != "tunnel-2" {
+		t.Errorf("got %s, %v, want tunnel-2", got.ID, ok)
+	}
+	if got, ok := g.Carries(addr("192.0.2.1")); ok {
+		t.Errorf("without a route: got %s, want none", got.ID)
+	}
+	g.Tunnels[1].Up = false
+	if got, ok := g.Carries(addr("10.0.1.4")); ok {
+		t.Errorf("of a tunnel that is down: got %s, want none", got.ID)
+	}
+}
+
 // TestUnseenHopsAreNoFaults leaves out each part of the evidence, and all.
 func TestUnseenHopsAreNoFaults(t *testing.T) {
 	for name, hide := range map[string]func(*Evidence){

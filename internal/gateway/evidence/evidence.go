@@ -8,6 +8,7 @@ package evidence
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,14 +50,9 @@ func Of(st gateway.Status, mine func(tunnel string) bool) *why.Gateway {
 func tunnel(t gateway.TunnelStatus, sessions map[string]gateway.BGPPeer) why.Tunnel {
 	out := why.Tunnel{
 		ID: t.ID, Up: t.Up, Phase: t.Phase, Reason: t.Reason, Initiate: t.Initiate,
-		Local: t.IKE.Local.Addr(), Remote: t.IKE.Remote.Addr(), NATLocal: t.IKE.NATLocal,
+		Local: t.IKE.Local.Addr(), Remote: t.IKE.Remote.Addr(), NATLocal: t.IKE.NATLocal, Fragmentation: slices.Contains(t.IKE.Extensions, "fragmentation"),
 		InsideLocal: t.Inside.Addr(), MTU: t.Traffic.MTU, PacketsIn: t.Traffic.PacketsIn, PacketsOut: t.Traffic.PacketsOut, Drops: t.Traffic.Drops,
 		Dead: why.Dead{After: seconds(t.Dead.AfterSeconds), Action: t.Dead.Action},
-	}
-	for _, e := range t.IKE.Extensions {
-		if e == "fragmentation" {
-			out.Fragmentation = true
-		}
 	}
 	if t.Child != nil {
 		out.LocalTS, out.RemoteTS = prefixes(t.Child.LocalTS), prefixes(t.Child.RemoteTS)
