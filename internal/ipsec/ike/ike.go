@@ -42,6 +42,9 @@ type Exporter interface {
 	Export() (state secret.Secret, ok bool)
 }
 
+// An Auth is a policy.Auth, of which this package knows no more.
+type Auth interface{ ProvesIKE() }
+
 // An Event is something that happened to a machine.
 type Event interface{ isEvent() }
 
@@ -71,6 +74,10 @@ type (
 	// goes in UDP; else an initiator starts anew. Without effect when the
 	// address is the one in use.
 	LocalChanged struct{ Local netip.AddrPort }
+	// AuthChanged says how both ends prove from now on who they are, by the same
+	// means as before. An SA goes on if the certificates with which its peer
+	// proved itself would be believed now, too; else it is deleted at once.
+	AuthChanged struct{ Auth Auth }
 	// Resume is the first event of a machine that was restored from what
 	// another one exported: it puts its SAs to use again and looks whether the
 	// peer still knows them.
@@ -83,6 +90,7 @@ func (Datagram) isEvent()     {}
 func (TimerFired) isEvent()   {}
 func (Initiate) isEvent()     {}
 func (LocalChanged) isEvent() {}
+func (AuthChanged) isEvent()  {}
 func (PeerAlive) isEvent()    {}
 func (RekeyIKE) isEvent()     {}
 func (RekeyChild) isEvent()   {}

@@ -24,7 +24,7 @@ func name(v int) string { return fmt.Sprintf("IKEv%d", v+1) }
 func other(v int) int { return v2 - v }
 
 // A Make makes a machine of one version, for one Config that is always the
-// same. It is called when the endpoint is made, and whenever the machine that
+// same but for what ike.LocalChanged and ike.AuthChanged say. It is called when the endpoint is made, and whenever the machine that
 // it made was closed.
 type Make func() (ike.Machine, error)
 
@@ -119,6 +119,9 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 		}
 	case ike.LocalChanged:
 		m.move(t, ev)
+	case ike.AuthChanged:
+		m.step(t, v2, ev)
+		m.step(t, v1, ev)
 	case ike.Resume:
 		m.step(t, v2, ev) // IKEv1 has nothing to resume
 	default:

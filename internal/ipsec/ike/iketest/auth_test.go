@@ -10,7 +10,8 @@ import (
 
 // setAuth gives an end a certificate and whom to trust. The value is a kind of
 // key, and then, each after a plus sign, what is wrong: "expired", "revoked",
-// "otherca" (issued by a CA that the other end does not know).
+// "otherca" (issued by a CA that the other end does not know); or "denies": what
+// it trusts says that the other end's certificate is revoked.
 func setAuth(c *setup, end int, value string) error {
 	words := strings.Split(value, "+")
 	ours, err := NewAuthority("common", start)
@@ -30,6 +31,10 @@ func setAuth(c *setup, end int, value string) error {
 			change = func(c *x509.Certificate) { c.SerialNumber = big.NewInt(RevokedSerial) }
 		case "otherca":
 			if issuer, err = NewAuthority("other", start); err != nil {
+				return err
+			}
+		case "denies":
+			if c.Auth.Trust, err = ours.Denies(string(rune('a' + 1 - end))); err != nil {
 				return err
 			}
 		default:

@@ -56,12 +56,8 @@ func (a *Authority) Credential(name, kind string, change func(*x509.Certificate)
 	if err != nil {
 		return nil, err
 	}
-	serial := int64(0)
-	for _, c := range name {
-		serial = 256*serial + int64(c)
-	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1000 + serial), Subject: pkix.Name{Country: []string{"XX"}, Organization: []string{"Example"}, CommonName: name},
+		SerialNumber: serialOf(name), Subject: pkix.Name{Country: []string{"XX"}, Organization: []string{"Example"}, CommonName: name},
 		NotBefore: a.now.Add(-validity), NotAfter: a.now.Add(validity), DNSNames: []string{name + ".example"},
 		KeyUsage: x509.KeyUsageDigitalSignature,
 	}
@@ -83,20 +79,40 @@ func (a *Authority) Credential(name, kind string, change func(*x509.Certificate)
 	return c, err
 }
 
+// serialOf is the serial number of the certificates called name.
+func serialOf(name string) *big.Int {
+	serial := int64(0)
+	for _, c := range name {
+		serial = 256*serial + int64(c)
+	}
+	return big.NewInt(1000 + serial)
+}
+
 func inPEM(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 // Trust believes a, which has revoked RevokedSerial.
-func (a *Authority) Trust() (*cert.Trust, error) { return a.trust(cert.Options{}) }
+func (a *Authority) Trust() (*cert.Trust, error) { return a.trust(cert.Options{}, RevokedSerial) }
+
+// Denies is Trust since the certificates called name were revoked, too.
+func (a *Authority) Denies(name string) (*cert.Trust, error) {
+	return a.trust(cert.Options{}, RevokedSerial, serialOf(name).Int64())
+}
 
 // WeakTrust is Trust that takes weak keys, too.
-func (a *Authority) WeakTrust() (*cert.Trust, error) { return a.trust(cert.Options{WeakKeys: true}) }
+func (a *Authority) WeakTrust() (*cert.Trust, error) {
+	return a.trust(cert.Options{WeakKeys: true}, RevokedSerial)
+}
 
-func (a *Authority) trust(o cert.Options) (*cert.Trust, error) {
+func (a *Authority) trust(o cert.Options, revoked ...int64) (*cert.Trust, error) {
+	var entries []x509.RevocationListEntry
+	for _, serial := range revoked {
+		entries = append(entries, x509.RevocationListEntry{SerialNumber: big.NewInt(serial), RevocationTime: a.now.Add(-time.Hour)})
+	}
 	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number: big.NewInt(1), ThisUpdate: a.now.Add(-time.Hour), NextUpdate: a.now.Add(validity),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(RevokedSerial), RevocationTime: a.now.Add(-time.Hour)}},
+		RevokedCertificateEntries: entries,
 	}, a.cert, a.key)
 	if err != nil {
 		return nil, err

@@ -109,6 +109,17 @@ func makePair(words []string) (*Net, error) {
 		c.speaks = cmp.Or(c.reborn, c.speaks)
 		return c.machine()
 	}
+	n.Extra = func(n *Net, words []string) error { // a proof KIND: another certificate, or whom to trust
+		if len(words) != 3 || words[1] != "proof" {
+			return fmt.Errorf("unknown command %q", strings.Join(words, " "))
+		}
+		i := int(words[0][0] - 'a')
+		if err := setAuth(&configs[i], i, words[2]); err != nil {
+			return err
+		}
+		n.Step(i, ike.AuthChanged{Auth: configs[i].Auth})
+		return nil
+	}
 	n.Revive = func(i int, state secret.Secret) (Machine, error) {
 		c := configs[i]
 		c.Tuning.Rand = rand.NewChaCha8([32]byte{byte(i), 98})

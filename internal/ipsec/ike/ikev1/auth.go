@@ -134,6 +134,7 @@ func (m *Machine) verifySignature(t *turn, s *sa, hash []byte, id *wire.ID, list
 	if err := peer.VerifyIKEv1(hash, sig.Data); err != nil {
 		return unprovenf("peer %v: %v", id.Identity, err)
 	}
+	s.shake.chain = chain
 	name := m.methodName()
 	s.auth = m.cfg.Auth.Credential.Mark(name)
 	if theirs := peer.Mark(name); theirs != s.auth {

@@ -16,13 +16,14 @@ func (m *Machine) established(t *turn, s *sa, d ike.Datagram, contact bool) {
 	if !s.initiator {
 		m.recall.proven = recalledOf(s)
 	}
+	chain := s.shake.chain
 	s.state, s.established, s.until, s.shake, s.span.done = up, t.now, time.Time{}, nil, m.tick()
 	m.lifetimes(t, s)
 	t.notice(levelInfo, "ISAKMP SA is up", "remote", s.path.remote, "peer", s.peer.String(), "suite", s.suite.String(),
 		"auth", s.auth, "nat_local", s.path.natLocal, "nat_remote", s.path.natRemote)
 	// Another identity has no claim on the SAs of the one before.
 	contact = contact || (m.peer != ike.Identity{} && m.peer != s.peer)
-	m.peer = s.peer
+	m.peer, m.chain = s.peer, chain
 	if old := m.current; old != nil {
 		if old.peer == s.peer && crossed(old, s) && !preferred(s, old) {
 			m.retire(t, s)

@@ -11,7 +11,6 @@ import (
 
 	"seikan/internal/ipsec/ike"
 	"seikan/internal/ipsec/ike/ikev1/proposal"
-	"seikan/internal/ipsec/ike/ikev1/wire"
 	"seikan/internal/ipsec/ike/policy"
 )
 
@@ -24,6 +23,7 @@ type Machine struct {
 	current  *sa   // the one of them that is up and in use
 	children []*child
 	peer     ike.Identity // of the last SA that came up
+	chain    [][]byte     // the certificates that this peer has shown, in DER
 	clock    uint64       // counts what must be told apart within one instant
 
 	start  starter
@@ -55,14 +55,11 @@ func New(cfg policy.Config) (*Machine, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("ikev1: config: %w", err)
 	}
-	m := &Machine{cfg: cfg, method: proposal.PSK}
-	if cfg.Auth.Signs() {
-		m.method = proposal.Method(cfg.Auth.Credential.MethodIKEv1())
-		if m.method == 0 {
-			return nil, fmt.Errorf("ikev1: config: field Auth.Credential: IKEv1 cannot sign with the key of %v; use RSA or ECDSA P-256, P-384 or P-521", cfg.Auth.Credential)
-		}
+	method, err := methodOf(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("ikev1: config: %w", err)
 	}
-	return m, nil
+	return &Machine{cfg: cfg, method: method}, nil
 }
 
 // A turn is one call of Step.
@@ -130,6 +127,8 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 		m.initiate(t)
 	case ike.PeerAlive:
 		m.live.hear(ev.At)
+	case ike.AuthChanged:
+		m.authChanged(t, ev.Auth)
 	case ike.RekeyIKE:
 		m.rekeyIKE(t)
 	case ike.RekeyChild:
@@ -179,14 +178,7 @@ func (m *Machine) expire(t *turn) {
 
 // close deletes the SAs at the peer, once and without waiting, and ends.
 func (m *Machine) close(t *turn) {
-	if m.current != nil {
-		for _, c := range m.children {
-			if c.state == childUp {
-				m.inform(t, m.current, wire.NewDelete(c.SA.SPIIn))
-			}
-		}
-		m.sendDelete(t, m.current)
-	}
+	m.sendDeletes(t)
 	for _, c := range slices.Clone(m.children) {
 		m.removeChild(t, c)
 	}

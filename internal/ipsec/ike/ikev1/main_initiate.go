@@ -22,6 +22,7 @@ type handshake struct {
 	refusal    string    // what a message that proves nothing said against us
 	odd        string    // what was wrong with an answer that was ignored
 	proofs     int       // by certificate that were checked
+	chain      [][]byte  // of certificates with which the peer has proved itself
 	challenged bool      // the responder was told that its message 5 makes no sense
 	urged      time.Time // when message 5 went again because of what we cannot read
 }

@@ -164,6 +164,8 @@ func (m *Machine) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
 		m.startRekeyChild()
 	case ike.LocalChanged:
 		m.localChanged(t, ev.Local)
+	case ike.AuthChanged:
+		m.authChanged(t, ev.Auth)
 	case ike.Close:
 		m.close(t)
 	default:

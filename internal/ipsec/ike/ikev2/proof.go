@@ -21,6 +21,10 @@ type peer struct {
 	// until is when its certificate expires: a session that is taken up again
 	// must not outlive what it was begun with. Zero with a pre-shared key.
 	until time.Time
+	// chain is the certificates that it has shown, in DER, its own first: whom we
+	// believe may change while the SA is up. None with a pre-shared key, and none
+	// at a responder that knows it by a ticket.
+	chain [][]byte
 }
 
 // authOctets is what the AUTH of the initiator or the responder of s covers,
@@ -119,7 +123,7 @@ func (m *Machine) verifySignature(t *turn, s *sa, id *wire.ID, list []wire.Paylo
 	if s.initiator { // and so we have signed before
 		name = bothWays(s.peer.auth, name)
 	}
-	s.peer = peer{Identity: id.Identity, auth: name, until: owner.NotAfter()}
+	s.peer = peer{Identity: id.Identity, auth: name, until: owner.NotAfter(), chain: chain}
 	return nil
 }
 

@@ -25,7 +25,8 @@ const (
 
 // Restore makes a machine that goes on where the one whose Export gave state
 // was ended, without the peer's knowing. Its first Step must be ike.Resume.
-// cfg must be what that one was made with, but for its randomness, and state
+// cfg must be what that one was made with, but for its randomness, and for the
+// certificates, which are looked at again; state is
 // the last that it exported before it sent anything: an older one would repeat
 // message ids and IVs. The error wraps ErrState if state is malformed, its
 // lifetime is over, or cfg does not allow what it holds.
@@ -73,6 +74,11 @@ func (m *Machine) checkRestored(now time.Time) error {
 		return fmt.Errorf("%v is not allowed any more", s.suite)
 	case m.status.phase != ike.Authed && m.status.phase != ike.Established:
 		return fmt.Errorf("phase %v with an IKE SA that is up", m.status.phase)
+	}
+	if m.cfg.Auth.Signs() { // whom we believe may have changed meanwhile
+		if err := m.stillTrusted(now, s.peer); err != nil {
+			return fmt.Errorf("the peer %v is not believed any more: %w", s.peer, err)
+		}
 	}
 	for _, s := range m.sas {
 		if err := s.checkRestored(); err != nil {

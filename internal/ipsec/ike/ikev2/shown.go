@@ -31,7 +31,8 @@ type view struct {
 	suite               suite.IKE
 	established         time.Time
 	extensions          marks
-	peer                peer
+	peer                ike.Identity
+	auth                string // how both have proved themselves
 
 	child *ike.ChildSA // in use; nil if there is none
 	encap bool         // all else of it stays as it is
@@ -60,7 +61,7 @@ func (m *Machine) view() view {
 	v.spiI, v.spiR = s.spiI, s.spiR
 	v.natLocal, v.natRemote = s.path.natLocal, s.path.natRemote
 	v.suite, v.established, v.extensions = s.suite, s.established, s.ext.marks()
-	v.peer = s.peer
+	v.peer, v.auth = s.peer.Identity, s.peer.auth
 	if c := m.used(); c != nil {
 		v.child, v.encap = c.SA, c.SA.Encap
 	}
@@ -81,7 +82,7 @@ func (m *Machine) snapshot(v view) *ike.Snapshot {
 	snap.NATLocal, snap.NATRemote = v.natLocal, v.natRemote
 	snap.Suite, snap.Established, snap.Extensions = v.suite, v.established, v.extensions.names(v.suite)
 	if v.current {
-		snap.Initiator, snap.RemoteID, snap.Auth = v.initiator, clip(v.peer.String()), v.peer.auth
+		snap.Initiator, snap.RemoteID, snap.Auth = v.initiator, clip(v.peer.String()), v.auth
 	}
 	if c := v.child; c != nil {
 		snap.Child = &ike.ChildSnapshot{

@@ -69,6 +69,9 @@ type Auth struct {
 	Trust      *cert.Trust      // whose certificates we accept; needed with Credential
 }
 
+// ProvesIKE makes it an ike.Auth.
+func (Auth) ProvesIKE() {}
+
 // Signs reports whether certificates are used rather than the pre-shared key.
 func (a Auth) Signs() bool { return a.Credential != nil }
 
@@ -135,6 +138,21 @@ type Tuning struct {
 	// Rand is read for SPIs, nonces, keys and fuzz. Nil means crypto/rand.
 	// Only tests set it.
 	Rand io.Reader
+}
+
+// WithAuth is c, with its defaults, with another proof of both ends by the same
+// means. An identity of ours that was the subject of our certificate is that of
+// the new one.
+func (c Config) WithAuth(a Auth) (Config, error) {
+	if a.Signs() != c.Auth.Signs() {
+		return c, fmt.Errorf("field Auth: a tunnel does not change between certificates and a pre-shared key while it runs")
+	}
+	if c.Auth.Signs() && c.LocalID == c.Auth.Credential.Identity() {
+		c.LocalID = ike.Identity{}
+	}
+	c.Auth = a
+	c.LocalID = c.ownID()
+	return c, c.Check()
 }
 
 // WithDefaults fills in what zero values mean.
