@@ -89,26 +89,33 @@ func TestPeerFromAnywhereNeedsACertificateAndIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestNewRevocationsEndASession is about Set with the same options whose files
-// hold something else now.
-func TestNewRevocationsEndASession(t *testing.T) {
+// TestOtherCertificatesAreOfTheSameSession is about Set with the same options whose
+// files hold something else now, and about what a killed gateway finds then.
+func TestOtherCertificatesAreOfTheSameSession(t *testing.T) {
 	ca := certtest.New(t, "CA")
 	peer, _ := ca.Issue(certtest.Request{Name: "peer"})
 	before := certified(t, ca, "gateway")
 	before.Certificates.CRL = ca.CRL()
-	if !before.sameSession(before) {
-		t.Error("the same contents: got another session, want the one there is")
-	}
-	for name, change := range map[string]func(*Certificates){
-		"a peer revoked":   func(c *Certificates) { c.CRL = ca.CRL(peer) },
-		"no list any more": func(c *Certificates) { c.CRL = nil },
-		"another CA":       func(c *Certificates) { c.CA = certtest.New(t, "CA").PEM() },
-		"renewed":          func(c *Certificates) { *c = certified(t, ca, "gateway").Certificates },
+	for name, tt := range map[string]struct {
+		change func(*Tunnel)
+		same   bool
+	}{
+		"nothing":          {func(*Tunnel) {}, true},
+		"a peer revoked":   {func(t *Tunnel) { t.Certificates.CRL = ca.CRL(peer) }, true},
+		"no list any more": {func(t *Tunnel) { t.Certificates.CRL = nil }, true},
+		"another CA":       {func(u *Tunnel) { u.Certificates.CA = certtest.New(t, "CA").PEM() }, true},
+		"renewed":          {func(u *Tunnel) { u.Certificates = certified(t, ca, "gateway").Certificates }, true},
+		"a key instead": {func(t *Tunnel) {
+			t.Certificates, t.PSK = Certificates{}, secret.FromString("ExampleKey_0123456789")
+		}, false},
+		"another peer": {func(t *Tunnel) { t.Outside.RemoteID = "O=Example, CN=peer" }, false},
 	} {
 		after := before
-		change(&after.Certificates)
-		if after.sameSession(before) {
-			t.Errorf("%s: got the same session, want another", name)
+		tt.change(&after)
+		first, err := before.digest()
+		second, err2 := after.digest()
+		if got := after.sameSession(before); got != tt.same || err != nil || err2 != nil || (first == second) != tt.same {
+			t.Errorf("%s: the same session: got %v, kept state fits: %v, want %v", name, got, first == second, tt.same)
 		}
 	}
 }

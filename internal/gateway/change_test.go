@@ -15,6 +15,11 @@ func TestAChangeSaysWhatBecameOfEachTunnel(t *testing.T) {
 	old := dynamic()
 	old.Tunnels = append(old.Tunnels, old.Tunnels[0])
 	old.Tunnels[2].ID = "3"
+	certified := old.Tunnels[0]
+	certified.ID, certified.PSK = "5", secret.Secret{}
+	certified.Certificates = Certificates{Own: []byte("ours"), Key: secret.FromString("its key"), CA: []byte("whom we believe")}
+	old.Tunnels = append(old.Tunnels, certified)
+	certified.Certificates.Key, certified.Certificates.CRL = secret.FromString("another key"), []byte("a list")
 	cfg := dynamic()
 	cfg.BGP.Announce = nil
 	cfg.Tunnels[0].PSK = secret.FromString("AnotherKey_0123456789")
@@ -24,11 +29,12 @@ func TestAChangeSaysWhatBecameOfEachTunnel(t *testing.T) {
 	cfg.Tunnels[1].SourceNAT = true
 	another := cfg.Tunnels[1]
 	another.ID = "4"
-	cfg.Tunnels = append(cfg.Tunnels, another)
+	cfg.Tunnels = append(cfg.Tunnels, certified, another)
 	want := []Change{
 		{What: Changed, Fields: []string{"BGP.Announce"}},
 		{Tunnel: "1", What: Rebuilt, Fields: []string{"PSK", "Certificates.CRL", "Lifetime.Phase2"}},
 		{Tunnel: "2", What: Changed, Fields: []string{"SourceNAT", "BGP.MED"}},
+		{Tunnel: "5", What: Changed, Fields: []string{"Certificates.Key", "Certificates.CRL"}},
 		{Tunnel: "4", What: Added},
 		{Tunnel: "3", What: Removed},
 	}

@@ -86,7 +86,7 @@ func (g *Gateway) endTunnelsLocked(ctx context.Context, wanted map[string]Tunnel
 	for id, r := range g.tunnels {
 		t, ok := wanted[id]
 		broken := r.broken()
-		same := ok && broken == nil && (g.unseen == nil || t.sameSession(r.cfg))
+		same := ok && broken == nil && (g.unseen == nil || t.sameSession(r.cfg) && g.reproved(ctx, r, t))
 		if same && !(look && g.movedLocked(ctx, r)) {
 			continue
 		}

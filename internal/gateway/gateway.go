@@ -146,9 +146,9 @@ func owner() string {
 }
 
 // Set changes what the gateway shall be. Tunnels whose configuration is the
-// same keep their SAs; one that changed is closed and started anew, also when
-// only the contents of its certificates or revocations did: a peer that was
-// revoked since does not stay. An invalid cfg changes nothing.
+// same keep their SAs; one that changed is closed and started anew. Of other
+// certificates and revocations only a peer notices that was revoked since: it does
+// not stay. An invalid cfg changes nothing.
 func (g *Gateway) Set(cfg Config) error {
 	if err := check(cfg, g.opts); err != nil {
 		return err

@@ -93,16 +93,17 @@ func (g *Gateway) restored(t Tunnel, cfg policy.Config, k *keep.Tunnel) *ikev2.M
 	return m
 }
 
-// digest stands for all of t that its SAs depend on: what sameSession compares,
-// secrets included.
+// digest stands for all of t that its SAs are bound to: what sameSession compares,
+// secrets included. Certificates are looked at when the state is restored.
 func (t Tunnel) digest() ([32]byte, error) {
 	h := sha256.New()
+	t = t.bound()
 	t.VisitSecrets(func(name string, s *secret.Secret) {
 		part := binary.BigEndian.AppendUint32([]byte(name), uint32(s.Len()))
 		h.Write(append(part, s.Reveal()...))
 		clear(part)
 	})
-	err := json.NewEncoder(h).Encode(t.withoutRouting())
+	err := json.NewEncoder(h).Encode(t)
 	return [32]byte(h.Sum(nil)), err
 }
 

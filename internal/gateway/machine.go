@@ -72,7 +72,7 @@ func newMachine(t Tunnel, local netip.Addr, shared *ikev2.Shared, before *ikev2.
 }
 
 // both speaks both versions, and remembers for the machines that it makes that
-// our address has changed.
+// our address or the proof of both ends has changed.
 type both struct {
 	*dual.Machine
 	cfg policy.Config
@@ -83,8 +83,13 @@ type both struct {
 
 // Step is that of ike.Machine.
 func (b *both) Step(now time.Time, ev ike.Event, out *ike.Outputs) error {
-	if moved, ok := ev.(ike.LocalChanged); ok {
-		b.cfg.Local = moved.Local
+	switch ev := ev.(type) {
+	case ike.LocalChanged:
+		b.cfg.Local = ev.Local
+	case ike.AuthChanged:
+		if auth, ok := ev.Auth.(policy.Auth); ok {
+			b.cfg.Auth = auth
+		}
 	}
 	had := b.again && answered(b.State())
 	err := b.Machine.Step(now, ev, out)

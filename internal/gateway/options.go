@@ -155,22 +155,44 @@ func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
 	visit("ppk", &t.Extensions.PPK)
 }
 
-// withoutRouting is t without what its SAs have nothing to do with.
-func (t Tunnel) withoutRouting() Tunnel {
+// bound is t without what its SAs are not bound to: routing, and, where both ends
+// prove themselves by certificate, by which. Those are taken over while the SAs
+// go on (Gateway.reproved).
+func (t Tunnel) bound() Tunnel {
 	t.Routes, t.BGP, t.SourceNAT, t.Endpoint.Draining = nil, Session{}, false, false
+	if t.Certificates.Used() {
+		t.Certificates = Certificates{Own: []byte("any")}
+	}
 	return t
 }
 
 // sameSession reports whether t and u differ at most in their routes, in BGP, in
-// the translation of sources and in whether they are drained, so that the SAs of
-// one serve the other.
+// the translation of sources, in whether they are drained and in which
+// certificates prove both ends, so that the SAs of one serve the other.
 func (t Tunnel) sameSession(u Tunnel) bool {
-	kept := map[string]secret.Secret{}
-	t.VisitSecrets(func(name string, s *secret.Secret) { kept[name], *s = *s, secret.Secret{} })
+	t, u = t.bound(), u.bound()
+	return t.sameSecrets(u) && reflect.DeepEqual(t.withoutSecrets(), u.withoutSecrets())
+}
+
+// sameProof reports whether both ends of t prove themselves by the same as those
+// of u.
+func (t Tunnel) sameProof(u Tunnel) bool {
+	proof := func(t Tunnel) Tunnel { return Tunnel{PSK: t.PSK, Certificates: t.Certificates} }
+	t, u = proof(t), proof(u)
+	return t.sameSecrets(u) && reflect.DeepEqual(t.withoutSecrets(), u.withoutSecrets())
+}
+
+// sameSecrets compares the secrets of t and u in constant time.
+func (t Tunnel) sameSecrets(u Tunnel) bool {
+	ours := map[string]secret.Secret{}
+	t.VisitSecrets(func(name string, s *secret.Secret) { ours[name] = *s })
 	same := true
-	u.VisitSecrets(func(name string, s *secret.Secret) { // compared in constant time
-		same = s.Equal(kept[name]) && same
-		*s = secret.Secret{}
-	})
-	return same && reflect.DeepEqual(t.withoutRouting(), u.withoutRouting())
+	u.VisitSecrets(func(name string, s *secret.Secret) { same = s.Equal(ours[name]) && same })
+	return same
+}
+
+// withoutSecrets is t without its secrets, which do not compare.
+func (t Tunnel) withoutSecrets() Tunnel {
+	t.VisitSecrets(func(_ string, s *secret.Secret) { *s = secret.Secret{} })
+	return t
 }
