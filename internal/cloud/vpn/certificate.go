@@ -22,6 +22,11 @@ import (
 const (
 	authorityLifetime   = 10 * 365 * 24 * time.Hour
 	certificateLifetime = 395 * 24 * time.Hour
+	// renewBefore is how long before its end the certificate of a cloud's end is
+	// replaced, as ACM begins to renew its own; renewAgain is when it is tried again
+	// if that fails.
+	renewBefore = 60 * 24 * time.Hour
+	renewAgain  = time.Hour
 )
 
 // maxSubject is the length of a common name (RFC 5280, ub-common-name).
@@ -169,6 +174,45 @@ func certify(tx *store.Tx, c *resource.VPNConnection, customer resource.Certific
 		c.Telemetry[i].CertificateARN = own.ARN
 	}
 	return nil
+}
+
+// renewed is old with another key and certificate, by the same authority and for
+// the same subject and tunnel.
+func renewed(tx *store.Tx, old resource.Certificate) (resource.Certificate, error) {
+	a, err := store.Find(tx, store.CertificateAuthorities, old.OwnerID, old.AuthorityARN, codeCertificateNotFound)
+	if err != nil {
+		return resource.Certificate{}, err
+	}
+	own, key, err := issue(tx, a, old.Subject)
+	own.TunnelID, own.Key = old.TunnelID, key
+	return own, err
+}
+
+// renewDue renews the certificates of the cloud's ends that end soon (vpn §3.7).
+// Each keeps its name, as one does that ACM renews, and its tunnel goes on: the
+// gateway proves itself by the new one from the next time on. It returns when to
+// look again, zero for never.
+func renewDue(tx *store.Tx) (next time.Time) {
+	for _, c := range store.Certificates.List(tx) {
+		if c.TunnelID == "" {
+			continue // the customer gateway's, whose key only its owner has
+		}
+		due := c.NotAfter.Add(-renewBefore)
+		if !tx.Now().Before(due) {
+			own, err := renewed(tx, c)
+			if err == nil {
+				own.ARN = c.ARN
+				store.Certificates.Put(tx, own.ARN, own)
+				due = own.NotAfter.Add(-renewBefore)
+			} else {
+				due = tx.Now().Add(renewAgain)
+			}
+		}
+		if next.IsZero() || due.Before(next) {
+			next = due
+		}
+	}
+	return next
 }
 
 // uncertify takes the certificates of a connection's ends away.

@@ -129,3 +129,59 @@ func TestCertifiedConnectionsAreRefusedWhatNeedsAnAddressOrAKey(t *testing.T) {
 		return nil
 	})
 }
+
+// The certificates of the cloud's ends are renewed before they end, year after
+// year: the same ones by name, on the same endpoints, while the customer gateway's
+// is its owner's to renew (vpn §3.7).
+func TestCertificatesOfTheCloudsEndsNeverEnd(t *testing.T) {
+	c := newCloud(t)
+	p, authority := c.certified()
+	c.attach(p.gateway.ID)
+	row := c.available(p.input())
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf(t, authority.Certificate))
+	chains := func() (out [2]string) {
+		c.do(func(tx *store.Tx) error {
+			for i, tunnel := range MakePlan(Load(tx)).Workers[0].Tunnels {
+				cert := leaf(t, tunnel.Auth.Chain)
+				_, err := cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: tx.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+				if want := fmt.Sprintf("%s.endpoint-%d", row.ID, i); err != nil || cert.Subject.CommonName != want || tunnel.Auth.Key.IsZero() {
+					t.Errorf("after %v: tunnel %d has a certificate of %s, %v, want one of %s that holds, and its key", tx.Now(), i+1, cert.Subject.CommonName, err, want)
+				}
+				if tunnel.Endpoint.Generation != 0 || tunnel.Endpoint.Draining {
+					t.Errorf("tunnel %d: got endpoint %+v, want that of before", i+1, tunnel.Endpoint)
+				}
+				out[i] = string(tunnel.Auth.Chain)
+			}
+			return nil
+		})
+		return out
+	}
+	before, renewals := chains(), 0
+	for began := c.now; c.now.Sub(began) < 5*365*24*time.Hour; {
+		again := c.advance()
+		if again <= 0 || again > certificateLifetime-renewBefore {
+			t.Fatalf("at %v: call again in %v, want one in at most %v", c.now, again, certificateLifetime-renewBefore)
+		}
+		now := chains()
+		if now[0] != before[0] && now[1] != before[1] {
+			renewals++
+		}
+		before = now
+		c.now = c.now.Add(again - time.Second)
+		if c.advance(); chains() != now {
+			t.Fatalf("at %v: renewed before it is due", c.now)
+		}
+		c.now = c.now.Add(time.Second)
+	}
+	after, _ := c.connection(row.ID)
+	if renewals != 5 || after.Telemetry[0].CertificateARN != row.Telemetry[0].CertificateARN || after.State != resource.StateAvailable {
+		t.Errorf("in five years: got %d renewals, certificate %s, %s, want 5, %s, available", renewals, after.Telemetry[0].CertificateARN, after.State, row.Telemetry[0].CertificateARN)
+	}
+	// Without its authority nothing can be renewed; it is tried again.
+	c.do(func(tx *store.Tx) error { store.CertificateAuthorities.Delete(tx, authority.ARN); return nil })
+	c.now = c.now.Add(certificateLifetime)
+	if again := c.advance(); again != renewAgain {
+		t.Errorf("without the authority: call again in %v, want %v", again, renewAgain)
+	}
+}

@@ -242,15 +242,10 @@ func ModifyVPNTunnelCertificate(tx *store.Tx, who resource.Account, id resource.
 	if c.Telemetry[i].CertificateARN == "" || !certified {
 		return withheld(c), resource.Errorf(codeUnsupported, "the tunnel %v of %s authenticates by a pre-shared key and has no certificate", outside, id)
 	}
-	authority, err := store.Find(tx, store.CertificateAuthorities, who, old.AuthorityARN, codeCertificateNotFound)
+	own, err := renewed(tx, old)
 	if err != nil {
 		return withheld(c), err
 	}
-	own, key, err := issue(tx, authority, old.Subject)
-	if err != nil {
-		return withheld(c), err
-	}
-	own.TunnelID, own.Key = old.TunnelID, key
 	store.Certificates.Delete(tx, old.ARN)
 	store.Certificates.Put(tx, own.ARN, own)
 	c.Telemetry[i].CertificateARN = own.ARN

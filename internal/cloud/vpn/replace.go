@@ -116,8 +116,9 @@ type MaintenanceInput struct {
 
 // Advance carries the replacement of endpoints on: due maintenance begins to
 // drain its tunnel, a drained tunnel gets its new endpoint, and one that is up
-// again gets its traffic back. It returns when to call it again, 0 for not. The
-// host calls it before each look; when nothing is under way it writes nothing.
+// again gets its traffic back. It also renews the certificates of the cloud's ends
+// that end soon. It returns when to call it again, 0 for not. The host calls it
+// before each look; when nothing is under way it writes nothing.
 func Advance(tx *store.Tx) (again time.Duration) {
 	now := tx.Now()
 	soon := func(at time.Time) {
@@ -135,6 +136,9 @@ func Advance(tx *store.Tx) (again time.Duration) {
 			}
 		}
 		store.VPNConnections.Put(tx, c.ID, c)
+	}
+	if at := renewDue(tx); !at.IsZero() {
+		soon(at)
 	}
 	return again
 }
