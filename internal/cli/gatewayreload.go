@@ -96,8 +96,10 @@ func newGatewayReload(s *streams) *cobra.Command {
 		Long: `The gateway reads the file that it was started with, and those for keys and
 certificates, and does what has changed. A tunnel whose options are the same
 keeps its SAs, its BGP session and its counters, and loses no packet; one that
-changed is closed and started anew, unless only its routes or BGP did. What was
-removed is deleted at the peer. A wrong file is refused and changes nothing.
+changed is closed and started anew, unless only its routes, BGP or certificates
+did. What was removed is deleted at the peer. While another tunnel is up, traffic
+goes over to it first, which takes a second, and nothing is lost. A peer whose
+certificate was revoked is deleted. A wrong file is refused and changes nothing.
 SIGHUP and "systemctl reload seikan-gateway" do the same.
 
 A tunnel is known by its name: without names, one more in front is another for all

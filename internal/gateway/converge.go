@@ -43,7 +43,9 @@ func (g *Gateway) converge(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeBGPLocked(ctx), g.convergeRoutesLocked(ctx), g.convergeBFDLocked(ctx))
-	g.seenLocked()
+	if _, leaves := g.effectiveLocked(); !leaves {
+		g.seenLocked()
+	}
 	signal(g.changed)
 	return err
 }
@@ -56,6 +58,7 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 		wanted[t.ID] = t
 	}
 	g.endTunnelsLocked(ctx, wanted)
+	g.settleLocked()
 	var errs []error
 	for _, t := range g.want.Tunnels {
 		if g.tunnels[t.ID] != nil {
@@ -68,7 +71,6 @@ func (g *Gateway) convergeTunnelsLocked(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("tunnel %s: %w", t.ID, f.err))
 		}
 	}
-	g.have = g.want
 	g.mail.Store(newDirectory(g.tunnels))
 	g.closeUnusedLocked()
 	return errors.Join(errs...)
@@ -87,18 +89,28 @@ func (g *Gateway) endTunnelsLocked(ctx context.Context, wanted map[string]Tunnel
 		t, ok := wanted[id]
 		broken := r.broken()
 		same := ok && broken == nil && (g.unseen == nil || t.sameSession(r.cfg) && g.reproved(ctx, r, t))
-		if same && !(look && g.movedLocked(ctx, r)) {
+		if same && !r.leaving.parted {
+			if !look || !g.movedLocked(ctx, r) {
+				r.leaving = leaving{}
+				continue
+			}
+		} else if broken == nil && g.leavesLocked(r, wanted) {
 			continue
 		}
-		r.stop()
-		delete(g.tunnels, id)
-		delete(g.between, r.peer)
-		g.routing.applied = nil // routes and addresses went with the TUN
+		g.endLocked(id, r)
 		if ok && broken != nil {
 			g.log.Error("tunnel broke; it is started again", "tunnel", id, "err", broken)
 			g.failed[id] = failure{time.Now(), broken, nextPause(time.Since(r.started), r.pause)}
 		}
 	}
+}
+
+// endLocked stops r, the tunnel called id. The caller holds g.mu.
+func (g *Gateway) endLocked(id string, r *running) {
+	r.stop()
+	delete(g.tunnels, id)
+	delete(g.between, r.peer)
+	g.routing.applied = nil // routes and addresses went with the TUN
 }
 
 // startLocked starts t, or remembers why that failed. The caller holds g.mu.

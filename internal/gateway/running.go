@@ -34,6 +34,8 @@ type running struct {
 
 	loop    sync.WaitGroup
 	watched watched // gateway.mu guards it
+	leaving leaving // gateway.mu guards it
+	sas     installed
 
 	started time.Time
 	pause   time.Duration // how long it had not run before
@@ -94,7 +96,8 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 			kept.End()
 		}
 	}
-	outer.DataPlane = r.data
+	r.sas.Tunnel = r.data
+	outer.DataPlane = &r.sas
 	r.tunnel = tunnel.New(outer)
 	r.loop.Go(func() {
 		if err := r.tunnel.Run(ctx); err != nil {

@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"seikan/internal/ipsec/dataplane"
+)
+
+// A tunnel that is removed or rebuilt while another one can carry its traffic
+// leaves in two steps, so that nothing on its way is lost: first it is drained, and
+// by BGP the peer is told nothing any more over it; then its SAs are deleted at
+// the peer, and what the peer sent before it heard so is taken for a while more.
+const (
+	// drainWithin is how long the peer has to move its traffic: a BGP message and
+	// a route.
+	drainWithin = time.Second
+	// lingerFor is how long packets may be on their way that were sent before the
+	// peer knew: a long round trip and a busy machine.
+	lingerFor = 500 * time.Millisecond
+)
+
+// A leaving is where a tunnel that leaves stands. The zero value is one that
+// stays.
+type leaving struct {
+	until  time.Time // when the next step is due
+	parted bool      // the peer was told
+}
+
+// now reports whether the tunnel leaves.
+func (l leaving) now() bool { return !l.until.IsZero() }
+
+// leavesLocked carries r, which shall not go on, through its leave. False says that
+// it is over, or that nothing would be won by it: r is down, or there is no tunnel
+// that stays to take its traffic. The caller holds g.mu.
+func (g *Gateway) leavesLocked(r *running, wanted map[string]Tunnel) bool {
+	l, now := &r.leaving, time.Now()
+	switch {
+	case !l.parted && (!r.up() || !g.replaceableLocked(r, wanted)):
+		return false
+	case !l.now():
+		l.until = now.Add(drainWithin)
+	case now.Before(l.until):
+		return true
+	case !l.parted:
+		r.part()
+		l.parted, l.until = true, now.Add(lingerFor)
+	default:
+		return false
+	}
+	time.AfterFunc(l.until.Sub(now), func() { signal(g.kick) })
+	return true
+}
+
+// replaceableLocked reports whether a tunnel other than r is up and stays. The
+// caller holds g.mu.
+func (g *Gateway) replaceableLocked(r *running, wanted map[string]Tunnel) bool {
+	for id, other := range g.tunnels {
+		if t, ok := wanted[id]; ok && other != r && other.up() && t.sameSession(other.cfg) {
+			return true
+		}
+	}
+	return false
+}
+
+// effectiveLocked is what is wanted, and as they were the tunnels that leave, which
+// carry only what no other can. leaves reports whether there are any. The caller
+// holds g.mu.
+func (g *Gateway) effectiveLocked() (cfg Config, leaves bool) {
+	cfg = g.want
+	for id, r := range g.tunnels {
+		if !r.leaving.now() {
+			continue
+		}
+		if !leaves {
+			cfg.Tunnels, leaves = slices.Clone(cfg.Tunnels), true
+		}
+		is := func(t Tunnel) bool { return t.ID == id }
+		was := r.cfg
+		if i := slices.IndexFunc(g.have.Tunnels, is); i >= 0 {
+			was = g.have.Tunnels[i] // its routes and BGP may have changed since it began
+		}
+		was.Endpoint.Draining = true
+		if i := slices.IndexFunc(cfg.Tunnels, is); i >= 0 {
+			cfg.Tunnels[i] = was
+		} else {
+			cfg.Tunnels = append(cfg.Tunnels, was)
+		}
+	}
+	return cfg, leaves
+}
+
+// settleLocked makes what runs what is wanted as far as it is for now: with the
+// tunnels that leave, unless these and others cannot be side by side, as with one
+// interface for both; then they end at once. The caller holds g.mu.
+func (g *Gateway) settleLocked() {
+	have, leaves := g.effectiveLocked()
+	if leaves && have.Validate() != nil {
+		for id, r := range g.tunnels {
+			if r.leaving.now() {
+				g.endLocked(id, r)
+			}
+		}
+		have = g.want
+	}
+	g.have = have
+}
+
+// leavingLocked reports whether the tunnel called id leaves. The caller holds
+// g.mu.
+func (g *Gateway) leavingLocked(id string) bool {
+	r := g.tunnels[id]
+	return r != nil && r.leaving.now()
+}
+
+// part tells the peer goodbye. What it has sent is taken until r is stopped.
+func (r *running) part() {
+	r.unwatch() // its goodbye goes through the tunnel
+	r.sas.lasting.Store(true)
+	r.cancel()
+	r.loop.Wait()
+}
+
+// installed are the SAs of a tunnel in the data plane.
+type installed struct {
+	*dataplane.Tunnel
+	lasting atomic.Bool // SAs that IKE is done with stay
+}
+
+// Remove forgets an SA as soon as that may be.
+func (i *installed) Remove(spiIn uint32) {
+	if !i.lasting.Load() {
+		i.Tunnel.Remove(spiIn)
+	}
+}
