@@ -152,6 +152,7 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 		up[id], mtu[id] = r.up(), r.data.MTU()
 	}
 	peers := g.peersLocked()
+	g.saveLearnedLocked(peers)
 	for id := range g.cutLocked(peers) {
 		up[id] = false
 	}

@@ -74,6 +74,7 @@ type Gateway struct {
 	routing  routing
 	failed   map[string]failure // tunnels that do not run, by ID
 	store    *keep.Store        // nil: nothing is kept
+	stale    stale
 }
 
 // routing is which tunnel carries which prefix, and what BGP has to do with it.

@@ -35,6 +35,7 @@ func (g *Gateway) openStore() error {
 	if err := store.Prune(ids); err != nil {
 		g.log.Warn("state of tunnels that are no more", "err", err)
 	}
+	g.loadStaleLocked()
 	return nil
 }
 
@@ -45,7 +46,7 @@ func (g *Gateway) closeStoreLocked() error {
 		return nil
 	}
 	defer func() { g.store = nil }()
-	return g.store.Close()
+	return errors.Join(g.store.Note(keptRoutes, nil), g.store.Close())
 }
 
 // keptLocked is where the state of t is kept; nil if it is not. A tunnel whose

@@ -17,8 +17,11 @@ func (g *Gateway) peersLocked() []bgp.PeerStatus {
 	}
 	peers := g.routing.speech.Status().Peers
 	for i := range peers {
+		peers[i].Routes = slices.Clone(peers[i].Routes)
+	}
+	g.addStaleLocked(peers)
+	for i := range peers {
 		p := &peers[i]
-		p.Routes = slices.Clone(p.Routes)
 		for j := range p.Routes {
 			r := &p.Routes[j]
 			if r.Refused != "" {

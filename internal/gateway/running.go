@@ -31,6 +31,7 @@ type running struct {
 	close  func() // removes data from the engine
 
 	outside atomic.Pointer[udp.Outside] // that of peer.local
+	resumed bool                        // its SAs are those that another process had
 
 	loop    sync.WaitGroup
 	watched watched // gateway.mu guards it
@@ -72,7 +73,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 		return nil, errors.Join(err, dev.Close())
 	}
 	quiet(t.Interface, t.ipv6(), g.log)
-	r := &running{since: time.Now(), peer: between}
+	r := &running{since: time.Now(), peer: between, resumed: resumed}
 	r.outside.Store(outside)
 	inner := dataplane.TunnelConfig{
 		ID: t.ID, Dev: dev, Outside: outside, ReplayWindow: t.ReplayWindow, PathMTU: path.MTU, ICMPSource: insidePeer(t.Inside),

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"sync"
 	"time"
@@ -23,10 +22,11 @@ type speech struct {
 	err error // why it ended by itself
 }
 
-// speak starts a speaker; changed is called after each change of its status and
+// speak starts a speaker, restarted when we forward on with what another process
+// had learned; changed is called after each change of its status and
 // when it ends by itself.
-func speak(ctx context.Context, cfg bgp.Config, log *slog.Logger, changed func()) (*speech, error) {
-	speaker, err := bgp.New(cfg, bgp.Options{Log: log})
+func speak(ctx context.Context, cfg bgp.Config, o bgp.Options, changed func()) (*speech, error) {
+	speaker, err := bgp.New(cfg, o)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (g *Gateway) convergeBGPLocked(ctx context.Context) error {
 	}
 	if r.speech == nil {
 		var err error
-		r.speech, err = speak(ctx, want, g.log, func() { signal(g.kick) })
+		r.speech, err = speak(ctx, want, bgp.Options{Log: g.log, Restarted: len(g.stale.routes) > 0}, func() { signal(g.kick) })
 		return err
 	}
 	if reflect.DeepEqual(r.speech.cfg, want) {

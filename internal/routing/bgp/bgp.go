@@ -182,6 +182,11 @@ func (p Peer) validate(own uint32) error {
 type Options struct {
 	Log  *slog.Logger
 	Port uint16 // of TCP, at both ends; 0 means 179
+	// Restarted says that another process was killed in whose place this one is,
+	// and that packets are forwarded as before. Peers that know graceful restart
+	// then keep what we had announced until we have announced all anew, for which
+	// we first wait to be told all that they have (RFC 4724 section 4.1).
+	Restarted bool
 }
 
 // bgpPort is BGP's TCP port (RFC 4271 section 8.2.1).
@@ -189,11 +194,13 @@ const bgpPort = 179
 
 // A Speaker is one BGP speaker.
 type Speaker struct {
-	log     *slog.Logger
-	port    uint16
-	changed chan struct{} // holds one token when the status changed
-	kick    chan struct{} // holds one token when want changed
-	dirty   chan struct{} // holds one token when a peer or a route changed
+	log  *slog.Logger
+	port uint16
+	// restarted is Options.Restarted until the first peers are there.
+	restarted bool
+	changed   chan struct{} // holds one token when the status changed
+	kick      chan struct{} // holds one token when want changed
+	dirty     chan struct{} // holds one token when a peer or a route changed
 
 	// mu guards the fields below it.
 	mu    sync.Mutex
@@ -212,7 +219,7 @@ func New(cfg Config, opts Options) (*Speaker, error) {
 		opts.Port = bgpPort
 	}
 	return &Speaker{
-		log: opts.Log, port: opts.Port, want: cfg,
+		log: opts.Log, port: opts.Port, restarted: opts.Restarted, want: cfg,
 		changed: make(chan struct{}, 1), kick: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
 		notes: map[netip.Addr]*note{},
 	}, nil

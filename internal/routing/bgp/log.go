@@ -83,12 +83,12 @@ func (b bridge) hear(addr netip.Addr, r slog.Record) {
 		b.speaker.note(addr, func(n *note) { n.fail("connecting: " + word(r, "Error")) })
 	case saysUp:
 		b.speaker.note(addr, func(n *note) {
-			n.fresh, n.ended, n.established, n.since = n.ended, false, true, time.Now()
+			n.fresh, n.ended, n.established, n.since, n.complete = n.ended, false, true, time.Now(), false
 			b.speaker.log.Info("BGP session established", "peer", n.name)
 		})
 	case saysDown:
 		b.speaker.note(addr, func(n *note) {
-			n.established, n.since = false, time.Now()
+			n.established, n.since, n.complete = false, time.Now(), false
 			if !n.ended {
 				n.fail("the connection broke")
 			}

@@ -16,9 +16,10 @@ import (
 // A raw peer says what it likes: AWS's end at 127.0.0.2, for the customer's of
 // pair.
 type raw struct {
-	t    *testing.T
-	conn net.Conn
-	asn  uint16 // what we said in our OPEN
+	t      *testing.T
+	conn   net.Conn
+	asn    uint16        // what we said in our OPEN
+	opened *wire.BGPOpen // which is this
 }
 
 // dial opens a session from 127.0.0.2 with a hold time in seconds, and returns
@@ -42,7 +43,8 @@ func dial(t *testing.T, hold uint16) raw {
 		// It may be idle for five seconds after a session and close at once.
 		if m, err := r.read(); err == nil && m.Header.Type == wire.BGP_MSG_OPEN {
 			t.Cleanup(func() { conn.Close() })
-			r.asn = m.Body.(*wire.BGPOpen).MyAS
+			r.opened = m.Body.(*wire.BGPOpen)
+			r.asn = r.opened.MyAS
 			return r
 		}
 		conn.Close()

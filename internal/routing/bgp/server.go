@@ -35,6 +35,8 @@ type server struct {
 	peers map[netip.Addr]Peer       // by Remote, with defaults
 	paths map[netip.Prefix][]uint32 // what is announced, with its path: none for our own
 	loop  sync.WaitGroup
+	// restarted says to peers that are added that we restart.
+	restarted bool
 }
 
 // startServer starts GoBGP for cfg, without peers. Where it cannot listen it
@@ -279,7 +281,7 @@ func (s *server) peer(p Peer) *api.Peer {
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime: uint64(p.Hold / time.Second), KeepaliveInterval: uint64(p.Keepalive / time.Second), ConnectRetry: connectRetry,
 		}},
-		GracefulRestart: &api.GracefulRestart{Enabled: true, RestartTime: restartTime},
+		GracefulRestart: &api.GracefulRestart{Enabled: true, RestartTime: restartTime, DeferralTime: deferralTime, LocalRestarting: s.restarted},
 		AfiSafis: []*api.AfiSafi{{
 			Config:            &api.AfiSafiConfig{Family: family, Enabled: true},
 			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: true}},
@@ -292,6 +294,9 @@ const (
 	// restartTime is how long the peer keeps our routes when we break off
 	// without a word, in seconds: bgpd's default, which AWS seems to have.
 	restartTime = 120
+	// deferralTime is how long we wait after our restart, in seconds, for peers to
+	// say that they have told all, before we announce.
+	deferralTime = 3
 	// warnPercent of MaxPrefixes is where GoBGP warns, as bgpd does.
 	warnPercent = 75
 )

@@ -67,7 +67,9 @@ func (s *Speaker) serve(ctx context.Context) error {
 func (s *Speaker) watch(ctx context.Context, srv *server) error {
 	return srv.WatchEvent(ctx, gobgp.WatchEventMessageCallbacks{
 		OnPathUpdate: func([]*apiutil.Path, time.Time) { signal(s.dirty) },
-		OnPathEor:    func(*apiutil.Path, time.Time) { signal(s.dirty) },
+		OnPathEor: func(p *apiutil.Path, _ time.Time) {
+			s.note(p.PeerAddress, func(n *note) { n.complete = n.established })
+		},
 		OnPeerUpdate: func(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) { s.heard(e, srv.own) },
 	}, gobgp.WatchUpdate(false, "", ""), gobgp.WatchEor(false), gobgp.WatchPeer())
 }
@@ -136,7 +138,9 @@ func (s *Speaker) converge(ctx context.Context, srv *server) error {
 	}
 	s.notes = notes
 	s.mu.Unlock()
+	srv.restarted = s.restarted
 	err := srv.apply(ctx, want)
+	srv.restarted, s.restarted = false, s.restarted && len(want.Peers) == 0
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -166,11 +170,24 @@ func (s *Speaker) ending() map[netip.Addr]bool {
 	return out
 }
 
+// complete are the peers that have said that they have announced all. Who asks
+// before the tables are read finds all of it there.
+func (s *Speaker) complete() map[netip.Addr]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[netip.Addr]bool{}
+	for addr, n := range s.notes {
+		out[addr] = n.complete
+	}
+	return out
+}
+
 // look reads the tables of srv, lets a peer that announced too much try again
 // when it is time, and sees to sessions that do not come about. It returns after
 // how long there is to look again.
 func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) {
 	skip := s.ending()
+	complete := s.complete()
 	views, err := srv.look(ctx, skip)
 	if err != nil {
 		return lookEvery, err
@@ -219,7 +236,9 @@ func (s *Speaker) look(ctx context.Context, srv *server) (time.Duration, error) 
 		if !skip[addr] && v.state == api.PeerState_SESSION_STATE_ESTABLISHED && !slices.ContainsFunc(v.routes, func(r Route) bool { return r.Stale }) {
 			n.fresh = false // what was kept is gone; what comes now counts
 		}
-		seen = append(seen, status(p, v, n, srv.own))
+		st := status(p, v, n, srv.own)
+		st.Complete = st.Established && complete[addr]
+		seen = append(seen, st)
 	}
 	s.seen = seen
 	s.mu.Unlock()

@@ -25,7 +25,10 @@ type PeerStatus struct {
 	// Received counts the prefixes that the peer announces now, Accepted those
 	// of them that are not refused, and Announced those that we announce to it.
 	Received, Accepted, Announced int
-	Hold                          time.Duration // as negotiated; 0 while not established
+	// Complete says that the peer has announced all that it had when the session
+	// was established (End-of-RIB, RFC 4724 section 2). Not every peer says so.
+	Complete bool
+	Hold     time.Duration // as negotiated; 0 while not established
 	// LastError is what last kept the session from being established or ended
 	// it, such as "received 6/1 (Cease/Maximum Number of Prefixes Reached)".
 	LastError   string
@@ -129,6 +132,7 @@ type note struct {
 	// fresh says that what is kept of the session before does not count, for it
 	// had been ended.
 	fresh       bool
+	complete    bool // End-of-RIB was heard in this session
 	lastError   string
 	lastErrorAt time.Time
 	limited     time.Time // when the peer announced too many prefixes; zero when not
