@@ -74,7 +74,6 @@ type Gateway struct {
 	routing  routing
 	failed   map[string]failure // tunnels that do not run, by ID
 	store    *keep.Store        // nil: nothing is kept
-	stale    stale
 }
 
 // routing is which tunnel carries which prefix, and what BGP has to do with it.
@@ -89,6 +88,7 @@ type routing struct {
 	relayed  []bgp.Relayed         // what peers are told of each other
 	held     map[netip.Prefix]bool // learned by BGP when last a session was up
 	said     map[refusedRoute]bool // the log has it
+	stale    stale
 }
 
 const (

@@ -56,10 +56,10 @@ func (g *Gateway) loadStaleLocked() {
 		g.log.Warn("learned routes of before are not gone on with; BGP will tell", "err", err)
 		return
 	}
-	g.stale.routes, g.stale.until = map[string][]bgp.Route{}, time.Now().Add(staleFor)
+	g.routing.stale.routes, g.routing.stale.until = map[string][]bgp.Route{}, time.Now().Add(staleFor)
 	for _, p := range g.want.speaker(netip.Addr{}, nil).Peers {
 		if was, ok := had[p.Name]; ok && was.Local == p.Local && was.Remote == p.Remote && was.ASN == p.ASN {
-			g.stale.routes[p.Name] = was.Routes
+			g.routing.stale.routes[p.Name] = was.Routes
 		}
 	}
 }
@@ -68,19 +68,19 @@ func (g *Gateway) loadStaleLocked() {
 // said all that it has, or its tunnel is not the one of before any more. The caller
 // holds g.mu.
 func (g *Gateway) addStaleLocked(peers []bgp.PeerStatus) {
-	if len(g.stale.routes) == 0 {
+	if len(g.routing.stale.routes) == 0 {
 		return
 	}
 	now := time.Now()
 	for i := range peers {
 		p := &peers[i]
-		kept, ok := g.stale.routes[p.Name]
+		kept, ok := g.routing.stale.routes[p.Name]
 		if !ok {
 			continue
 		}
 		told := p.Established && (p.Complete || now.Sub(p.Since) >= endOfRIB)
-		if told || now.After(g.stale.until) || !g.tunnels[p.Name].unbroken() {
-			delete(g.stale.routes, p.Name)
+		if told || now.After(g.routing.stale.until) || !g.tunnels[p.Name].unbroken() {
+			delete(g.routing.stale.routes, p.Name)
 			continue
 		}
 		for _, r := range kept {
@@ -124,7 +124,7 @@ func (g *Gateway) saveLearnedLocked(peers []bgp.PeerStatus) {
 			now[p.Name] = from
 		}
 	}
-	if reflect.DeepEqual(now, g.stale.saved) {
+	if reflect.DeepEqual(now, g.routing.stale.saved) {
 		return
 	}
 	var text []byte
@@ -138,5 +138,5 @@ func (g *Gateway) saveLearnedLocked(peers []bgp.PeerStatus) {
 	if err != nil {
 		g.log.Warn("learned routes cannot be kept; after a restart BGP must tell them first", "err", err)
 	}
-	g.stale.saved = now
+	g.routing.stale.saved = now
 }

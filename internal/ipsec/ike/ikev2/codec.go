@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"seikan/internal/ipsec/ike"
 	"seikan/internal/secret"
 )
 
@@ -228,5 +229,21 @@ func ref[T any](c *codec, list []*T, v **T, gone *T) {
 		*v = list[w-refList]
 	default:
 		c.fail("item %d of %d", w-refList, len(list))
+	}
+}
+
+// codeSelectors codes a list of traffic selectors.
+func codeSelectors(c *codec, list *[]ike.Selector) {
+	n := c.count(len(*list), maxSelectors)
+	if c.reading {
+		*list = make([]ike.Selector, n)
+	}
+	for i := range *list {
+		s := &(*list)[i]
+		number(c, &s.Protocol)
+		number(c, &s.StartPort)
+		number(c, &s.EndPort)
+		c.addr(&s.Start)
+		c.addr(&s.End)
 	}
 }

@@ -386,18 +386,3 @@ func codeESPSuite(c *codec, s *suite.ESP) {
 	codeMoreKE(c, &s.AddKE)
 	c.flag(&s.ESN)
 }
-
-func codeSelectors(c *codec, list *[]ike.Selector) {
-	n := c.count(len(*list), maxSelectors)
-	if c.reading {
-		*list = make([]ike.Selector, n)
-	}
-	for i := range *list {
-		s := &(*list)[i]
-		number(c, &s.Protocol)
-		number(c, &s.StartPort)
-		number(c, &s.EndPort)
-		c.addr(&s.Start)
-		c.addr(&s.End)
-	}
-}
