@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -93,10 +94,11 @@ func (g *Gateway) learnLocked(peers []bgp.PeerStatus) map[string][]bgp.Route {
 	}
 	r.said = said
 	// While no session is left nobody says that a prefix is gone: it is unreachable
-	// then, so that nothing leaves in clear.
-	if live || len(peers) == 0 {
-		r.held = held
+	// then, so that nothing leaves in clear. So is what another process had learned.
+	if !live && len(peers) > 0 {
+		maps.Copy(held, r.held)
 	}
+	r.held = held
 	return learned
 }
 

@@ -1,11 +1,12 @@
 package gateway
 
 import (
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"seikan/internal/ipsec/dataplane"
+	"seikan/internal/ipsec/ike"
 )
 
 // A tunnel that is removed or rebuilt while another one can carry its traffic
@@ -117,20 +118,45 @@ func (g *Gateway) leavingLocked(id string) bool {
 // part tells the peer goodbye. What it has sent is taken until r is stopped.
 func (r *running) part() {
 	r.unwatch() // its goodbye goes through the tunnel
-	r.sas.lasting.Store(true)
+	r.installed.lasting.Store(true)
 	r.cancel()
 	r.loop.Wait()
 }
 
+// outlive is how much longer than IKE an SA lives that is the last in use: until
+// the routes are laid over another tunnel, packets go this way, and a peer that has
+// deleted it still takes what was on its way.
+const outlive = 100 * time.Millisecond
+
 // installed are the SAs of a tunnel in the data plane.
 type installed struct {
-	*dataplane.Tunnel
-	lasting atomic.Bool // SAs that IKE is done with stay
+	sas
+	lasting atomic.Bool   // SAs that IKE is done with stay
+	used    atomic.Uint32 // the inbound SPI of the SA that is sent with
+}
+
+// sas is what IKE has the data plane do.
+type sas interface {
+	InstallInbound(*ike.ChildSA) error
+	UseOutbound(*ike.ChildSA) error
+	Remove(spiIn uint32)
+	MovePeer(local, remote netip.AddrPort)
+	LastInbound() time.Time
+}
+
+// UseOutbound makes sa the one that is sent with.
+func (i *installed) UseOutbound(sa *ike.ChildSA) error {
+	i.used.Store(sa.SPIIn)
+	return i.sas.UseOutbound(sa)
 }
 
 // Remove forgets an SA as soon as that may be.
 func (i *installed) Remove(spiIn uint32) {
-	if !i.lasting.Load() {
-		i.Tunnel.Remove(spiIn)
+	switch {
+	case i.lasting.Load():
+	case i.used.CompareAndSwap(spiIn, 0):
+		time.AfterFunc(outlive, func() { i.sas.Remove(spiIn) })
+	default:
+		i.sas.Remove(spiIn)
 	}
 }

@@ -36,7 +36,8 @@ type running struct {
 	loop    sync.WaitGroup
 	watched watched // gateway.mu guards it
 	leaving leaving // gateway.mu guards it
-	sas     installed
+	// installed are its SAs, as IKE sees them.
+	installed installed
 
 	started time.Time
 	pause   time.Duration // how long it had not run before
@@ -97,8 +98,8 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 			kept.End()
 		}
 	}
-	r.sas.Tunnel = r.data
-	outer.DataPlane = &r.sas
+	r.installed.sas = r.data
+	outer.DataPlane = &r.installed
 	r.tunnel = tunnel.New(outer)
 	r.loop.Go(func() {
 		if err := r.tunnel.Run(ctx); err != nil {
