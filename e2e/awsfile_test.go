@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"seikan/e2e/frr"
 	"seikan/e2e/ourgateway"
-	"seikan/e2e/strongswan"
 	"seikan/e2e/world"
 )
 
@@ -25,40 +23,10 @@ const (
 	awsDefaultESP = "aes128-aes256-sha1-sha256-sha384-sha512-" + awsGroups + ",aes128gcm16-aes256gcm16-" + awsGroups
 )
 
-// An awsEnd is one of AWS's two endpoints, as the sample files describe them.
-type awsEnd struct {
-	namespace, address, inside, peer, key string
-	ike, esp                              string
-}
-
+// awsEnds are the two, as the sample files describe them.
 func awsEnds() []awsEnd {
-	return []awsEnd{
-		{"resp", world.Responder, world.InsideFirst, world.InsideSecond, "KeyOfTunnelOne.For_Tests.Only.01", awsDefaultIKE, awsDefaultESP},
-		{"resp2", world.Responder2, world.InsideFirst2, world.InsideSecond2, "KeyOfTunnelTwo.For_Tests.Only.02", awsDefaultIKE, awsDefaultESP},
-	}
-}
-
-// start plays the endpoint with strongSwan and FRR. It knows the customer by
-// the address that the NAT gives it.
-func (e awsEnd) start(t *testing.T, w *world.World) *frr.Router {
-	t.Helper()
-	strongswan.Start(t, w, strongswan.Config{Namespace: e.namespace, Local: e.address, Remote: world.NAT, LocalID: e.address, RemoteID: world.NAT,
-		AnyVersion: true, PSK: e.key, IKE: e.ike, ESP: e.esp, DPDDelay: 10 * time.Second, Inside: e.inside + world.InsideBits})
-	w.Exec(e.namespace, "ip", "address", "replace", e.inside+world.InsideBits, "dev", "ipsec0")
-	return frr.Start(t, w, e.namespace, fmt.Sprintf(`
-router bgp 64512
- bgp router-id %[1]s
- no bgp ebgp-requires-policy
- no bgp network import-check
- timers bgp 10 30
- neighbor %[2]s remote-as 65000
- neighbor %[2]s timers connect 5
- address-family ipv4 unicast
-  network %[3]s
-  neighbor %[2]s maximum-prefix 100
-  neighbor %[2]s default-originate
- exit-address-family
-`, e.inside, e.peer, world.ServerSite))
+	keys := []string{"KeyOfTunnelOne.For_Tests.Only.01", "KeyOfTunnelTwo.For_Tests.Only.02"}
+	return twoEnds(func(i int, e *awsEnd) { e.key, e.ike, e.esp = keys[i], awsDefaultIKE, awsDefaultESP })
 }
 
 // TestAWSFileWithBGPRunsAsItIs has `seikan gateway run` take what AWS gives of a

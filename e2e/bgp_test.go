@@ -10,7 +10,6 @@ import (
 
 	"seikan/e2e/frr"
 	"seikan/e2e/ourgateway"
-	"seikan/e2e/strongswan"
 	"seikan/e2e/world"
 	"seikan/internal/gateway"
 	"seikan/internal/routing/bgp"
@@ -117,30 +116,8 @@ func TestBGPWithStrongSwanAndFRR(t *testing.T) {
 	w := world.New(t)
 	w.SecondGateway()
 	var routers []*frr.Router
-	for i, end := range []struct{ namespace, address, inside, peer string }{
-		{"resp", world.Responder, world.InsideFirst, world.InsideSecond},
-		{"resp2", world.Responder2, world.InsideFirst2, world.InsideSecond2},
-	} {
-		strongswan.Start(t, w, strongswan.Config{Namespace: end.namespace, Local: end.address, Remote: world.NAT, LocalID: end.address, RemoteID: "customer.example",
-			PSK: psk, IKE: "aes256-sha256-prfsha256-ecp256", ESP: "aes256gcm16-ecp256", DPDDelay: 10 * time.Second, Inside: end.inside + world.InsideBits})
-		w.Exec(end.namespace, "ip", "address", "replace", end.inside+world.InsideBits, "dev", "ipsec0")
-		routers = append(routers, frr.Start(t, w, end.namespace, fmt.Sprintf(`
-router bgp 64512
- bgp router-id %[1]s
- no bgp ebgp-requires-policy
- no bgp network import-check
- timers bgp 10 30
- neighbor %[2]s remote-as 65000
- neighbor %[2]s timers connect 5
- address-family ipv4 unicast
-  network %[3]s
-  neighbor %[2]s maximum-prefix 100
-  neighbor %[2]s default-originate
-  neighbor %[2]s route-map metric out
- exit-address-family
-route-map metric permit 10
- set metric %[4]d
-`, end.inside, end.peer, world.ServerSite, 100*(i+1))))
+	for _, end := range namedEnds(false) {
+		routers = append(routers, end.start(t, w))
 	}
 	ours := startText(t, w, "cgw", customerFile)
 	took := w.Until("both sessions", 60*time.Second, func() error { return spoken(ours, 1, world.ServerSite, "t1") })

@@ -32,8 +32,8 @@ type impairment struct {
 // the CHILD SA, but repeats its question instead of sending that answer. Our
 // request, once repeated, is new to it: it makes a second CHILD SA for the same
 // SPI of ours, keeps the first, and begins nothing more on that IKE SA, where it
-// waits for the answer to a message id that it never sent. TestMatrix has its
-// questions.
+// waits for the answer to a message id that it never sent.
+// TestLibreswanAsksWhetherWeLive has its questions, and no request of ours.
 const libreswanAsks = time.Hour
 
 // impairments are those of libreswan's that apply to a tunnel between two.

@@ -86,8 +86,8 @@ Both ends use real keys: the peer's as it handed them to the kernel.
 
 **What differs.** OpenIKED has no command for a rekey: its CHILD SA is replaced because the shim tells it that the SA's lifetime is over, its IKE SA by a lifetime of 8 s. Debian's build knows no integrity for ESP but
 HMAC-SHA1 and MD5. libreswan has no command for a rekey with IKEv1: its own timer is made to fire; it does not delete what it has replaced but lets it expire. Both, when they answer a rekey of the CHILD SA, send with the new SA
-before their answer is on the wire, and so before the keys can be known to us, and OpenIKED, when it begins, deletes the old one before it uses the new one: up to two pings may be lost in such a rekey, none in any other. Certificates: root, intermediate CA, leaf; RSA with 2048 bits, ECDSA with P-256.
-`, time.Now().UTC().Format("2006-01-02"), versions[0], versions[1], versions[2], strings.Join(kernel[:2], "."), runtime.Version(), moved), nil
+before their answer is on the wire, and so before the keys can be known to us, and OpenIKED, when it begins, deletes the old one before it uses the new one: up to two pings may be lost in such a rekey, none in any other.%s Certificates: root, intermediate CA, leaf; RSA with 2048 bits, ECDSA with P-256.
+`, time.Now().UTC().Format("2006-01-02"), versions[0], versions[1], versions[2], strings.Join(kernel[:2], "."), runtime.Version(), moved, libreswanQuestions()), nil
 }
 
 // result is a cell in one word.

@@ -192,6 +192,9 @@ func (m *matrix) run(t *testing.T, c cell) {
 		r.failed, r.took = t.Failed(), time.Since(begun)
 		m.add(r.outcome)
 	}()
+	if c.peer == peerLibreswan && c.version == 2 {
+		r.peerAsks = libreswanAsks // see libreswanQuestions
+	}
 	if !c.nat {
 		r.w.WithoutNAT()
 	}
@@ -232,6 +235,8 @@ type trial struct {
 	peer  peer
 	// peerAsks is after how much silence libreswan asks whether we live; 0: dpdInterval.
 	peerAsks time.Duration
+	// weAsk is after how much silence we do; 0: dpdInterval.
+	weAsk time.Duration
 }
 
 // An endpoint is one end's place in the world.
@@ -283,7 +288,7 @@ func (r *trial) startOurs() *ourgateway.Gateway {
 	cfg := ourgateway.Config{Namespace: e.namespace, Initiate: r.initiate, Inside: e.inside, Site: e.site, Local: e.local, Remote: e.remote,
 		LocalID: e.localID, RemoteID: e.remoteID, Version: r.version, Certificates: e.files,
 		Encryption: s.one.encryption, Integrity: s.one.integ, DH: s.one.dh,
-		Phase2: ourgateway.Phase2{Encryption: s.two.encryption, Integrity: s.two.integ, DH: s.two.dh}, Interval: dpdInterval, Timeout: dpdTimeout}
+		Phase2: ourgateway.Phase2{Encryption: s.two.encryption, Integrity: s.two.integ, DH: s.two.dh}, Interval: cmp.Or(r.weAsk, dpdInterval), Timeout: max(r.weAsk, dpdTimeout)}
 	if e.files == nil {
 		cfg.PSK = psk
 	}

@@ -17,6 +17,12 @@ func (s suite) gcm() (is bool, bits string) {
 	return is, strings.TrimPrefix(strings.TrimSuffix(s.encryption, "-GCM-16"), "AES")
 }
 
+// libreswanQuestions says in docs/interop.md what libreswan is spared.
+func libreswanQuestions() string {
+	return " libreswan 4.10 on a busy machine may ask in IKEv2 whether we live amid its own answer to a request of ours,\nand then takes our repetition of that request for a new one; " +
+		"so in its cells with IKEv2 only we ask, and its questions have a test of their own, in which we have none."
+}
+
 // libreIKE and libreESP are the suites as libreswan's proposals.
 func (p phases) libreIKE() string {
 	hash := strings.ReplaceAll(strings.ToLower(p.one.integ), "-", "_")

@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"text/template"
 	"time"
@@ -105,8 +104,7 @@ type program struct {
 	fields fields
 	args   []string // the folder stands for {{.Dir}} in them
 	env    []string
-	cmd    *exec.Cmd
-	exited chan struct{}
+	*world.Daemon
 
 	mu  sync.Mutex // guards out
 	out bytes.Buffer
@@ -160,38 +158,12 @@ func (p *program) path(name string) string { return filepath.Join(p.fields.Dir, 
 // run starts it with more arguments, until the test ends or it is killed.
 func (p *program) run(more ...string) {
 	p.t.Helper()
-	p.cmd = p.w.Command(p.in, append(p.args, more...)...)
-	p.cmd.Env = append(os.Environ(), p.env...)
-	p.cmd.Stdout, p.cmd.Stderr = p, p
+	cmd := p.w.Command(p.in, append(p.args, more...)...)
+	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Stdout, cmd.Stderr = p, p
 	// Who outlives a killed daemon must not keep its output open for ever.
-	p.cmd.WaitDelay = time.Second
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	cmd, exited := p.cmd, make(chan struct{})
-	p.exited = exited
-	go func() {
-		defer close(exited)
-		cmd.Wait()
-	}()
-	p.t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(5 * time.Second):
-			cmd.Process.Kill()
-			<-exited
-		}
-	})
-}
-
-// Kill is that of Speaker.
-func (p *program) Kill() {
-	p.t.Helper()
-	if err := p.cmd.Process.Kill(); err != nil {
-		p.t.Fatal(err)
-	}
-	<-p.exited
+	cmd.WaitDelay = time.Second
+	p.Daemon = p.w.Daemon(cmd)
 }
 
 // ask runs a command in the namespace and returns what it printed.
@@ -211,7 +183,7 @@ func (p *program) answers(args ...string) {
 	p.t.Helper()
 	p.w.Until(args[0], 10*time.Second, func() error {
 		select {
-		case <-p.exited:
+		case <-p.Exited():
 			return fmt.Errorf("%s ended: %s", p.args[0], p.said())
 		default:
 		}

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -38,27 +37,11 @@ func Start(t testing.TB, w *world.World, namespace, config string) *Router {
 	}
 	cmd := w.Command(namespace, "bird", "-f", "-c", r.path("bird.conf"), "-s", r.path("bird.ctl"), "-D", r.path("bird.log"))
 	cmd.Stdout, cmd.Stderr = &r.out, &r.out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		r.show()
-		cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(5 * time.Second):
-			cmd.Process.Kill()
-			<-exited
-		}
-	})
+	d := w.Daemon(cmd)
+	t.Cleanup(r.show) // while it runs
 	w.Until("BIRD's control socket", 10*time.Second, func() error {
 		select {
-		case <-exited:
+		case <-d.Exited():
 			t.Fatalf("BIRD does not take its configuration:\n%s", r.out.String())
 		default:
 		}

@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,13 +32,7 @@ type Router struct {
 	namespace string
 	dir       string
 	out       bytes.Buffer
-	bgpd      daemon
-}
-
-// A daemon is a process and the end of it.
-type daemon struct {
-	cmd    *exec.Cmd
-	exited chan struct{}
+	bgpd      *world.Daemon
 }
 
 // Start runs FRR with the configuration of bgpd until the test ends. When the
@@ -95,10 +88,7 @@ func StartBFD(t testing.TB, w *world.World, namespace, config, bfd string) *Rout
 // Kill ends bgpd as a crash does. zebra goes on.
 func (r *Router) Kill() {
 	r.t.Helper()
-	if err := r.bgpd.cmd.Process.Kill(); err != nil {
-		r.t.Fatal(err)
-	}
-	<-r.bgpd.exited
+	r.bgpd.Kill()
 }
 
 // Again starts the bgpd that was killed.
@@ -111,7 +101,7 @@ func (r *Router) Again() {
 }
 
 // start runs one daemon.
-func (r *Router) start(name string) daemon {
+func (r *Router) start(name string) *world.Daemon {
 	r.t.Helper()
 	cmd := r.w.Command(r.namespace, directory+name, "-u", "frr", "-g", "frr", "-f", r.path(name+".conf"),
 		"-i", r.path(name+".pid"), "-z", r.path("zserv.api"), "--vty_socket", r.dir, "-P", "0")
@@ -119,28 +109,12 @@ func (r *Router) start(name string) daemon {
 		cmd.Args = append(cmd.Args, "--bfdctl", r.path("bfdd.sock"))
 	}
 	cmd.Stdout, cmd.Stderr = &r.out, &r.out
-	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		cmd.Wait()
-	}()
-	r.t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(5 * time.Second):
-			cmd.Process.Kill()
-			<-exited
-		}
-	})
+	d := r.w.Daemon(cmd)
 	r.w.Until(name+"'s socket", 10*time.Second, func() error {
 		_, err := os.Stat(r.path(name + ".vty"))
 		return err
 	})
-	return daemon{cmd, exited}
+	return d
 }
 
 func (r *Router) path(name string) string { return filepath.Join(r.dir, name) }

@@ -43,6 +43,7 @@ type Files struct {
 	Root     string
 	Above    string // the CA below the root, then the root
 	PKCS12   string
+	Serial   *big.Int // of own
 }
 
 // An Authority issues certificates that one chain proves.
@@ -126,8 +127,25 @@ func (a *Authority) write(name, kind string, ders ...[]byte) {
 // extIPsecIKE is id-kp-ipsecIKE (RFC 4945 section 5.1.3.12).
 var extIPsecIKE = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 17}
 
+// CRL writes the list of the certificates revoked, by their serial numbers, of the
+// CA below the root, in the place of an earlier one, and returns its file.
+func (a *Authority) CRL(revoked ...*big.Int) string {
+	a.t.Helper()
+	a.serial++
+	list := &x509.RevocationList{Number: big.NewInt(a.serial), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
+	for _, serial := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: time.Now().Add(-time.Minute)})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.middle, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.write("revoked.pem", "X509 CRL", der)
+	return a.path("revoked.pem")
+}
+
 // Issue makes a key and its certificate, which names name as subject and as
-// alternative.
+// alternative. Another one of the same name is in the same files.
 func (a *Authority) Issue(name string) Files {
 	a.t.Helper()
 	key := a.newKey()
@@ -143,7 +161,7 @@ func (a *Authority) Issue(name string) Files {
 	a.write(name+".key", "PRIVATE KEY", der)
 	a.write(name+"-above.pem", "CERTIFICATE", a.middle.Raw, a.root.Raw)
 	f := Files{Own: a.path(name + ".pem"), Key: a.path(name + ".key"), Chain: a.path(name + "-chain.pem"),
-		Middle: a.path("middle.pem"), Root: a.path("root.pem"), Above: a.path(name + "-above.pem"), PKCS12: a.path(name + ".p12")}
+		Middle: a.path("middle.pem"), Root: a.path("root.pem"), Above: a.path(name + "-above.pem"), PKCS12: a.path(name + ".p12"), Serial: leaf.SerialNumber}
 	out, err := exec.Command("openssl", "pkcs12", "-export", "-in", f.Own, "-inkey", f.Key, "-certfile", f.Above,
 		"-name", "own", "-passout", "pass:", "-out", f.PKCS12).CombinedOutput()
 	if err != nil {
