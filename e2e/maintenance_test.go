@@ -105,19 +105,20 @@ func TestMaintenanceUnderStrongSwanAndFRR(t *testing.T) {
 	w.Until("traffic", 20*time.Second, w.Reach)
 	both := startStreams(t, w, "tun1", "vpn-9abcdef0-1")
 	for i := range 2 {
-		other := fmt.Sprint("tun", 2-i)
 		began := time.Now()
 		cloud.set(i, gateway.Endpoint{Draining: true}, 50)
-		w.Until("traffic by the other tunnel, at both ends", drainFor, func() error {
-			if out := w.Exec("resp", "ip", "route", "show", world.CustomerSite); !strings.Contains(out, "dev "+other+" ") {
-				return fmt.Errorf("the cloud routes by %q, want %s", out, other)
-			}
-			if out := w.Exec("cgw", "ip", "route", "show", world.ServerSite); !strings.Contains(out, fmt.Sprintf("dev vpn-9abcdef0-%d ", 2-i)) {
-				return fmt.Errorf("the customer routes by %q, want tunnel %d", out, 2-i)
-			}
-			return nil
-		})
-		moved := time.Since(began)
+		var moved [2]time.Duration
+		for n, end := range []struct{ namespace, prefix, device string }{
+			{"resp", world.CustomerSite, fmt.Sprint("tun", 2-i)}, {"cgw", world.ServerSite, fmt.Sprint("vpn-9abcdef0-", 2-i)},
+		} {
+			w.Until("traffic by the other tunnel in "+end.namespace, drainFor, func() error {
+				if out := w.Exec(end.namespace, "ip", "route", "show", end.prefix); !strings.Contains(out, "dev "+end.device+" ") {
+					return fmt.Errorf("got %q, want it by %s", out, end.device)
+				}
+				return nil
+			})
+			moved[n] = time.Since(began).Round(10 * time.Millisecond)
+		}
 		w.Until("the end of the drain", 2*drainFor, func() error {
 			if left := drainFor - time.Since(began); left > 0 {
 				return fmt.Errorf("in %v", left)
@@ -126,7 +127,7 @@ func TestMaintenanceUnderStrongSwanAndFRR(t *testing.T) {
 		})
 		cloud.set(i, gateway.Endpoint{Generation: 1}, 50)
 		took := w.Until("the new endpoint, with its session", 120*time.Second, func() error { return cloud.speaks(i, 1) })
-		t.Logf("tunnel %d: traffic had moved after %v, and it was back %v after it was replaced", i+1, moved.Round(10*time.Millisecond), took.Round(10*time.Millisecond))
+		t.Logf("tunnel %d: traffic had moved after %v at the cloud and %v at the customer, and it was back %v after it was replaced", i+1, moved[0], moved[1], took.Round(10*time.Millisecond))
 		cloud.set(i, gateway.Endpoint{Generation: 1}, 100)
 		both.more(t, w)
 	}
