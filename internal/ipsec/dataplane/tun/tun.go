@@ -158,13 +158,17 @@ func (t *TUN) Wait() error {
 }
 
 // readable reports whether there is something to read from fd, or that it has
-// failed, which Read says in words. While it is not the runtime waits.
+// failed, which Read says in words. While it is not the runtime waits. The
+// system call is a raw one, since the first other one after a pause wakes Go's
+// sysmon, a thread that then looks around every 20 µs: a packet would wait for
+// the one and share its processor with the other.
 func readable(fd uintptr) bool {
-	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	var now unix.Timespec
 	for {
-		n, err := unix.Poll(p, 0)
-		if err != unix.EINTR {
-			return n != 0 || err != nil
+		n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return n != 0 || errno != 0
 		}
 	}
 }
