@@ -78,6 +78,16 @@ var complaints = []complaint{
 			l.gateway(t, l.file("gateways", "cgw", "gateway.yaml"))
 			awaitTraffic(t, l)
 		}},
+	{number: 1, name: "renewals are not answered, at every lifetime", code: "rekey", setting: "same lifetimes",
+		gateway: []edit{{`lifetime: 1h\S*`, "lifetime: 30s"}, {`lifetime: 8h\S*`, "lifetime: 10m"}, {`margin: \S+`, "margin: 5s"}},
+		late: func(t *testing.T, l *runningLab) {
+			awaitTraffic(t, l)
+			// A message of IKE, behind its marker, whose exchange is CREATE_CHILD_SA.
+			nft("router", "udp dport 4500 @th,64,32 0 @th,240,8 36 drop")(t, l)
+			until(t, "a lifetime's end", 4*patience, l.someTunnelDown)
+			l.run(t, "router", "nft delete table inet why")
+			awaitTraffic(t, l)
+		}},
 	{number: 2, name: "the path was dead for a while", code: "idle", setting: "DPD every 10 s", hurt: func(t *testing.T, l *runningLab) {
 		awaitTraffic(t, l)
 		nft("router", "udp dport 4500 drop")(t, l)
@@ -145,6 +155,16 @@ var complaints = []complaint{
 	}},
 	{number: 18, name: "the tunnels' inside addresses are swapped", code: "inside-swapped", setting: "of its own outside address",
 		gateway: []edit{{`169\.254\.10\.2/30`, "SWAP"}, {`169\.254\.11\.2/30`, "169.254.10.2/30"}, {"SWAP", "169.254.11.2/30"}}},
+	{number: 19, name: "a router on the way marks what is too much for it", code: "congestion", setting: "ECMP", ask: appAddress,
+		// It marks what comes faster, and what does not listen to marks is dropped at the
+		// tunnel's end (RFC 6040).
+		hurt: func(t *testing.T, l *runningLab) {
+			awaitTraffic(t, l)
+			nft("router", "udp dport 4500 limit rate over 100/second burst 20 packets ip ecn set ce")(t, l)
+		},
+		again: func(t *testing.T, l *runningLab) {
+			l.exec("client", "ping", "-q", "-i", "0.002", "-c", "1000", "-W", "1", appAddress)
+		}},
 	{number: 20, name: "AWS rebuilds an endpoint", code: "replaced", setting: "both tunnels up", hurt: func(t *testing.T, l *runningLab) {
 		awaitTraffic(t, l)
 		if s := l.do("replace", "203.0.113.11"); s.code != 0 {
