@@ -187,6 +187,7 @@ func again(t *testing.T, before trace) {
 func TestKilledGatewayIsStartedAgain(t *testing.T) {
 	l := labUp(t, "worker")
 	until(t, "both tunnels at both ends", patience, l.tunnelsUp)
+	until(t, "traffic", patience, l.reach)
 	killed := find(t, "gateway-worker")
 	killed.signal(t, syscall.SIGKILL)
 	begin := time.Now()

@@ -45,7 +45,7 @@ func (g *Gateway) convergeBFDLocked(ctx context.Context) error {
 	var errs []error
 	for _, t := range g.have.Tunnels {
 		r := g.tunnels[t.ID]
-		if r == nil || r.leaving.parted || r.watched.cfg == t.BGP.BFD {
+		if r == nil || r.leaving.step == parted || r.watched.cfg == t.BGP.BFD {
 			continue
 		}
 		r.unwatch()

@@ -89,7 +89,7 @@ func (g *Gateway) endTunnelsLocked(ctx context.Context, wanted map[string]Tunnel
 		t, ok := wanted[id]
 		broken := r.broken()
 		same := ok && broken == nil && (g.unseen == nil || t.sameSession(r.cfg) && g.reproved(ctx, r, t))
-		if same && !r.leaving.parted {
+		if same && r.leaving.step != parted {
 			if !look || !g.movedLocked(ctx, r) {
 				r.leaving = leaving{}
 				continue

@@ -7,16 +7,20 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/routing/bgp"
 )
 
 // A tunnel that is removed or rebuilt while another one can carry its traffic
-// leaves in two steps, so that nothing on its way is lost: first it is drained, and
-// by BGP the peer is told nothing any more over it; then its SAs are deleted at
-// the peer, and what the peer sent before it heard so is taken for a while more.
+// leaves in steps, so that nothing on its way is lost: first it is drained, and by
+// BGP the peer is told nothing any more over it; then its session is ended, which
+// else would hang; then its SAs are deleted at the peer, and what the peer sent
+// before it heard so is taken for a while more.
 const (
 	// drainWithin is how long the peer has to move its traffic: a BGP message and
 	// a route.
 	drainWithin = time.Second
+	// closeWithin is how long the goodbye of BGP may take.
+	closeWithin = 200 * time.Millisecond
 	// lingerFor is how long packets may be on their way that were sent before the
 	// peer knew: a long round trip and a busy machine.
 	lingerFor = 500 * time.Millisecond
@@ -25,12 +29,27 @@ const (
 // A leaving is where a tunnel that leaves stands. The zero value is one that
 // stays.
 type leaving struct {
-	until  time.Time // when the next step is due
-	parted bool      // the peer was told
+	step  step
+	until time.Time // when the next step is due
+}
+
+// A step is how far a tunnel is that leaves.
+type step uint8
+
+const (
+	staying step = iota
+	draining
+	silent // without a BGP session
+	parted // the peer was told
+)
+
+// lasts is how long a step takes.
+func (s step) lasts() time.Duration {
+	return [...]time.Duration{draining: drainWithin, silent: closeWithin, parted: lingerFor}[s]
 }
 
 // now reports whether the tunnel leaves.
-func (l leaving) now() bool { return !l.until.IsZero() }
+func (l leaving) now() bool { return l.step != staying }
 
 // leavesLocked carries r, which shall not go on, through its leave. False says that
 // it is over, or that nothing would be won by it: r is down, or there is no tunnel
@@ -38,18 +57,15 @@ func (l leaving) now() bool { return !l.until.IsZero() }
 func (g *Gateway) leavesLocked(r *running, wanted map[string]Tunnel) bool {
 	l, now := &r.leaving, time.Now()
 	switch {
-	case !l.parted && (!r.up() || !g.replaceableLocked(r, wanted)):
+	case l.step == parted && !now.Before(l.until), l.step != parted && (!r.up() || !g.replaceableLocked(r, wanted)):
 		return false
-	case !l.now():
-		l.until = now.Add(drainWithin)
-	case now.Before(l.until):
+	case l.now() && now.Before(l.until):
 		return true
-	case !l.parted:
+	case l.step == silent:
 		r.part()
-		l.parted, l.until = true, now.Add(lingerFor)
-	default:
-		return false
 	}
+	l.step++
+	l.until = now.Add(l.step.lasts())
 	time.AfterFunc(l.until.Sub(now), func() { signal(g.kick) })
 	return true
 }
@@ -108,11 +124,21 @@ func (g *Gateway) settleLocked() {
 	g.have = have
 }
 
-// leavingLocked reports whether the tunnel called id leaves. The caller holds
-// g.mu.
-func (g *Gateway) leavingLocked(id string) bool {
-	r := g.tunnels[id]
-	return r != nil && r.leaving.now()
+// leavesSpeakingLocked is what want, which is asked of BGP, becomes by tunnels that
+// leave: they announce nothing, so that the peer uses another one, and are then
+// without a session. The caller holds g.mu.
+func (g *Gateway) leavesSpeakingLocked(want bgp.Config) bgp.Config {
+	var peers []bgp.Peer
+	for _, p := range want.Peers {
+		if r := g.tunnels[p.Name]; r != nil && r.leaving.now() {
+			if p.Announce = nil; r.leaving.step > draining {
+				continue
+			}
+		}
+		peers = append(peers, p)
+	}
+	want.Peers = peers
+	return want
 }
 
 // part tells the peer goodbye. What it has sent is taken until r is stopped.

@@ -74,12 +74,7 @@ func (s *speech) stop() {
 // g.mu.
 func (g *Gateway) convergeBGPLocked(ctx context.Context) error {
 	r := &g.routing
-	want := g.have.speaker(r.routerID, r.relayed)
-	for i := range want.Peers {
-		if g.leavingLocked(want.Peers[i].Name) {
-			want.Peers[i].Announce = nil // the peer shall use another tunnel
-		}
-	}
+	want := g.leavesSpeakingLocked(g.have.speaker(r.routerID, r.relayed))
 	if r.speech != nil && len(want.Peers) == 0 {
 		r.speech.stop()
 		r.speech = nil

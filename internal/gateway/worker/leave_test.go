@@ -17,13 +17,14 @@ func TestARebuiltTunnelLosesNothing(t *testing.T) {
 		name    string
 		make    func(customer bool) gateway.Config
 		settled func(gateway.Status) bool
+		seconds int // with BGP a session that was ended rests for five
 	}{
 		{"static", func(customer bool) gateway.Config { return config(customer, key) }, func(st gateway.Status) bool {
 			return up(st) == "tunnel-1 tunnel-2" && carrier(st) != ""
-		}},
+		}, 14},
 		{"BGP", func(customer bool) gateway.Config {
 			return dynamic(customer, [2]gateway.Endpoint{}, [2]uint32{100, 100})
-		}, settled},
+		}, settled, 40},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -40,7 +41,7 @@ func TestARebuiltTunnelLosesNothing(t *testing.T) {
 				return sas
 			}
 			before := both()
-			over := w.traffic()
+			over := w.traffic(tt.seconds)
 			// Each end's choice is its own: both tunnels are changed in turn, at each end.
 			for i := range 2 {
 				for _, end := range []struct {

@@ -51,13 +51,13 @@ func settled(st gateway.Status) bool {
 
 var tally = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
 
-// traffic pings from the client to the server and back, 100 times a second: few
+// traffic pings from the client to the server and back for so many seconds, 100 times each: few
 // enough that the sockets' buffers hold what comes while a busy machine does not
 // run the gateways, which has nothing to do with them. over waits for the end: lost is how many were not answered; ended says that it
 // had come already, so that what was done last was done without traffic.
-func (w *world) traffic() (over func() (sent, lost int, ended bool)) {
+func (w *world) traffic(seconds int) (over func() (sent, lost int, ended bool)) {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), "ping", "-n", "-q", "-i", "0.01", "-c", "1200", "10.0.1.20")
+	cmd := exec.CommandContext(w.t.Context(), "ping", "-n", "-q", "-i", "0.01", "-c", fmt.Sprint(100*seconds), "10.0.1.20")
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	if err := w.net.Start("lan", cmd); err != nil {
@@ -98,7 +98,7 @@ func TestAnEndpointIsReplacedWithoutLoss(t *testing.T) {
 	for _, s := range []*side{customer, cloud} {
 		s.until("both sessions", settled)
 	}
-	over := w.traffic()
+	over := w.traffic(25)
 	for i, tunnel := range []string{"tunnel-1", "tunnel-2"} {
 		other := fmt.Sprint("tunnel-", 2-i)
 		set := func() {
