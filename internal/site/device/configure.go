@@ -45,7 +45,9 @@ type File struct {
 	Text string
 }
 
-// Configure writes the files for a device. It refuses what the device cannot do.
+// Configure writes the files for a device. It refuses what the device cannot do
+// and must, and says in the first file what else the connection asks for that the
+// device is not told.
 func Configure(t Type, c Connection, choice Choices) ([]File, error) {
 	files, err := configure(t, c, choice)
 	if err != nil {
@@ -62,6 +64,30 @@ func configure(t Type, c Connection, choice Choices) ([]File, error) {
 		return ownFile(c, choice)
 	}
 	c.Gateway = c.Gateway.Effective()
+	forms, err := t.forms()
+	if err != nil {
+		return nil, err
+	}
+	w := writer{t, forms, nil}
+	files, err := w.write(c, choice)
+	if err != nil {
+		return nil, err
+	}
+	if w.remarks = w.unsaid(c, choice, files); len(w.remarks) > 0 {
+		return w.write(c, choice)
+	}
+	return files, nil
+}
+
+// A writer writes the files of a device, with remarks on what they do not say.
+type writer struct {
+	Type
+	forms   []form
+	remarks []string
+}
+
+// write writes the files for a connection whose defaults are filled in.
+func (t writer) write(c Connection, choice Choices) ([]File, error) {
 	version, err := t.version(c, choice.IKE)
 	if err != nil {
 		return nil, err
@@ -73,9 +99,10 @@ func configure(t Type, c Connection, choice Choices) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.Remarks = t.remarks
 	var out []File
-	for _, f := range t.spec.Files {
-		made, err := t.render(f, v)
+	for _, f := range t.forms {
+		made, err := f.fill(v)
 		if err != nil {
 			return nil, err
 		}

@@ -26,6 +26,8 @@ type view struct {
 	AcceptDefault                           bool
 	Interface                               string
 	Tunnels                                 []tunnel
+	// Remarks are what the connection asks for and the files do not say.
+	Remarks []string
 	// Weak says that a suite is weak because the connection has no better.
 	Weak bool
 	// Routes are those of the first tunnel.
@@ -138,7 +140,7 @@ func (c choice) weak() bool {
 // sameSuites refuses tunnels that differ where a device has one place for both.
 func sameSuites(list []tunnel) error {
 	for _, t := range list[1:] {
-		if !slices.Equal(t.Phase1.Suites, list[0].Phase1.Suites) || !slices.Equal(t.Phase2.Suites, list[0].Phase2.Suites) || t.Phase1.Rekey != list[0].Phase1.Rekey {
+		if !slices.Equal(t.Phase1.Suites, list[0].Phase1.Suites) || !slices.Equal(t.Phase2.Suites, list[0].Phase2.Suites) || t.Phase1.Rekey != list[0].Phase1.Rekey || t.Phase2.Rekey != list[0].Phase2.Rekey {
 			return errors.New("the two tunnels allow different suites or lifetimes, and it has one list for both; give both tunnels the same tunnel options")
 		}
 	}
@@ -176,8 +178,8 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 	inside := g.Inside.Addr().As4()
 	out.Mark = int(inside[2])<<8 | int(inside[3])&^3 | 1
 	out.DPD.Retries = out.DPD.Timeout/out.DPD.Interval + 1
-	out.Session.Hold = cmp.Or(out.Session.Hold, 30)
-	out.Session.Keepalive = cmp.Or(out.Session.Keepalive, out.Session.Hold/3)
+	out.Session.Hold = cmp.Or(out.Session.Hold, defaultHold)
+	out.Session.Keepalive = keepalive(g)
 	if g.Outside.Local.IsValid() {
 		out.Local = g.Outside.Local.String()
 	}
@@ -209,6 +211,14 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 	out.MSS = out.MTU - 40
 	out.PSK, err = t.psk(g.PSK)
 	return out, err
+}
+
+// defaultHold is the hold time of BGP, in seconds (vpn §4.2).
+const defaultHold = 30
+
+// keepalive is how often BGP is heard, in seconds.
+func keepalive(g gateway.Tunnel) int {
+	return cmp.Or(whole(g.BGP.Keepalive), cmp.Or(whole(g.BGP.Hold), defaultHold)/3)
 }
 
 // whole is a duration in seconds.
