@@ -91,6 +91,15 @@ type CloudStatus struct {
 	Tunnels   []TunnelStatus   `json:"tunnels"`
 	Targets   []TargetStatus   `json:"targets"`
 	Endpoints []EndpointStatus `json:"endpoints"`
+	Logs      []TunnelLog      `json:"logs,omitempty"`
+}
+
+// A TunnelLog is one of the two logs that the cloud keeps of a tunnel.
+type TunnelLog struct {
+	Connection string `json:"connection"` // name in the topology
+	Number     int    `json:"number"`     // 1 or 2
+	Log        string `json:"log"`        // "activity", "bgp"
+	File       string `json:"file"`       // there is none before its first line
 }
 
 // A ResourceStatus ties a name of the topology to the id that the cloud made.

@@ -3,10 +3,12 @@ package cloudside
 import (
 	"context"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 
+	"seikan/internal/cloud/host"
 	"seikan/internal/cloud/lb"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
@@ -32,6 +34,7 @@ func (s *Side) Status(ctx context.Context) (st lab.CloudStatus, err error) {
 			told := row.Telemetry[t.Number-1]
 			st.Tunnels[i].Telemetry = strings.TrimSpace(string(told.Status) + " " + told.StatusMessage)
 		}
+		st.Logs = s.tunnelLogs(tx)
 		return nil
 	})
 }
@@ -121,6 +124,24 @@ func (s *Side) endpoints(tx *store.Tx) (out []lab.EndpointStatus) {
 			st.DNSName = row.DNSEntries[0].Name
 		}
 		out = append(out, st)
+	}
+	return out
+}
+
+// tunnelLogs are the logs that are kept of the tunnels.
+func (s *Side) tunnelLogs(tx *store.Tx) (out []lab.TunnelLog) {
+	for _, c := range s.cfg.Topology.VPN {
+		row, _ := store.VPNConnections.Get(tx, s.made.connections[c.Name])
+		for i, t := range row.Tunnels {
+			add := func(which string, log resource.TunnelLog) {
+				if log.Enabled {
+					file := host.LogFile(log.GroupARN, string(row.ID)+"_"+t.OutsideIP.String(), which)
+					out = append(out, lab.TunnelLog{Connection: c.Name, Number: i + 1, Log: which, File: filepath.Join(s.logs(), file)})
+				}
+			}
+			add(host.ActivityLog, t.Logs.Activity)
+			add(host.BGPLog, t.Logs.BGP)
+		}
 	}
 	return out
 }
