@@ -10,6 +10,30 @@ import (
 	"testing"
 )
 
+// TestLabTellsOfAReplacedEndpoint replaces an endpoint and reads what its owner is
+// told of it.
+func TestLabTellsOfAReplacedEndpoint(t *testing.T) {
+	l := labUp(t, "events")
+	l.awaitUp()
+	if s := l.do("events"); s.code != 0 || s.out != "" || !strings.Contains(s.err, "no events") {
+		t.Errorf("before: got %v, want no events", s)
+	}
+	if s := l.do("replace", "203.0.113.10"); s.code != 0 {
+		t.Fatalf("lab replace: %v", s)
+	}
+	until(t, "the event", 2*patience, func() error {
+		s := l.do("events", "--json")
+		if s.code != 0 || !strings.Contains(s.out, `"detail-type":"AWS Health Event","source":"aws.health"`) || !strings.Contains(s.out, `"eventTypeCode":"AWS_VPN_REDUNDANCY_LOSS"`) {
+			return fmt.Errorf("got %v", s)
+		}
+		return nil
+	})
+	s := l.do("events")
+	if s.code != 0 || strings.Count(s.out, "\n") != 2 || !strings.Contains(s.out, "corp-vpn    AWS_VPN_REDUNDANCY_LOSS") || !strings.Contains(s.out, "203.0.113.10") {
+		t.Errorf("afterwards: got %v, want one event of corp-vpn", s)
+	}
+}
+
 // TestLabKeepsLogsAndMeasures sees a line of each of a tunnel's logs, as AWS
 // writes them, and the measurements of all tunnels, by the verbs that print them
 // and in the files that they name.

@@ -1,6 +1,7 @@
 package cloudside
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"seikan/internal/cloud/lb"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
+	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
 	"seikan/internal/lab"
 )
@@ -35,7 +37,9 @@ func (s *Side) Status(ctx context.Context) (st lab.CloudStatus, err error) {
 			st.Tunnels[i].Telemetry = strings.TrimSpace(string(told.Status) + " " + told.StatusMessage)
 		}
 		st.Logs = s.tunnelLogs(tx)
-		return nil
+		var err error
+		st.Events, err = s.events(tx)
+		return err
 	})
 }
 
@@ -144,6 +148,25 @@ func (s *Side) tunnelLogs(tx *store.Tx) (out []lab.TunnelLog) {
 		}
 	}
 	return out
+}
+
+// events are what the owners of the connections have been told.
+func (s *Side) events(tx *store.Tx) (out []lab.HealthEvent, err error) {
+	names := map[resource.VPNConnectionID]string{}
+	for name, id := range s.made.connections {
+		names[id] = name
+	}
+	for _, who := range s.made.accounts {
+		for _, e := range vpn.DescribeHealthEvents(tx, who) {
+			line, err := vpn.HealthEventJSON(who, e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, lab.HealthEvent{Time: e.Updated, Connection: names[e.Connection], Code: e.Code, Outside: e.Outside, Text: e.Text, Event: line})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b lab.HealthEvent) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Connection, b.Connection)) })
+	return out, nil
 }
 
 // tunnels are the cloud's ends, as their gateways report them.
