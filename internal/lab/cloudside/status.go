@@ -165,7 +165,9 @@ func (s *Side) events(tx *store.Tx) (out []lab.HealthEvent, err error) {
 			out = append(out, lab.HealthEvent{Time: e.Updated, Connection: names[e.Connection], Code: e.Code, Outside: e.Outside, Text: e.Text, Event: line})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b lab.HealthEvent) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Connection, b.Connection)) })
+	slices.SortStableFunc(out, func(a, b lab.HealthEvent) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Connection, b.Connection))
+	})
 	return out, nil
 }
 
