@@ -1,6 +1,7 @@
 package device
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -139,6 +140,9 @@ func (w words) choose(offered []choice, one bool, groups int) (phase, error) {
 	slices.SortFunc(can, choice.compare)
 	can = slices.Compact(can)
 	if len(can) == 0 {
+		if len(offered) == 0 {
+			return phase{}, errors.New("the connection allows no suite that is not weak, of AWS's or with this version of IKE; allow one in the tunnel options")
+		}
 		return phase{}, fmt.Errorf("none of the connection's suites (%s) is one that the device has: encryption %s; integrity %s; groups %s; allow one of these in the tunnel options", shown(offered), listed(w.Encryption), listed(w.Integrity), listed(w.Groups))
 	}
 	can = few(can, groups)

@@ -25,6 +25,8 @@ type Connection struct {
 	// Exact says that the suites are what the other end allows: then the best
 	// that the device has is enough. Otherwise all that it has is offered.
 	Exact bool
+	// Strong offers nothing weak. A connection that allows nothing else is refused.
+	Strong bool
 }
 
 // Choices are the user's.
@@ -147,6 +149,8 @@ func (t Type) fits(c Connection, choice Choices) error {
 	switch n := len(c.Gateway.Tunnels); {
 	case !slices.Contains(t.Routing, routing):
 		return fmt.Errorf("%s has no configuration for a connection with %s routing; it has %s", t.full(), routing, strings.Join(t.Routing, " and "))
+	case routing == "bgp" && len(c.Gateway.BGP.Announce) == 0 && !t.spec.Two && !t.spec.BGPApart:
+		return fmt.Errorf("nothing says which networks to announce, and %s would announce none or all; say them with --advertise, such as --advertise 192.168.1.0/24", t.full())
 	case t.spec.Two && n != 2:
 		return fmt.Errorf("%d tunnels; this format has exactly two, as a connection of AWS's has", n)
 	case choice.Local.IsValid() && !choice.Local.Is4():

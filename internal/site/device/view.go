@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // A view is what templates see.
@@ -105,6 +106,9 @@ func (t Type) view(c Connection, choice Choices, version int) (view, error) {
 		v.RouterID = g.Tunnels[0].Inside.Addr()
 	}
 	for i, gt := range g.Tunnels {
+		if c.Strong {
+			gt = strong(gt)
+		}
 		out, err := t.tunnel(gt, c.Exact, version)
 		if err != nil {
 			return v, fmt.Errorf("tunnel %s: %w", gt.ID, err)
@@ -130,6 +134,14 @@ func (t Type) view(c Connection, choice Choices, version int) (view, error) {
 		return v, errors.New("it is static, and nothing says what lies behind the other end; say it with --route, such as --route 10.0.0.0/16, or in routes")
 	}
 	return v, nil
+}
+
+// strong is t without its weak suites.
+func strong(t gateway.Tunnel) gateway.Tunnel {
+	weak := func(c []choice) bool { return len(c) > 0 && c[0].weak() }
+	t.IKE = slices.DeleteFunc(slices.Clone(t.IKE), func(s suite.IKE) bool { return weak(phase1Of([]suite.IKE{s})) })
+	t.ESP = slices.DeleteFunc(slices.Clone(t.ESP), func(s suite.ESP) bool { return weak(phase2Of([]suite.ESP{s})) })
+	return t
 }
 
 // weak reports what vpn §2.1 allows and nobody should use.
