@@ -5,6 +5,8 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -84,5 +86,32 @@ func TestLabKeepsLogsAndMeasures(t *testing.T) {
 	s := command(t, patience, "curl", "-sS", "--unix-socket", l.file("metrics.sock"), "http://lab/metrics")
 	if s.code != 0 || !strings.Contains(s.out, "# TYPE seikan_tunnel_state gauge") {
 		t.Errorf("curl at the socket: got %v, want Prometheus's text", s)
+	}
+}
+
+// TestLabWritesForADevice asks the running lab for files of the connection as it
+// is, and loads them by our own program.
+func TestLabWritesForADevice(t *testing.T) {
+	l := labUp(t, "device")
+	dir := t.TempDir()
+	if s := l.do("device-config", "corp-vpn", "--device", "generic", "--ike-version", "ikev2", "-o", dir); s.code != 0 || !strings.Contains(s.out, ".txt: written") {
+		t.Errorf("in a file: got %v", s)
+	}
+	s := l.do("device-config", "corp-vpn", "--device", "seikan")
+	if s.code != 0 {
+		t.Fatalf("our own: %v", s)
+	}
+	file := filepath.Join(dir, "gateway.yaml")
+	if err := os.WriteFile(file, []byte(s.out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := command(t, patience, seikan(t), "gateway", "check", "--config", file); s.code != 0 {
+		t.Errorf("gateway check of it: %v", s)
+	}
+	if s := l.do("device-config", "corp-vpn", "--device", "cisco-asa"); s.code != 1 || !strings.Contains(s.err, "UnsupportedOperation: device cisco-asa: ") {
+		t.Errorf("a device that cannot: got %v", s)
+	}
+	if s := l.do("device-config", "corp-vpn", "--device", "fortigate", "--sample-type", "recommended", "--ike-version", "ikev1"); s.code != 1 || !strings.Contains(s.err, "recommended is for ikev2") {
+		t.Errorf("recommended with IKEv1: got %v", s)
 	}
 }

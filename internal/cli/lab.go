@@ -36,7 +36,7 @@ behind, not even when it is killed.
 		Args: noVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newLabDemo(s), newLabUp(s), newLabDown(s), newLabStatus(s), newLabLogs(s), newLabMetrics(s), newLabEvents(s), newLabExec(s), newLabCapture(s), newLabCheck(s), newLabExample(s), newLabList(s))
+	c.AddCommand(newLabDemo(s), newLabUp(s), newLabDown(s), newLabStatus(s), newLabLogs(s), newLabMetrics(s), newLabEvents(s), newLabDeviceConfig(s), newLabExec(s), newLabCapture(s), newLabCheck(s), newLabExample(s), newLabList(s))
 	c.AddCommand(newLabChanges(s)...)
 	return c
 }

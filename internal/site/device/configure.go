@@ -90,14 +90,14 @@ type writer struct {
 
 // write writes the files for a connection whose defaults are filled in.
 func (t writer) write(c Connection, choice Choices) ([]File, error) {
-	version, err := t.version(c, choice.IKE)
+	versions, err := t.versions(c, choice.IKE)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.fits(c, choice); err != nil {
 		return nil, err
 	}
-	v, err := t.view(c, choice, version)
+	v, err := t.view(c, choice, versions)
 	if err != nil {
 		return nil, err
 	}
@@ -113,10 +113,14 @@ func (t writer) write(c Connection, choice Choices) ([]File, error) {
 	return out, nil
 }
 
-// version is the version of IKE that device and connection have in common.
-func (t Type) version(c Connection, asked string) (int, error) {
+// versions are those of IKE that device and connection have in common, one a
+// tunnel: the best that all tunnels allow, else the best of each.
+func (t Type) versions(c Connection, asked string) (out []int, err error) {
+	if len(c.Gateway.Tunnels) == 0 {
+		return nil, errors.New("the connection has no tunnel")
+	}
 	if asked != "" && !slices.Contains(t.IKE, asked) {
-		return 0, fmt.Errorf("%s with %s: it speaks %s", t.full(), asked, strings.Join(t.IKE, " and "))
+		return nil, fmt.Errorf("%s with %s: it speaks %s", t.full(), asked, strings.Join(t.IKE, " and "))
 	}
 	for _, own := range t.IKE {
 		number := int(own[len(own)-1] - '0')
@@ -128,13 +132,20 @@ func (t Type) version(c Connection, asked string) (int, error) {
 			all = all && slices.Contains(tunnel.Versions, number)
 		}
 		if all {
-			return number, nil
+			return slices.Repeat([]int{number}, len(c.Gateway.Tunnels)), nil
 		}
 	}
 	if asked != "" {
-		return 0, fmt.Errorf("the connection does not allow %s on all tunnels; allow it with IKEVersions in its tunnel options, or leave --ike-version out", asked)
+		return nil, fmt.Errorf("the connection does not allow %s on all tunnels; allow it with IKEVersions in its tunnel options, or leave --ike-version out", asked)
 	}
-	return 0, fmt.Errorf("%s speaks %s, which the connection does not allow on all tunnels; allow it with IKEVersions in its tunnel options", t.full(), strings.Join(t.IKE, " and "))
+	for _, tunnel := range c.Gateway.Tunnels {
+		at := slices.IndexFunc(t.IKE, func(own string) bool { return slices.Contains(tunnel.Versions, int(own[len(own)-1]-'0')) })
+		if at < 0 {
+			return nil, fmt.Errorf("%s speaks %s, which the connection does not allow on tunnel %s; allow it with IKEVersions in its tunnel options", t.full(), strings.Join(t.IKE, " and "), tunnel.ID)
+		}
+		out = append(out, int(t.IKE[at][len(t.IKE[at])-1]-'0'))
+	}
+	return out, nil
 }
 
 // full is the device's whole name.

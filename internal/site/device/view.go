@@ -19,7 +19,7 @@ type view struct {
 	// ID and the others are AWS's names; Short is the connection's in at most 12
 	// characters, a letter first.
 	ID, GatewayID, CustomerGatewayID, Short string
-	Version                                 int // of IKE
+	Version                                 int // of IKE: the lowest of the tunnels'
 	BGP                                     bool
 	ASN                                     uint32
 	RouterID                                netip.Addr
@@ -37,8 +37,9 @@ type view struct {
 
 // A tunnel is one of them.
 type tunnel struct {
-	N    int    // from 1
-	Name string // at most 14 characters, such as vpn-abcdef01-1
+	N       int    // from 1
+	Version int    // of IKE
+	Name    string // at most 14 characters, such as vpn-abcdef01-1
 	// Mark tells the tunnel from others of the device: unique by its inside range.
 	Mark              int
 	Local             string // the device's own outside address, or empty
@@ -96,10 +97,10 @@ func mask(p netip.Prefix) string {
 	return fmt.Sprintf("%d.%d.%d.%d", bits>>24, bits>>16&255, bits>>8&255, bits&255)
 }
 
-func (t Type) view(c Connection, choice Choices, version int) (view, error) {
+func (t Type) view(c Connection, choice Choices, versions []int) (view, error) {
 	g := c.Gateway
 	v := view{Type: t, ID: cmp.Or(c.ID, g.Name), GatewayID: c.GatewayID, CustomerGatewayID: c.CustomerGatewayID,
-		Version: version, BGP: g.BGP.ASN != 0, ASN: g.BGP.ASN, RouterID: g.BGP.RouterID, Announce: g.BGP.Announce, Site: c.Site,
+		Version: slices.Min(versions), BGP: g.BGP.ASN != 0, ASN: g.BGP.ASN, RouterID: g.BGP.RouterID, Announce: g.BGP.Announce, Site: c.Site,
 		AcceptDefault: g.BGP.AcceptDefault, Interface: cmp.Or(choice.Interface, t.spec.Interface)}
 	v.Short = short(v.ID)
 	if v.BGP && !v.RouterID.IsValid() {
@@ -109,7 +110,7 @@ func (t Type) view(c Connection, choice Choices, version int) (view, error) {
 		if c.Strong {
 			gt = strong(gt)
 		}
-		out, err := t.tunnel(gt, c.Exact, version)
+		out, err := t.tunnel(gt, c.Exact, versions[i])
 		if err != nil {
 			return v, fmt.Errorf("tunnel %s: %w", gt.ID, err)
 		}
@@ -177,7 +178,7 @@ func short(id string) string {
 
 func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) {
 	out := tunnel{
-		LocalID: g.Outside.LocalID, RemoteID: g.Outside.RemoteID, Remote: g.Outside.Remote,
+		Version: version, LocalID: g.Outside.LocalID, RemoteID: g.Outside.RemoteID, Remote: g.Outside.Remote,
 		Inside: g.Inside, Peer: g.Inside.Masked().Addr().Next(), Replay: g.ReplayWindow, ForceEncap: g.Outside.ForceEncap,
 		Selectors: selectors{g.LocalTS, g.RemoteTS}, Routes: g.Routes,
 		DPD: dpd{Interval: max(1, whole(g.Liveness.Interval)), Timeout: max(1, whole(g.Liveness.Timeout))},
