@@ -160,8 +160,9 @@ func (t Type) fits(c Connection, choice Choices) error {
 	switch n := len(c.Gateway.Tunnels); {
 	case !slices.Contains(t.Routing, routing):
 		return fmt.Errorf("%s has no configuration for a connection with %s routing; it has %s", t.full(), routing, strings.Join(t.Routing, " and "))
-	case routing == "bgp" && len(c.Gateway.BGP.Announce) == 0 && !t.spec.Two && !t.spec.BGPApart:
-		return fmt.Errorf("nothing says which networks to announce, and %s would announce none or all; say them with --advertise, such as --advertise 192.168.1.0/24", t.full())
+	case routing == "bgp" && len(c.Gateway.BGP.Announce) == 0 && !t.spec.Two && !t.spec.BGPApart && !t.spec.AnyPeer:
+		// A filter without a network is one that lets everything pass, to some.
+		return fmt.Errorf("nothing says which networks to announce, and %s might take that for all; say them with --advertise, such as --advertise 192.168.1.0/24", t.full())
 	case t.spec.Two && n != 2:
 		return fmt.Errorf("%d tunnels; this format has exactly two, as a connection of AWS's has", n)
 	case choice.Local.IsValid() && !choice.Local.Is4():
