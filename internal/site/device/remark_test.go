@@ -145,19 +145,7 @@ func TestEveryFieldOfAGatewayIsAccountedFor(t *testing.T) {
 // files are apart for, another device's files say.
 func TestNoOptionIsSilentlyLeftOut(t *testing.T) {
 	variants(t, func(t *testing.T, typ Type, ike, routing string) {
-		// The other version of IKE must be possible for the change of versions to be
-		// refused or heeded.
-		connection := func() Connection {
-			c := office(routing == "bgp")
-			c.Gateway.BGP.Relay = false
-			if typ.spec.Policies {
-				c.Site = []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
-				for i := range c.Gateway.Tunnels {
-					c.Gateway.Tunnels[i].Routes = c.Gateway.Tunnels[i].Routes[:1]
-				}
-			}
-			return c
-		}
+		connection := func() Connection { return connectionFor(typ, routing) }
 		choice := choices(typ, "")
 		if ike != typ.IKE[0] {
 			return // the device's better version stands for both, and versions are tried

@@ -49,14 +49,17 @@ type tunnel struct {
 	Inside            netip.Prefix // the address itself with the length of its range
 	Peer              netip.Addr   // the other end's inside address
 	Phase1, Phase2    phase
-	MTU, MSS          int
-	DPD               dpd
-	Replay            int // packets
-	ForceEncap        bool
-	Selectors         selectors
-	Routes            []netip.Prefix
-	Session           session
+	sizes
+	DPD        dpd
+	Replay     int // packets
+	ForceEncap bool
+	Selectors  selectors
+	Routes     []netip.Prefix
+	Session    session
 }
+
+// sizes are the largest packet and TCP segment that a tunnel carries, in octets.
+type sizes struct{ MTU, MSS int }
 
 // selectors are what the tunnel may carry.
 type selectors struct{ Local, Remote netip.Prefix }
