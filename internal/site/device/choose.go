@@ -19,8 +19,9 @@ type phase struct {
 	// since integrity goes with the latter only.
 	Proposals []proposal
 	// Lifetime is the end of an SA; Rekey is when the device renews it, before the
-	// other end would. In seconds.
-	Lifetime, Rekey int
+	// other end would, or up to Rand earlier, at random, which is Fuzz percent of the
+	// margin between the two. In seconds.
+	Lifetime, Rekey, Rand, Fuzz int
 }
 
 // algorithms are one suite. With AEAD Integrity is the word of the PRF's hash.

@@ -221,6 +221,10 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 		return out, fmt.Errorf("phase 2 with IKEv%d: %w", version, err)
 	}
 	margin := g.Lifetime.RekeyMargin
+	for _, p := range []*phase{&out.Phase1, &out.Phase2} {
+		p.Fuzz = g.Lifetime.RekeyFuzz
+		p.Rand = whole(margin) * p.Fuzz / 100
+	}
 	out.Phase1.Lifetime, out.Phase1.Rekey = whole(g.Lifetime.Phase1), whole(g.Lifetime.Phase1-margin)
 	out.Phase2.Lifetime, out.Phase2.Rekey = whole(g.Lifetime.Phase2), whole(g.Lifetime.Phase2-margin)
 	out.MTU = out.Phase2.mtu()
