@@ -80,8 +80,9 @@ func newGatewayExport(s *streams) *cobra.Command {
 
 Writes what a device needs, of those that "seikan gateway devices" lists, to be the
 customer gateway: both tunnels, with the true suites and lifetimes where FILE says
-them, right behind NAT. What the device cannot do is refused. The text holds the
-pre-shared keys: with -o the files get mode 0600. Nothing is started.
+them, right behind NAT. What the device cannot do is refused, and what it is not told
+stands at the head of the first file. The text holds the pre-shared keys: with -o the
+files get mode 0600. Nothing is started.
 ` + exitHelp,
 		Example: `  seikan gateway devices
   seikan gateway export aws.json --device fortigate --advertise 192.168.1.0/24 > fortigate.conf

@@ -32,11 +32,13 @@ behind, not even when it is killed.
   seikan lab exec client -- ping -c 3 10.0.1.20
   seikan lab capture internet            what passes, one line a packet
   seikan lab status
+  seikan lab logs corp-vpn/1             what AWS's two logs say of a tunnel
+  seikan lab device-config corp-vpn --device fortigate
   seikan lab down`,
 		Args: noVerb,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newLabDemo(s), newLabUp(s), newLabDown(s), newLabStatus(s), newLabExec(s), newLabCapture(s), newLabCheck(s), newLabExample(s), newLabList(s))
+	c.AddCommand(newLabDemo(s), newLabUp(s), newLabDown(s), newLabStatus(s), newLabLogs(s), newLabMetrics(s), newLabEvents(s), newLabDeviceConfig(s), newLabExec(s), newLabCapture(s), newLabCheck(s), newLabExample(s), newLabList(s))
 	c.AddCommand(newLabChanges(s)...)
 	return c
 }

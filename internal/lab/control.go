@@ -24,6 +24,7 @@ const (
 	VerbStatus = "status"
 	VerbChange = "change"
 	VerbWhy    = "why"
+	VerbSample = "sample"
 )
 
 // A Request is what the command line asks a running lab.
@@ -31,12 +32,14 @@ type Request struct {
 	Verb   string   `json:"verb"`
 	Change *Change  `json:"change,omitempty"`
 	Ask    *why.Ask `json:"ask,omitempty"`
+	Sample *Sample  `json:"sample,omitempty"`
 }
 
 // A Response is the answer.
 type Response struct {
 	Status  *Status      `json:"status,omitempty"`
 	Verdict *why.Verdict `json:"verdict,omitempty"`
+	Files   []SampleFile `json:"files,omitempty"` // with pre-shared keys
 	Error   string       `json:"error,omitempty"`
 }
 
@@ -109,8 +112,10 @@ func (l *Lab) serveControl(ctx context.Context, conn net.Conn) {
 			var v why.Verdict
 			v, err = l.Why(ctx, *req.Ask)
 			resp.Verdict = &v
+		case req.Verb == VerbSample && req.Sample != nil:
+			resp.Files, err = l.Sample(ctx, *req.Sample)
 		default:
-			err = fmt.Errorf("verb %q is none of %s, %s and %s", req.Verb, VerbStatus, VerbChange, VerbWhy)
+			err = fmt.Errorf("verb %q is none of %s, %s, %s and %s", req.Verb, VerbStatus, VerbChange, VerbWhy, VerbSample)
 		}
 	}
 	if err != nil {

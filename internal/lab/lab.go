@@ -38,6 +38,7 @@ type CloudConfig struct {
 	Dir      string   // its own, empty, private
 	Self     string   // the path of this binary
 	Edge     string   // the namespace that holds the outside addresses
+	Metrics  string   // where to show measurements to Prometheus, as package exporter takes it
 	Progress func(line string)
 }
 
@@ -64,6 +65,8 @@ const (
 	certsDir    = "certs"
 	gatewaysDir = "gateways"
 	cloudDir    = "cloud"
+	// MetricsFile is the Unix socket at which Prometheus's format is served.
+	MetricsFile = "metrics.sock"
 )
 
 // New returns a lab that does nothing until Run.
@@ -164,8 +167,13 @@ func (l *Lab) runCloud(ctx context.Context, ready func()) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	socket, done, err := l.cfg.Inside.Handle.Socket(MetricsFile)
+	if err != nil {
+		return err
+	}
+	defer done()
 	cloud, err := l.cfg.NewCloud(CloudConfig{Topology: l.t, Log: l.cfg.Log.With("part", "cloud"), LogFile: l.cfg.LogFile, Dir: dir,
-		Self: l.cfg.Self, Edge: EdgeNS, Progress: l.cfg.Inside.Progress})
+		Self: l.cfg.Self, Edge: EdgeNS, Metrics: "unix:" + socket, Progress: l.cfg.Inside.Progress})
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (l *Lab) resolve(ctx context.Context, a *why.Ask, client topology.Host) *wh
 	n := &why.Name{Server: server.Address}
 	longest := -1
 	for _, f := range server.Forwarders {
-		if below(a.Destination, f.Zone) && len(f.Zone) > longest {
+		if why.Under(a.Destination, f.Zone) && len(f.Zone) > longest {
 			n.Forwarded, longest = f.To, len(f.Zone)
 		}
 	}
@@ -118,12 +118,6 @@ func (l *Lab) resolve(ctx context.Context, a *why.Ask, client topology.Host) *wh
 		a.To, a.Port = n.Forwarded[0], 53 // what hinders the question is what is looked for
 	}
 	return n
-}
-
-// below reports whether name is zone's apex or below it.
-func below(name, zone string) bool {
-	name, zone = strings.ToLower(strings.TrimSuffix(name, ".")), strings.ToLower(strings.TrimSuffix(zone, "."))
-	return name == zone || strings.HasSuffix(name, "."+zone)
 }
 
 // addresses are those among DNS answers, "A 10.0.1.4".

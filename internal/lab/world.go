@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -91,6 +92,27 @@ type CloudStatus struct {
 	Tunnels   []TunnelStatus   `json:"tunnels"`
 	Targets   []TargetStatus   `json:"targets"`
 	Endpoints []EndpointStatus `json:"endpoints"`
+	Logs      []TunnelLog      `json:"logs,omitempty"`
+	Events    []HealthEvent    `json:"events,omitempty"` // the oldest first
+}
+
+// A HealthEvent is what AWS Health tells the owner of a connection.
+type HealthEvent struct {
+	Time       time.Time    `json:"time"`
+	Connection string       `json:"connection"` // name in the topology
+	Code       string       `json:"code"`       // "AWS_VPN_REDUNDANCY_LOSS"
+	Outside    []netip.Addr `json:"outside"`    // of the tunnels that it is about
+	Text       string       `json:"text"`
+	// Event is all of it as EventBridge delivers it.
+	Event json.RawMessage `json:"event"`
+}
+
+// A TunnelLog is one of the two logs that the cloud keeps of a tunnel.
+type TunnelLog struct {
+	Connection string `json:"connection"` // name in the topology
+	Number     int    `json:"number"`     // 1 or 2
+	Log        string `json:"log"`        // "activity", "bgp"
+	File       string `json:"file"`       // there is none before its first line
 }
 
 // A ResourceStatus ties a name of the topology to the id that the cloud made.

@@ -160,3 +160,10 @@ func Explain(e Evidence) Verdict {
 
 // Codes are those of all findings, sorted, for programs and for tests.
 func Codes() []string { return slices.Sorted(slices.Values(codes)) }
+
+// Under reports whether a name is a zone's apex or below it, whatever the case
+// and with or without the dot at the end of either.
+func Under(name, zone string) bool {
+	name, zone = strings.ToLower(strings.TrimSuffix(name, ".")), strings.ToLower(strings.TrimSuffix(zone, "."))
+	return name == zone || strings.HasSuffix(name, "."+zone)
+}

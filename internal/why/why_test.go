@@ -349,3 +349,20 @@ func TestUnseenHopsAreNoFaults(t *testing.T) {
 		t.Errorf("got %q, want it said that nothing was found", line)
 	}
 }
+
+func TestNamesAreUnderTheirZone(t *testing.T) {
+	for _, c := range []struct {
+		name, zone string
+		want       bool
+	}{
+		{"service.example", "service.example.", true},
+		{"A.Service.Example.", "service.example", true},
+		{"aservice.example", "service.example", false},
+		{"example", "service.example", false},
+		{"10.0.1.20", "example", false},
+	} {
+		if got := Under(c.name, c.zone); got != c.want {
+			t.Errorf("Under(%q, %q): got %v", c.name, c.zone, got)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (h *Host) plan(ctx context.Context) (p plan, err error) {
 	var again time.Duration
 	tidyErr := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 		lb.Tidy(tx)
-		again = vpn.Advance(tx)
+		again = sooner(vpn.Advance(tx), vpn.RecordHealth(tx))
 		return nil
 	})
 	err = h.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {

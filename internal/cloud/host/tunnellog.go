@@ -69,7 +69,7 @@ func (l *tunnelLogs) set(w vpn.Worker) {
 			Activity: t.Logs.Activity.Enabled, ActivityAsText: t.Logs.Activity.Format == resource.LogText,
 			BGP: t.Logs.BGP.Enabled, BGPAsText: t.Logs.BGP.Format == resource.LogText,
 		}
-		files[t.ID] = logFiles{logFile(t.Logs.Activity.GroupARN, resourceID, "activity"), logFile(t.Logs.BGP.GroupARN, resourceID, "bgp")}
+		files[t.ID] = logFiles{LogFile(t.Logs.Activity.GroupARN, resourceID, ActivityLog), LogFile(t.Logs.BGP.GroupARN, resourceID, BGPLog)}
 	}
 	l.files[id] = files
 	l.logs[id].Set(tunnels)
@@ -86,9 +86,16 @@ func (l *tunnelLogs) forget(id string) {
 	delete(l.files, id)
 }
 
-// logFile is where a log of a tunnel is kept, below the directory: the group's
-// name is one element of the path, whatever is in it.
-func logFile(group, resourceID, which string) string {
+// The two logs of a tunnel, as LogFile calls them.
+const (
+	ActivityLog = "activity"
+	BGPLog      = "bgp"
+)
+
+// LogFile is where a log of a tunnel is kept below Config.Logs: group is the ARN
+// of its log group, whose name is one element of the path, whatever is in it;
+// resourceID is the connection's id, _ and the tunnel's outside address.
+func LogFile(group, resourceID, which string) string {
 	_, name, _ := strings.Cut(group, ":log-group:")
 	name = url.PathEscape(strings.TrimSuffix(name, ":*"))
 	if strings.HasPrefix(name, ".") {

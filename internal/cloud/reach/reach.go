@@ -212,10 +212,9 @@ func zoneOf(tx *store.Tx, name string, id resource.VPCID) *why.Name {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return nil
 	}
-	name = strings.ToLower(strings.TrimSuffix(name, ".")) + "."
 	longest, private := "", false
 	for _, z := range store.HostedZones.List(tx) {
-		if name != z.Name && !strings.HasSuffix(name, "."+z.Name) || len(z.Name) < len(longest) {
+		if !why.Under(name, z.Name) || len(z.Name) < len(longest) {
 			continue
 		}
 		if z.Name != longest {

@@ -21,6 +21,8 @@ var (
 	VPNGateways      = Table[resource.VPNGatewayID, resource.VPNGateway]{Name: "vpn-gateway"}
 	VPNConnections   = Table[resource.VPNConnectionID, resource.VPNConnection]{Name: "vpn-connection"}
 
+	VPNHealth = Table[resource.VPNConnectionID, resource.ConnectionHealth]{Name: "vpn-health"}
+
 	TransitGateways           = Table[resource.TransitGatewayID, resource.TransitGateway]{Name: "transit-gateway"}
 	TransitGatewayAttachments = Table[resource.TransitGatewayAttachmentID, resource.TransitGatewayAttachment]{Name: "transit-gateway-attachment"}
 	TransitGatewayRouteTables = Table[resource.TransitGatewayRouteTableID, resource.TransitGatewayRouteTable]{Name: "transit-gateway-route-table"}

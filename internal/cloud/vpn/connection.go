@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"seikan/internal/cloud/filter"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 	"seikan/internal/secret"
@@ -208,10 +209,15 @@ func sameOptions(old, want resource.VPNConnection) bool {
 }
 
 // DescribeVPNConnections returns the connections of ids, or without ids all
-// that who owns; a deleted one is listed for an hour. Keys are in the answer:
-// whoever prints it must not print them. Code: InvalidVpnConnectionID.NotFound.
-func DescribeVPNConnections(tx *store.Tx, who resource.Account, ids []resource.VPNConnectionID) ([]resource.VPNConnection, error) {
-	list, err := store.Describe(tx, store.VPNConnections, who, ids, codeVPNConnectionNotFound)
+// that who owns, that pass the filters; a deleted one is listed for an hour. Keys
+// are in the answer: whoever prints it must not print them. Codes:
+// InvalidVpnConnectionID.NotFound, and those of filter.Select.
+func DescribeVPNConnections(tx *store.Tx, who resource.Account, ids []resource.VPNConnectionID, filters ...filter.Filter) ([]resource.VPNConnection, error) {
+	rows, err := store.Describe(tx, store.VPNConnections, who, ids, codeVPNConnectionNotFound)
+	if err != nil {
+		return nil, err
+	}
+	list, err := filter.Select(rows, connectionFields(tx), func(c resource.VPNConnection) resource.Tags { return c.Tags }, filters)
 	for i := range list {
 		list[i] = withheld(list[i])
 	}

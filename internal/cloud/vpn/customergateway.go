@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 
+	"seikan/internal/cloud/filter"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
@@ -138,9 +139,19 @@ func hostAddress(a netip.Addr) bool {
 }
 
 // DescribeCustomerGateways returns the gateways of ids, or without ids all that
-// who owns. Code: InvalidCustomerGatewayID.NotFound.
-func DescribeCustomerGateways(tx *store.Tx, who resource.Account, ids []resource.CustomerGatewayID) ([]resource.CustomerGateway, error) {
-	return store.Describe(tx, store.CustomerGateways, who, ids, codeCustomerGatewayNotFound)
+// who owns, that pass the filters. Codes: InvalidCustomerGatewayId.Malformed,
+// InvalidCustomerGatewayID.NotFound, and those of filter.Select.
+func DescribeCustomerGateways(tx *store.Tx, who resource.Account, ids []resource.CustomerGatewayID, filters ...filter.Filter) ([]resource.CustomerGateway, error) {
+	for _, id := range ids {
+		if !resource.ValidID("cgw", string(id)) {
+			return nil, resource.Errorf(codeCustomerGatewayMalformed, `Invalid id: "%s" (expecting "cgw-...")`, id)
+		}
+	}
+	rows, err := store.Describe(tx, store.CustomerGateways, who, ids, codeCustomerGatewayNotFound)
+	if err != nil {
+		return nil, err
+	}
+	return filter.Select(rows, customerGatewayFields(), func(g resource.CustomerGateway) resource.Tags { return g.Tags }, filters)
 }
 
 // DeleteCustomerGateway forgets a gateway. Codes:

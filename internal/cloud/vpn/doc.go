@@ -3,7 +3,8 @@
 // plan of what VPN gateways need of a host (vpn §1 to §4).
 //
 // Operations check a request and change rows, nothing else; MakePlan reads rows,
-// nothing else. The host makes the plan true, runs a worker for each gateway,
+// nothing else. With time the host calls Advance, which replaces endpoints, and
+// RecordHealth, which keeps what owners are to be told. The host makes the plan true, runs a worker for each gateway,
 // and tells what came of it through MarkRealised and SetTelemetry. Nothing here
 // negotiates keys or touches a kernel. The API, the lab and the host call it; it
 // calls no other feature. Of dynamic connections it says who speaks BGP to whom

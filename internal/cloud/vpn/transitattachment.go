@@ -3,6 +3,7 @@ package vpn
 import (
 	"slices"
 
+	"seikan/internal/cloud/filter"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
@@ -121,9 +122,14 @@ func dissociate(tx *store.Tx, id resource.VPNConnectionID) {
 }
 
 // DescribeTransitGatewayAttachments returns the attachments of ids, or without
-// ids all that who owns. Code: InvalidTransitGatewayAttachmentID.NotFound.
-func DescribeTransitGatewayAttachments(tx *store.Tx, who resource.Account, ids []resource.TransitGatewayAttachmentID) ([]resource.TransitGatewayAttachment, error) {
-	return store.Describe(tx, store.TransitGatewayAttachments, who, ids, codeAttachmentIDNotFound)
+// ids all that who owns, that pass the filters. Codes:
+// InvalidTransitGatewayAttachmentID.NotFound, and those of filter.Select.
+func DescribeTransitGatewayAttachments(tx *store.Tx, who resource.Account, ids []resource.TransitGatewayAttachmentID, filters ...filter.Filter) ([]resource.TransitGatewayAttachment, error) {
+	rows, err := store.Describe(tx, store.TransitGatewayAttachments, who, ids, codeAttachmentIDNotFound)
+	if err != nil {
+		return nil, err
+	}
+	return filter.Select(rows, transitAttachmentFields(), func(a resource.TransitGatewayAttachment) resource.Tags { return a.Tags }, filters)
 }
 
 // DeleteTransitGatewayVPCAttachment takes a VPC from a transit gateway: deleting,

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"seikan/internal/cloud/filter"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
@@ -177,9 +178,14 @@ func usableTransit(tx *store.Tx, who resource.Account, id resource.TransitGatewa
 }
 
 // DescribeTransitGateways returns the transit gateways of ids, or without ids
-// all that who owns. Code: InvalidTransitGatewayID.NotFound.
-func DescribeTransitGateways(tx *store.Tx, who resource.Account, ids []resource.TransitGatewayID) ([]resource.TransitGateway, error) {
-	return store.Describe(tx, store.TransitGateways, who, ids, codeTransitNotFound)
+// all that who owns, that pass the filters. Codes:
+// InvalidTransitGatewayID.NotFound, and those of filter.Select.
+func DescribeTransitGateways(tx *store.Tx, who resource.Account, ids []resource.TransitGatewayID, filters ...filter.Filter) ([]resource.TransitGateway, error) {
+	rows, err := store.Describe(tx, store.TransitGateways, who, ids, codeTransitNotFound)
+	if err != nil {
+		return nil, err
+	}
+	return filter.Select(rows, transitGatewayFields(), func(g resource.TransitGateway) resource.Tags { return g.Tags }, filters)
 }
 
 // DeleteTransitGateway deletes a transit gateway with its route tables. Deleting

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"seikan/internal/cloud/filter"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
@@ -41,9 +42,14 @@ func newTransitTable(tx *store.Tx, g resource.TransitGateway, tags resource.Tags
 }
 
 // DescribeTransitGatewayRouteTables returns the tables of ids, or without ids
-// all that who owns. Code: InvalidRouteTableID.NotFound.
-func DescribeTransitGatewayRouteTables(tx *store.Tx, who resource.Account, ids []resource.TransitGatewayRouteTableID) ([]resource.TransitGatewayRouteTable, error) {
-	return store.Describe(tx, store.TransitGatewayRouteTables, who, ids, resource.CodeRouteTableNotFound)
+// all that who owns, that pass the filters. Codes: InvalidRouteTableID.NotFound,
+// and those of filter.Select.
+func DescribeTransitGatewayRouteTables(tx *store.Tx, who resource.Account, ids []resource.TransitGatewayRouteTableID, filters ...filter.Filter) ([]resource.TransitGatewayRouteTable, error) {
+	rows, err := store.Describe(tx, store.TransitGatewayRouteTables, who, ids, resource.CodeRouteTableNotFound)
+	if err != nil {
+		return nil, err
+	}
+	return filter.Select(rows, transitTableFields(), func(t resource.TransitGatewayRouteTable) resource.Tags { return t.Tags }, filters)
 }
 
 // DeleteTransitGatewayRouteTable deletes a table. Codes:

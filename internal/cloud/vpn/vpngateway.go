@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"seikan/internal/cloud/filter"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
 )
@@ -135,9 +136,14 @@ func DetachVPNGateway(tx *store.Tx, who resource.Account, vpc resource.VPCID, id
 }
 
 // DescribeVPNGateways returns the gateways of ids, or without ids all that who
-// owns. Code: InvalidVpnGatewayID.NotFound.
-func DescribeVPNGateways(tx *store.Tx, who resource.Account, ids []resource.VPNGatewayID) ([]resource.VPNGateway, error) {
-	return store.Describe(tx, store.VPNGateways, who, ids, codeVPNGatewayNotFound)
+// owns, that pass the filters. Codes: InvalidVpnGatewayID.NotFound, and those of
+// filter.Select.
+func DescribeVPNGateways(tx *store.Tx, who resource.Account, ids []resource.VPNGatewayID, filters ...filter.Filter) ([]resource.VPNGateway, error) {
+	rows, err := store.Describe(tx, store.VPNGateways, who, ids, codeVPNGatewayNotFound)
+	if err != nil {
+		return nil, err
+	}
+	return filter.Select(rows, vpnGatewayFields(), func(g resource.VPNGateway) resource.Tags { return g.Tags }, filters)
 }
 
 // DeleteVPNGateway deletes a gateway; the row goes when a host has removed what

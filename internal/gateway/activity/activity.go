@@ -111,7 +111,8 @@ func (t Tunnel) activity(st gateway.Status, n Notice) any {
 	case s.Child != nil:
 		line.Phase1, line.Phase2 = established, established
 		switch text := strings.ToLower(n.Text); {
-		case !strings.Contains(text, "rekey"):
+		case strings.HasPrefix(text, "create_child_sa response processed"): // and all is as it shall be
+		case !strings.Contains(text, "rekey") && !strings.HasPrefix(text, "create_child_sa"):
 		case strings.Contains(text, "ike sa"):
 			line.Phase1 = rekeying
 		default:

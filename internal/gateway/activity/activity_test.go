@@ -47,6 +47,12 @@ func TestTheActivityLog(t *testing.T) {
 			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Established","ike_phase2_state":"Rekeying","details":"CHILD SA rekeyed"}`},
 		{"§6.2 rekeying of phase 1", gateway.TunnelStatus{Phase: "established", Child: &gateway.ChildStatus{}}, "IKE SA is rekeyed",
 			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Rekeying","ike_phase2_state":"Established","details":"IKE SA is rekeyed"}`},
+		{"§6.2 CREATE_CHILD_SA is under way", gateway.TunnelStatus{Phase: "established", Child: &gateway.ChildStatus{}}, "CREATE_CHILD_SA request sent, message_id: 3, for: CHILD SA",
+			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Established","ike_phase2_state":"Rekeying","details":"CREATE_CHILD_SA request sent, message_id: 3, for: CHILD SA"}`},
+		{"§6.2 CREATE_CHILD_SA for phase 1", gateway.TunnelStatus{Phase: "established", Child: &gateway.ChildStatus{}}, "CREATE_CHILD_SA request processed, message_id: 4, for: IKE SA",
+			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Rekeying","ike_phase2_state":"Established","details":"CREATE_CHILD_SA request processed, message_id: 4, for: IKE SA"}`},
+		{"§6.2 CREATE_CHILD_SA is done", gateway.TunnelStatus{Phase: "established", Child: &gateway.ChildStatus{}}, "CREATE_CHILD_SA response processed, message_id: 3, for: CHILD SA",
+			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Established","ike_phase2_state":"Established","details":"CREATE_CHILD_SA response processed, message_id: 3, for: CHILD SA"}`},
 		{"§6.2 down", gateway.TunnelStatus{Phase: "failed"}, "peer is dead",
 			`{"event_timestamp":1762580429,"timestamp":"2025-11-08 05:40:29.641Z","dpd_enabled":true,"nat_t_detected":false,"ike_phase1_state":"Down","ike_phase2_state":"Down","details":"peer is dead"}`},
 	} {

@@ -13,6 +13,7 @@ import (
 	"seikan/internal/gateway/conffile"
 	"seikan/internal/lab"
 	"seikan/internal/lab/topology"
+	"seikan/internal/site/device"
 )
 
 func overview(t *testing.T) *topology.Topology {
@@ -124,4 +125,57 @@ func TestBuildIsAllOrNothing(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Whoever asks a lab's cloud for the configuration of a device gets that of the
+// connection, for a device in the place of the lab's own, or is told why not.
+func TestALabsCloudWritesForEveryDevice(t *testing.T) {
+	// Tunnel 2 of the overview is IKEv1 only, and tunnel 1 of both AES-GCM only.
+	const noGCM, noV1 = "none of the connection's suites (AES256-GCM-16/", "which the connection does not allow on tunnel tunnel-2"
+	refused := map[string]string{ // by topology and device
+		"system-overview mikrotik":    "no configuration for a connection with bgp routing",
+		"system-overview cisco-asa":   noV1,
+		"system-overview cisco-iosxe": noV1,
+		"system-overview yamaha-rtx":  noV1,
+		"system-overview juniper-srx": noGCM,
+		"system-overview paloalto":    noGCM,
+		"static cisco-asa":            "cannot be behind NAT",
+		"static bird":                 "no configuration for a connection with static routing",
+		"static frr":                  "no configuration for a connection with static routing",
+		"static juniper-srx":          noGCM,
+		"static paloalto":             noGCM,
+		"static mikrotik":             noGCM,
+		"static yamaha-rtx":           noGCM,
+	}
+	all, err := device.Types()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"system-overview", "static"} {
+		top, err := topology.ReadFile(filepath.Join("..", "..", "..", "lab", name+".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Side{cfg: lab.CloudConfig{Topology: top}, store: cloudtest.Open(t, store.Config{})}
+		if s.made, err = build(t.Context(), s.store, top, "edge"); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range all {
+			files, err := s.Sample(t.Context(), lab.Sample{Connection: top.VPN[0].Name, Device: d.ID})
+			why := refused[name+" "+d.Name]
+			switch {
+			case why != "":
+				if err == nil || !strings.Contains(err.Error(), why) {
+					t.Errorf("%s, %s: got %v, want %s", name, d.Name, err, why)
+				}
+			case err != nil:
+				t.Errorf("%s, %s: %v", name, d.Name, err)
+			case len(files) == 0 || files[0].Path == "" || !strings.Contains(files[0].Text, string(s.made.connections[top.VPN[0].Name])):
+				t.Errorf("%s, %s: got %d files, want the connection's id in the first", name, d.Name, len(files))
+			}
+		}
+		if _, err := s.Sample(t.Context(), lab.Sample{Connection: "nothing", Device: "frr"}); err == nil || !strings.Contains(err.Error(), `no VPN connection is called "nothing"`) {
+			t.Errorf("of no connection: got %v", err)
+		}
+	}
 }

@@ -149,6 +149,7 @@ func (b *builder) connection(c topology.Connection) error {
 	}
 	for i, t := range c.Tunnels {
 		in.Tunnels[i] = tunnelOptions(t)
+		in.Tunnels[i].Logs = logged(who, c)
 	}
 	made, err := vpn.CreateVPNConnection(b.tx, who, in)
 	if err != nil {
@@ -161,6 +162,16 @@ func (b *builder) connection(c topology.Connection) error {
 		}
 	}
 	return nil
+}
+
+// logged keeps all logs that a connection can have, in a group of its name.
+func logged(who resource.Account, c topology.Connection) (in vpn.TunnelLogsInput) {
+	on := true
+	in.Activity = vpn.TunnelLogInput{Enabled: &on, GroupARN: resource.ARN("logs", region, who, "log-group:"+c.Name)}
+	if c.Dynamic() {
+		in.BGP = in.Activity
+	}
+	return in
 }
 
 // certify makes an authority, and by it the certificate of a connection's customer

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"seikan/internal/cloud/reach"
 	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/sample"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
 	"seikan/internal/lab"
+	"seikan/internal/lab/topology"
 	"seikan/internal/why"
 )
 
@@ -36,6 +39,30 @@ func (s *Side) Look(ctx context.Context, a why.Ask, name string) (e why.Evidence
 	}
 	e.Cloud = lab.CloudEvidence(string(gatewayID), status, string(id))
 	return e, nil
+}
+
+// Sample writes a configuration as the account that owns the connection would be
+// given it, for a device at the place of the lab's own customer gateway.
+func (s *Side) Sample(ctx context.Context, ask lab.Sample) (out []lab.SampleFile, err error) {
+	at := slices.IndexFunc(s.cfg.Topology.VPN, func(c topology.Connection) bool { return c.Name == ask.Connection })
+	if at < 0 {
+		return nil, fmt.Errorf("no VPN connection is called %q", ask.Connection)
+	}
+	c := s.cfg.Topology.VPN[at]
+	in := sample.ConfigurationInput{VPNConnectionID: s.made.connections[c.Name], DeviceTypeID: ask.Device, InternetKeyExchangeVersion: ask.IKE, SampleType: ask.Type,
+		Announce: c.BGP.Announce, Interface: ask.Interface, Local: ask.Local}
+	if h, _, ok := s.cfg.Topology.Host(c.CustomerGateway); ok && !in.Local.IsValid() {
+		in.Local = h.Address
+	}
+	err = s.store.View(ctx, func(tx *store.Tx) error {
+		row, _ := store.VPNConnections.Get(tx, in.VPNConnectionID)
+		files, err := sample.GetVPNConnectionDeviceSampleConfiguration(tx, row.OwnerID, in)
+		for _, f := range files {
+			out = append(out, lab.SampleFile(f))
+		}
+		return err
+	})
+	return out, err
 }
 
 // Replace asks for a new end of the tunnel with the outside address.

@@ -21,6 +21,7 @@ import (
 	"seikan/internal/cloud/store"
 	"seikan/internal/gateway"
 	"seikan/internal/gateway/conffile"
+	"seikan/internal/gateway/exporter"
 	"seikan/internal/lab"
 	"seikan/internal/lab/topology"
 	"seikan/internal/linux/netapply"
@@ -51,12 +52,15 @@ func (s *Side) Run(ctx context.Context, ready func()) (err error) {
 	net := netapply.New(netapply.Options{})
 	defer net.Close()
 	s.host = host.New(host.Config{
-		Log: s.cfg.Log, Store: s.store, Net: net, Gateway: []string{s.cfg.Self, "gateway-worker"}, Stderr: s.cfg.LogFile, State: filepath.Join(s.cfg.Dir, "gateways"),
+		Log: s.cfg.Log, Store: s.store, Net: net, Gateway: []string{s.cfg.Self, "gateway-worker"}, Stderr: s.cfg.LogFile, State: filepath.Join(s.cfg.Dir, "gateways"), Logs: s.logs(),
 	})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var loop sync.WaitGroup
 	loop.Go(func() { cancel(s.host.Run(ctx)) })
+	if s.cfg.Metrics != "" {
+		loop.Go(func() { cancel(exporter.Serve(ctx, s.cfg.Metrics, s.host.Metrics, func() {})) })
+	}
 	if err := s.build(ctx); err != nil {
 		cancel(err)
 	} else {
@@ -69,6 +73,9 @@ func (s *Side) Run(ctx context.Context, ready func()) (err error) {
 	}
 	return nil
 }
+
+// logs is the directory of the tunnels' logs.
+func (s *Side) logs() string { return filepath.Join(s.cfg.Dir, "logs") }
 
 // build makes the topology's things and waits until the machine has them.
 func (s *Side) build(ctx context.Context) (err error) {

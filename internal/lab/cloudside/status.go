@@ -1,15 +1,19 @@
 package cloudside
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 
+	"seikan/internal/cloud/host"
 	"seikan/internal/cloud/lb"
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
+	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
 	"seikan/internal/lab"
 )
@@ -32,7 +36,10 @@ func (s *Side) Status(ctx context.Context) (st lab.CloudStatus, err error) {
 			told := row.Telemetry[t.Number-1]
 			st.Tunnels[i].Telemetry = strings.TrimSpace(string(told.Status) + " " + told.StatusMessage)
 		}
-		return nil
+		st.Logs = s.tunnelLogs(tx)
+		var err error
+		st.Events, err = s.events(tx)
+		return err
 	})
 }
 
@@ -123,6 +130,45 @@ func (s *Side) endpoints(tx *store.Tx) (out []lab.EndpointStatus) {
 		out = append(out, st)
 	}
 	return out
+}
+
+// tunnelLogs are the logs that are kept of the tunnels.
+func (s *Side) tunnelLogs(tx *store.Tx) (out []lab.TunnelLog) {
+	for _, c := range s.cfg.Topology.VPN {
+		row, _ := store.VPNConnections.Get(tx, s.made.connections[c.Name])
+		for i, t := range row.Tunnels {
+			add := func(which string, log resource.TunnelLog) {
+				if log.Enabled {
+					file := host.LogFile(log.GroupARN, string(row.ID)+"_"+t.OutsideIP.String(), which)
+					out = append(out, lab.TunnelLog{Connection: c.Name, Number: i + 1, Log: which, File: filepath.Join(s.logs(), file)})
+				}
+			}
+			add(host.ActivityLog, t.Logs.Activity)
+			add(host.BGPLog, t.Logs.BGP)
+		}
+	}
+	return out
+}
+
+// events are what the owners of the connections have been told.
+func (s *Side) events(tx *store.Tx) (out []lab.HealthEvent, err error) {
+	names := map[resource.VPNConnectionID]string{}
+	for name, id := range s.made.connections {
+		names[id] = name
+	}
+	for _, who := range s.made.accounts {
+		for _, e := range vpn.DescribeHealthEvents(tx, who) {
+			line, err := vpn.HealthEventJSON(who, e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, lab.HealthEvent{Time: e.Updated, Connection: names[e.Connection], Code: e.Code, Outside: e.Outside, Text: e.Text, Event: line})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b lab.HealthEvent) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Connection, b.Connection))
+	})
+	return out, nil
 }
 
 // tunnels are the cloud's ends, as their gateways report them.

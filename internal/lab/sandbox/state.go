@@ -310,10 +310,13 @@ func (h Handle) remove() error {
 
 // SocketPath is a path of the control socket that is short enough for any
 // socket (107 octets); call done when it was used.
-func (h Handle) SocketPath() (path string, done func(), err error) {
+func (h Handle) SocketPath() (path string, done func(), err error) { return h.Socket(ControlFile) }
+
+// Socket is SocketPath for a socket of another name in the state directory.
+func (h Handle) Socket(name string) (path string, done func(), err error) {
 	fd, err := unix.Open(h.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", nil, fmt.Errorf("open %s: %w", h.Dir, err)
 	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", fd, ControlFile), func() { unix.Close(fd) }, nil
+	return fmt.Sprintf("/proc/self/fd/%d/%s", fd, name), func() { unix.Close(fd) }, nil
 }

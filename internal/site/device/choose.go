@@ -1,6 +1,7 @@
 package device
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +19,9 @@ type phase struct {
 	// since integrity goes with the latter only.
 	Proposals []proposal
 	// Lifetime is the end of an SA; Rekey is when the device renews it, before the
-	// other end would. In seconds.
-	Lifetime, Rekey int
+	// other end would, or up to Rand earlier, at random, which is Fuzz percent of the
+	// margin between the two. In seconds.
+	Lifetime, Rekey, Rand, Fuzz int
 }
 
 // algorithms are one suite. With AEAD Integrity is the word of the PRF's hash.
@@ -139,6 +141,9 @@ func (w words) choose(offered []choice, one bool, groups int) (phase, error) {
 	slices.SortFunc(can, choice.compare)
 	can = slices.Compact(can)
 	if len(can) == 0 {
+		if len(offered) == 0 {
+			return phase{}, errors.New("the connection allows no suite that is not weak, of AWS's or with this version of IKE; allow one in the tunnel options")
+		}
 		return phase{}, fmt.Errorf("none of the connection's suites (%s) is one that the device has: encryption %s; integrity %s; groups %s; allow one of these in the tunnel options", shown(offered), listed(w.Encryption), listed(w.Integrity), listed(w.Groups))
 	}
 	can = few(can, groups)

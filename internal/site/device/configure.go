@@ -25,6 +25,8 @@ type Connection struct {
 	// Exact says that the suites are what the other end allows: then the best
 	// that the device has is enough. Otherwise all that it has is offered.
 	Exact bool
+	// Strong offers nothing weak. A connection that allows nothing else is refused.
+	Strong bool
 }
 
 // Choices are the user's.
@@ -45,7 +47,9 @@ type File struct {
 	Text string
 }
 
-// Configure writes the files for a device. It refuses what the device cannot do.
+// Configure writes the files for a device. It refuses what the device cannot do
+// and must, and says in the first file what else the connection asks for that the
+// device is not told.
 func Configure(t Type, c Connection, choice Choices) ([]File, error) {
 	files, err := configure(t, c, choice)
 	if err != nil {
@@ -62,20 +66,45 @@ func configure(t Type, c Connection, choice Choices) ([]File, error) {
 		return ownFile(c, choice)
 	}
 	c.Gateway = c.Gateway.Effective()
-	version, err := t.version(c, choice.IKE)
+	forms, err := t.forms()
+	if err != nil {
+		return nil, err
+	}
+	w := writer{t, forms, nil}
+	files, err := w.write(c, choice)
+	if err != nil {
+		return nil, err
+	}
+	if w.remarks = w.unsaid(c, choice, files); len(w.remarks) > 0 {
+		return w.write(c, choice)
+	}
+	return files, nil
+}
+
+// A writer writes the files of a device, with remarks on what they do not say.
+type writer struct {
+	Type
+	forms   []form
+	remarks []string
+}
+
+// write writes the files for a connection whose defaults are filled in.
+func (t writer) write(c Connection, choice Choices) ([]File, error) {
+	versions, err := t.versions(c, choice.IKE)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.fits(c, choice); err != nil {
 		return nil, err
 	}
-	v, err := t.view(c, choice, version)
+	v, err := t.view(c, choice, versions)
 	if err != nil {
 		return nil, err
 	}
+	v.Remarks = t.remarks
 	var out []File
-	for _, f := range t.spec.Files {
-		made, err := t.render(f, v)
+	for _, f := range t.forms {
+		made, err := f.fill(v)
 		if err != nil {
 			return nil, err
 		}
@@ -84,10 +113,14 @@ func configure(t Type, c Connection, choice Choices) ([]File, error) {
 	return out, nil
 }
 
-// version is the version of IKE that device and connection have in common.
-func (t Type) version(c Connection, asked string) (int, error) {
+// versions are those of IKE that device and connection have in common, one a
+// tunnel: the best that all tunnels allow, else the best of each.
+func (t Type) versions(c Connection, asked string) (out []int, err error) {
+	if len(c.Gateway.Tunnels) == 0 {
+		return nil, errors.New("the connection has no tunnel")
+	}
 	if asked != "" && !slices.Contains(t.IKE, asked) {
-		return 0, fmt.Errorf("%s with %s: it speaks %s", t.full(), asked, strings.Join(t.IKE, " and "))
+		return nil, fmt.Errorf("%s with %s: it speaks %s", t.full(), asked, strings.Join(t.IKE, " and "))
 	}
 	for _, own := range t.IKE {
 		number := int(own[len(own)-1] - '0')
@@ -99,13 +132,20 @@ func (t Type) version(c Connection, asked string) (int, error) {
 			all = all && slices.Contains(tunnel.Versions, number)
 		}
 		if all {
-			return number, nil
+			return slices.Repeat([]int{number}, len(c.Gateway.Tunnels)), nil
 		}
 	}
 	if asked != "" {
-		return 0, fmt.Errorf("the connection does not allow %s on all tunnels; allow it with IKEVersions in its tunnel options, or leave --ike-version out", asked)
+		return nil, fmt.Errorf("the connection does not allow %s on all tunnels; allow it with IKEVersions in its tunnel options, or leave --ike-version out", asked)
 	}
-	return 0, fmt.Errorf("%s speaks %s, which the connection does not allow on all tunnels; allow it with IKEVersions in its tunnel options", t.full(), strings.Join(t.IKE, " and "))
+	for _, tunnel := range c.Gateway.Tunnels {
+		at := slices.IndexFunc(t.IKE, func(own string) bool { return slices.Contains(tunnel.Versions, int(own[len(own)-1]-'0')) })
+		if at < 0 {
+			return nil, fmt.Errorf("%s speaks %s, which the connection does not allow on tunnel %s; allow it with IKEVersions in its tunnel options", t.full(), strings.Join(t.IKE, " and "), tunnel.ID)
+		}
+		out = append(out, int(t.IKE[at][len(t.IKE[at])-1]-'0'))
+	}
+	return out, nil
 }
 
 // full is the device's whole name.
@@ -120,6 +160,9 @@ func (t Type) fits(c Connection, choice Choices) error {
 	switch n := len(c.Gateway.Tunnels); {
 	case !slices.Contains(t.Routing, routing):
 		return fmt.Errorf("%s has no configuration for a connection with %s routing; it has %s", t.full(), routing, strings.Join(t.Routing, " and "))
+	case routing == "bgp" && len(c.Gateway.BGP.Announce) == 0 && !t.spec.Two && !t.spec.BGPApart && !t.spec.AnyPeer:
+		// A filter without a network is one that lets everything pass, to some.
+		return fmt.Errorf("nothing says which networks to announce, and %s might take that for all; say them with --advertise, such as --advertise 192.168.1.0/24", t.full())
 	case t.spec.Two && n != 2:
 		return fmt.Errorf("%d tunnels; this format has exactly two, as a connection of AWS's has", n)
 	case choice.Local.IsValid() && !choice.Local.Is4():

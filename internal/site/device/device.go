@@ -5,7 +5,8 @@
 //
 // A vendor is a folder below vendors: device.json says what the device is and
 // what it can do, in its own words, and templates write its files. What a device
-// cannot do is refused by name rather than left out. The text holds the
+// cannot do is refused by name rather than left out, and what its files do not say
+// of the connection stands at their head. The text holds the
 // pre-shared keys, which one function reveals, quoted for the syntax they stand
 // in.
 //

@@ -172,6 +172,47 @@ func TestTheVersionAskedForOrTheBestOfBoth(t *testing.T) {
 	}
 }
 
+// Tunnels that have no version in common have each its own.
+func TestTunnelsThatAllowOtherVersionsHaveEachItsOwn(t *testing.T) {
+	for device, want := range map[string][]string{
+		"strongswan": {"version = 2", "version = 1"}, "fortigate": {"set ike-version 2", "set ike-version 1"},
+		"libreswan": {"ikev2=insist", "ikev2=no", "ikev1-policy=accept"}, "vyos": {"key-exchange 'ikev2'", "key-exchange 'ikev1'"},
+	} {
+		typ, err := Find(device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := office(false)
+		c.Gateway.Tunnels[0].Versions, c.Gateway.Tunnels[1].Versions = []int{2}, []int{1}
+		files, err := Configure(typ, c, Choices{})
+		if err != nil {
+			t.Errorf("%s: %v", device, err)
+			continue
+		}
+		for _, w := range want {
+			if strings.Count(files[0].Text, w) != 1 {
+				t.Errorf("%s: want %q once in\n%s", device, w, files[0].Text)
+			}
+		}
+		if _, err := Configure(typ, c, Choices{IKE: "ikev2"}); err == nil || !strings.Contains(err.Error(), "does not allow ikev2 on all tunnels") {
+			t.Errorf("%s, asked for ikev2: got %v", device, err)
+		}
+	}
+	asa, err := Find("cisco-asa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := office(false)
+	c.Gateway.Tunnels[1].Versions = []int{1}
+	if _, err := Configure(asa, c, Choices{}); err == nil || !strings.Contains(err.Error(), "which the connection does not allow on tunnel tunnel-2") {
+		t.Errorf("a device that has IKEv2 only: got %v", err)
+	}
+	c.Gateway.Tunnels = nil
+	if _, err := Configure(asa, c, Choices{}); err == nil {
+		t.Error("no tunnels: got no error")
+	}
+}
+
 // TestTunnelsKeepTheirOwnOptions has two that differ.
 func TestTunnelsKeepTheirOwnOptions(t *testing.T) {
 	typ, err := Find("strongswan")

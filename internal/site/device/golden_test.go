@@ -89,6 +89,18 @@ func variants(t *testing.T, f func(t *testing.T, typ Type, ike, routing string))
 	}
 }
 
+// connectionFor is one that the device can have.
+func connectionFor(typ Type, routing string) Connection {
+	c := office(routing == "bgp")
+	if typ.spec.Policies {
+		c.Site = []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+		for i := range c.Gateway.Tunnels {
+			c.Gateway.Tunnels[i].Routes = c.Gateway.Tunnels[i].Routes[:1]
+		}
+	}
+	return c
+}
+
 // written is all files of a variant as one text.
 func written(t *testing.T, typ Type, ike, routing string) []File {
 	t.Helper()
@@ -99,14 +111,8 @@ func written(t *testing.T, typ Type, ike, routing string) []File {
 // allows.
 func writtenFor(t *testing.T, typ Type, ike, routing string, exact bool) []File {
 	t.Helper()
-	c := office(routing == "bgp")
+	c := connectionFor(typ, routing)
 	c.Exact = exact
-	if typ.spec.Policies {
-		c.Site = []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
-		for i := range c.Gateway.Tunnels {
-			c.Gateway.Tunnels[i].Routes = c.Gateway.Tunnels[i].Routes[:1]
-		}
-	}
 	files, err := Configure(typ, c, choices(typ, ike))
 	if err != nil {
 		t.Fatal(err)

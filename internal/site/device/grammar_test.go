@@ -311,6 +311,32 @@ func TestWhatIsNotRunFitsTheVendorsGrammar(t *testing.T) {
 	})
 }
 
+// TestWhatIsNotRunFitsWhateverIsAskedFor is the same for each option of a
+// connection: its lines stand in no golden file.
+func TestWhatIsNotRunFitsWhateverIsAskedFor(t *testing.T) {
+	variants(t, func(t *testing.T, typ Type, ike, routing string) {
+		if typ.Run {
+			return
+		}
+		style, grammar := readGrammar(t, typ.Name)
+		for name, change := range changes() {
+			c := connectionFor(typ, routing)
+			change(&c)
+			files, err := Configure(typ, c, choices(typ, ""))
+			if err != nil {
+				continue // it is refused
+			}
+			doc, err := document(style, files[0].Text)
+			if err == nil {
+				err = fits(grammar, doc)
+			}
+			if err != nil {
+				t.Errorf("%s is changed: %v", name, err)
+			}
+		}
+	})
+}
+
 // TestTheGrammarRefusesWhatIsWrong spoils each line in turn.
 func TestTheGrammarRefusesWhatIsWrong(t *testing.T) {
 	variants(t, func(t *testing.T, typ Type, ike, routing string) {

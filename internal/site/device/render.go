@@ -2,6 +2,7 @@ package device
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path"
@@ -16,6 +17,12 @@ const ownName = "seikan"
 
 // ownFile is the connection as our own gateway runs it.
 func ownFile(c Connection, choice Choices) ([]File, error) {
+	switch {
+	case choice.Interface != "":
+		return nil, fmt.Errorf("the interface %q: our own gateway takes whichever the route to the peer has; leave it out, or say its address", choice.Interface)
+	case c.Gateway.BGP.Relay:
+		return nil, errors.New("BGP.Relay: passing on what one peer announces to the others is for AWS's ends, and our own file has no key for it; leave it out")
+	}
 	for i := range c.Gateway.Tunnels {
 		if choice.Local.IsValid() {
 			c.Gateway.Tunnels[i].Outside.Local = choice.Local
@@ -34,32 +41,40 @@ func ownFile(c Connection, choice Choices) ([]File, error) {
 	return []File{{Path: "gateway.yaml", Text: string(b)}}, err
 }
 
-// render writes one file.
-func (t Type) render(f target, v view) (File, error) {
-	place, err := expand(f.Path, f.Path, v)
-	if err != nil {
-		return File{}, err
+// A form is a file to be filled in, ready for as many connections as one likes.
+type form struct{ path, text *template.Template }
+
+// forms are those of the device's files.
+func (t Type) forms() (out []form, err error) {
+	for _, f := range t.spec.Files {
+		b, err := vendors.ReadFile(path.Join("vendors", t.Name, f.Template))
+		if err != nil {
+			return nil, err
+		}
+		set, err := template.New(f.Template).Option("missingkey=error").Funcs(functions()).ParseFS(vendors, "common/*.tmpl")
+		if err != nil {
+			return nil, err
+		}
+		var made form
+		if made.path, err = set.New("path of " + f.Template).Parse(f.Path); err != nil {
+			return nil, err
+		}
+		if made.text, err = set.New(f.Template).Parse(string(b)); err != nil {
+			return nil, err
+		}
+		out = append(out, made)
 	}
-	b, err := vendors.ReadFile(path.Join("vendors", t.Name, f.Template))
-	if err != nil {
-		return File{}, err
-	}
-	text, err := expand(f.Template, string(b), v)
-	return File{Path: place, Text: text}, err
+	return out, nil
 }
 
-func expand(name, text string, v view) (string, error) {
-	set, err := template.New(name).Option("missingkey=error").Funcs(functions()).ParseFS(vendors, "common/*.tmpl")
-	if err != nil {
-		return "", err
+// fill writes one file.
+func (f form) fill(v view) (File, error) {
+	var place, text strings.Builder
+	if err := f.path.Execute(&place, v); err != nil {
+		return File{}, err
 	}
-	parsed, err := set.New(name).Parse(text)
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	err = parsed.Execute(&b, v)
-	return b.String(), err
+	err := f.text.Execute(&text, v)
+	return File{Path: place.String(), Text: text.String()}, err
 }
 
 // functions are what templates call beside text/template's own.
@@ -109,6 +124,9 @@ func header(mark string, v view) string {
 	}
 	if v.Weak {
 		lines = append(lines, "The connection allows nothing that is not weak: change its tunnel options.")
+	}
+	for _, r := range v.Remarks {
+		lines = append(lines, "Not told to the device, which keeps its own: "+r)
 	}
 	lines = append(lines, v.Type.Notes...)
 	var b strings.Builder

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"seikan/internal/gateway"
+	"seikan/internal/ipsec/ike/suite"
 )
 
 // A view is what templates see.
@@ -18,7 +19,7 @@ type view struct {
 	// ID and the others are AWS's names; Short is the connection's in at most 12
 	// characters, a letter first.
 	ID, GatewayID, CustomerGatewayID, Short string
-	Version                                 int // of IKE
+	Version                                 int // of IKE: the lowest of the tunnels'
 	BGP                                     bool
 	ASN                                     uint32
 	RouterID                                netip.Addr
@@ -26,6 +27,8 @@ type view struct {
 	AcceptDefault                           bool
 	Interface                               string
 	Tunnels                                 []tunnel
+	// Remarks are what the connection asks for and the files do not say.
+	Remarks []string
 	// Weak says that a suite is weak because the connection has no better.
 	Weak bool
 	// Routes are those of the first tunnel.
@@ -34,8 +37,9 @@ type view struct {
 
 // A tunnel is one of them.
 type tunnel struct {
-	N    int    // from 1
-	Name string // at most 14 characters, such as vpn-abcdef01-1
+	N       int    // from 1
+	Version int    // of IKE
+	Name    string // at most 14 characters, such as vpn-abcdef01-1
 	// Mark tells the tunnel from others of the device: unique by its inside range.
 	Mark              int
 	Local             string // the device's own outside address, or empty
@@ -45,14 +49,17 @@ type tunnel struct {
 	Inside            netip.Prefix // the address itself with the length of its range
 	Peer              netip.Addr   // the other end's inside address
 	Phase1, Phase2    phase
-	MTU, MSS          int
-	DPD               dpd
-	Replay            int // packets
-	ForceEncap        bool
-	Selectors         selectors
-	Routes            []netip.Prefix
-	Session           session
+	sizes
+	DPD        dpd
+	Replay     int // packets
+	ForceEncap bool
+	Selectors  selectors
+	Routes     []netip.Prefix
+	Session    session
 }
+
+// sizes are the largest packet and TCP segment that a tunnel carries, in octets.
+type sizes struct{ MTU, MSS int }
 
 // selectors are what the tunnel may carry.
 type selectors struct{ Local, Remote netip.Prefix }
@@ -93,17 +100,20 @@ func mask(p netip.Prefix) string {
 	return fmt.Sprintf("%d.%d.%d.%d", bits>>24, bits>>16&255, bits>>8&255, bits&255)
 }
 
-func (t Type) view(c Connection, choice Choices, version int) (view, error) {
+func (t Type) view(c Connection, choice Choices, versions []int) (view, error) {
 	g := c.Gateway
 	v := view{Type: t, ID: cmp.Or(c.ID, g.Name), GatewayID: c.GatewayID, CustomerGatewayID: c.CustomerGatewayID,
-		Version: version, BGP: g.BGP.ASN != 0, ASN: g.BGP.ASN, RouterID: g.BGP.RouterID, Announce: g.BGP.Announce, Site: c.Site,
+		Version: slices.Min(versions), BGP: g.BGP.ASN != 0, ASN: g.BGP.ASN, RouterID: g.BGP.RouterID, Announce: g.BGP.Announce, Site: c.Site,
 		AcceptDefault: g.BGP.AcceptDefault, Interface: cmp.Or(choice.Interface, t.spec.Interface)}
 	v.Short = short(v.ID)
 	if v.BGP && !v.RouterID.IsValid() {
 		v.RouterID = g.Tunnels[0].Inside.Addr()
 	}
 	for i, gt := range g.Tunnels {
-		out, err := t.tunnel(gt, c.Exact, version)
+		if c.Strong {
+			gt = strong(gt)
+		}
+		out, err := t.tunnel(gt, c.Exact, versions[i])
 		if err != nil {
 			return v, fmt.Errorf("tunnel %s: %w", gt.ID, err)
 		}
@@ -130,6 +140,14 @@ func (t Type) view(c Connection, choice Choices, version int) (view, error) {
 	return v, nil
 }
 
+// strong is t without its weak suites.
+func strong(t gateway.Tunnel) gateway.Tunnel {
+	weak := func(c []choice) bool { return len(c) > 0 && c[0].weak() }
+	t.IKE = slices.DeleteFunc(slices.Clone(t.IKE), func(s suite.IKE) bool { return weak(phase1Of([]suite.IKE{s})) })
+	t.ESP = slices.DeleteFunc(slices.Clone(t.ESP), func(s suite.ESP) bool { return weak(phase2Of([]suite.ESP{s})) })
+	return t
+}
+
 // weak reports what vpn §2.1 allows and nobody should use.
 func (c choice) weak() bool {
 	return c.Integrity == "SHA1" || slices.Contains([]int{2, 5, 22, 23, 24}, c.Group)
@@ -138,7 +156,7 @@ func (c choice) weak() bool {
 // sameSuites refuses tunnels that differ where a device has one place for both.
 func sameSuites(list []tunnel) error {
 	for _, t := range list[1:] {
-		if !slices.Equal(t.Phase1.Suites, list[0].Phase1.Suites) || !slices.Equal(t.Phase2.Suites, list[0].Phase2.Suites) || t.Phase1.Rekey != list[0].Phase1.Rekey {
+		if !slices.Equal(t.Phase1.Suites, list[0].Phase1.Suites) || !slices.Equal(t.Phase2.Suites, list[0].Phase2.Suites) || t.Phase1.Rekey != list[0].Phase1.Rekey || t.Phase2.Rekey != list[0].Phase2.Rekey {
 			return errors.New("the two tunnels allow different suites or lifetimes, and it has one list for both; give both tunnels the same tunnel options")
 		}
 	}
@@ -163,7 +181,7 @@ func short(id string) string {
 
 func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) {
 	out := tunnel{
-		LocalID: g.Outside.LocalID, RemoteID: g.Outside.RemoteID, Remote: g.Outside.Remote,
+		Version: version, LocalID: g.Outside.LocalID, RemoteID: g.Outside.RemoteID, Remote: g.Outside.Remote,
 		Inside: g.Inside, Peer: g.Inside.Masked().Addr().Next(), Replay: g.ReplayWindow, ForceEncap: g.Outside.ForceEncap,
 		Selectors: selectors{g.LocalTS, g.RemoteTS}, Routes: g.Routes,
 		DPD: dpd{Interval: max(1, whole(g.Liveness.Interval)), Timeout: max(1, whole(g.Liveness.Timeout))},
@@ -176,8 +194,8 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 	inside := g.Inside.Addr().As4()
 	out.Mark = int(inside[2])<<8 | int(inside[3])&^3 | 1
 	out.DPD.Retries = out.DPD.Timeout/out.DPD.Interval + 1
-	out.Session.Hold = cmp.Or(out.Session.Hold, 30)
-	out.Session.Keepalive = cmp.Or(out.Session.Keepalive, out.Session.Hold/3)
+	out.Session.Hold = cmp.Or(out.Session.Hold, defaultHold)
+	out.Session.Keepalive = keepalive(g)
 	if g.Outside.Local.IsValid() {
 		out.Local = g.Outside.Local.String()
 	}
@@ -203,12 +221,24 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 		return out, fmt.Errorf("phase 2 with IKEv%d: %w", version, err)
 	}
 	margin := g.Lifetime.RekeyMargin
+	for _, p := range []*phase{&out.Phase1, &out.Phase2} {
+		p.Fuzz = g.Lifetime.RekeyFuzz
+		p.Rand = whole(margin) * p.Fuzz / 100
+	}
 	out.Phase1.Lifetime, out.Phase1.Rekey = whole(g.Lifetime.Phase1), whole(g.Lifetime.Phase1-margin)
 	out.Phase2.Lifetime, out.Phase2.Rekey = whole(g.Lifetime.Phase2), whole(g.Lifetime.Phase2-margin)
 	out.MTU = out.Phase2.mtu()
 	out.MSS = out.MTU - 40
 	out.PSK, err = t.psk(g.PSK)
 	return out, err
+}
+
+// defaultHold is the hold time of BGP, in seconds (vpn §4.2).
+const defaultHold = 30
+
+// keepalive is how often BGP is heard, in seconds.
+func keepalive(g gateway.Tunnel) int {
+	return cmp.Or(whole(g.BGP.Keepalive), cmp.Or(whole(g.BGP.Hold), defaultHold)/3)
 }
 
 // whole is a duration in seconds.

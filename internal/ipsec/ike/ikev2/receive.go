@@ -202,6 +202,7 @@ func (m *Machine) receiveResponse(t *turn, s *sa, r received) {
 		k.covered = r.covered
 	}
 	f.task.response(m, t, s, r.list)
+	t.tellCreate(createResponseProcessed, f.id, f.task)
 	m.receiveEarly(t, s)
 }
 
@@ -310,6 +311,7 @@ func (m *Machine) reply(t *turn, s *sa, r received, list ...wire.Payload) {
 	// https://www.rfc-editor.org/rfc/rfc7296#section-2.11
 	t.send(r.from.Local, r.from.Remote, data...)
 	s.path.sent = t.now
+	t.tellCreated(r)
 }
 
 // refuse answers request r with one notify.

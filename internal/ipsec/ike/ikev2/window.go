@@ -99,6 +99,7 @@ func (m *Machine) launch(t *turn, s *sa, data [][]byte, k task) {
 	s.window.next++
 	m.renewIDs(t, s)
 	m.transmit(t, s, data...)
+	t.tellCreate(createRequestSent, f.id, k)
 }
 
 // renewIDs has s rekeyed soon when its message ids run low, in either direction: they
