@@ -3,8 +3,12 @@
 package e2e
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -66,4 +70,79 @@ func (l *runningLab) used() (used netip.Addr) {
 		return errors.New("there is none")
 	})
 	return used
+}
+
+// TestFailoverWithBFD cuts the tunnel in use, in a lab whose both ends have BFD and
+// AWS's own slow DPD: traffic is away for a second at most.
+func TestFailoverWithBFD(t *testing.T) {
+	file := variant(t, scratch(t), "liveness: {interval: 250ms, timeout: 750ms}", "bfd: {interval: 250ms}")
+	l := labUp(t, "bfd", file)
+	until(t, "BFD at both ends of both tunnels", 2*patience, func() error { return l.pathsWatched() })
+	until(t, "traffic", patience, l.reach)
+	used := l.used()
+	lost, err := l.lostAcross(func() {
+		if s := l.do("cut", used.String()); s.code != 0 {
+			t.Errorf("lab cut %v: %v", used, s)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := time.Duration(lost) * pingEvery
+	t.Logf("traffic was away for %v when %v was cut", away, used)
+	if away == 0 || away > bfdLimit {
+		t.Errorf("got traffic away for %v, want at most %v, and some", away, bfdLimit)
+	}
+	if now := l.used(); now == used {
+		t.Errorf("the tunnel in use after the cut: got %v, want the other", now)
+	}
+	if s := l.do("mend", used.String()); s.code != 0 {
+		t.Fatalf("lab mend: %v", s)
+	}
+	until(t, "BFD on both tunnels after the mend", 2*failoverTime, func() error { return l.pathsWatched() })
+}
+
+// pathsWatched is an error unless BFD is up at all four ends of tunnels and would
+// find a broken path within 3 × 250 ms.
+func (l *runningLab) pathsWatched() error {
+	st, err := l.status()
+	if err != nil {
+		return err
+	}
+	if len(st.Tunnels) != 4 {
+		return fmt.Errorf("%d ends of tunnels, %v", len(st.Tunnels), st.Notes)
+	}
+	for _, tn := range st.Tunnels {
+		if tn.BGP == nil || tn.BGP.BFD == nil || tn.BGP.BFD.State != "Up" || tn.BGP.BFD.Detect != 750 || tn.BGP.BFD.Cut {
+			return fmt.Errorf("tunnel %d (%s): got %+v, want BFD up, and to find a broken path within 750 ms", tn.Number, tn.End, tn.BGP)
+		}
+	}
+	return nil
+}
+
+// pingEvery is how often lostAcross pings.
+const pingEvery = 10 * time.Millisecond
+
+// lostAcross pings the instance for 5 s, calls act after the first, and counts the
+// answers that did not come.
+func (l *runningLab) lostAcross(act func()) (lost int, err error) {
+	l.t.Helper()
+	ping := exec.Command(seikan(l.t), "lab", "exec", "--name", l.name, "client", "--", "ping", "-n", "-i", fmt.Sprint(pingEvery.Seconds()), "-c", "500", "-W", "1", appAddress)
+	out, err := ping.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := ping.Start(); err != nil {
+		return 0, err
+	}
+	sent, received := 0, 0
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "icmp_seq=100 ") {
+			act()
+		}
+		if strings.Contains(lines.Text(), "packets transmitted") {
+			_, err = fmt.Sscanf(lines.Text(), "%d packets transmitted, %d received", &sent, &received)
+		}
+	}
+	return sent - received, errors.Join(err, ping.Wait())
 }

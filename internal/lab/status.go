@@ -137,6 +137,9 @@ func sessionOf(b *gateway.BGPStatus, tunnel string) *SessionStatus {
 			continue
 		}
 		s := &SessionStatus{Established: p.Established, State: p.State, Announced: p.Announced, LastError: p.LastError}
+		if p.BFD != nil {
+			s.BFD = &BFDStatus{State: p.BFD.State, DetectMillis: p.BFD.DetectMillis, Cut: p.BFD.Cut}
+		}
 		for _, r := range p.Routes {
 			if r.Refused == "" {
 				s.Learned = append(s.Learned, r.Prefix)

@@ -58,7 +58,7 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 		ReplayWindow: t.ReplayWindow,
 		Routes:       t.Routes,
 		BGP: gateway.Session{
-			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes, MED: med,
+			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes, MED: med, BFD: gateway.BFD(t.BGP.BFD),
 		},
 		Endpoint: gateway.Endpoint{AnswerIKEv1: t.Initiate, Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining},
 	}, nil

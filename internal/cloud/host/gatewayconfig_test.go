@@ -5,8 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/vpn"
+	"seikan/internal/gateway"
 	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/secret"
 )
@@ -37,6 +40,11 @@ func TestWorkersGatewayDoesWhatTheTunnelOptionsSay(t *testing.T) {
 		if got.Liveness.Action != tt.action || !slices.Equal(got.Versions, tt.versions) || got.Initiate != tt.in.Initiate {
 			t.Errorf("%s: got action %d, versions %v, initiate %v", tt.in.Liveness.Action, got.Liveness.Action, got.Versions, got.Initiate)
 		}
+	}
+	watched := vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "clear"}, Algorithms: everything("ikev2"),
+		BGP: vpn.WorkerSession{PeerASN: 65000, BFD: resource.BFD{Interval: time.Second, Multiplier: 3}}}
+	if got, err := workerTunnel(watched); err != nil || got.BGP.BFD != (gateway.BFD{Interval: time.Second, Multiplier: 3}) {
+		t.Errorf("got BFD %+v, %v, want every second, 3 times", got.BGP.BFD, err)
 	}
 	if _, err := workerTunnel(vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "hold"}, Algorithms: everything("ikev2")}); err == nil || !strings.Contains(err.Error(), "hold") {
 		t.Errorf("got %v, want an error that names the word", err)

@@ -32,10 +32,19 @@ type TunnelOptions struct {
 	// a tunnel may be silent before a probe, and how long probes may go
 	// unanswered. Zero means what AWS does: 10 s, and what is left of DPDTimeout.
 	LivenessInterval, LivenessTimeout time.Duration
+	// BFD is an extension of Seikan, too: AWS has none on VPNs.
+	BFD BFD
 
 	Logs TunnelLogs
 	// LifecycleControl lets the owner choose when the endpoint is replaced.
 	LifecycleControl bool
+}
+
+// BFD watches the path of a tunnel with a BGP session several times a second (RFC
+// 5880, 5881), if the customer gateway does so, too. The zero value is none.
+type BFD struct {
+	Interval   time.Duration // how often each end is heard; the slower of the two decides
+	Multiplier int           // the path is broken after so many of them in silence
 }
 
 // InsideLocal is the cloud's inside address, the first usable one (vpn §2.2).

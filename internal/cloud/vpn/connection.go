@@ -136,7 +136,7 @@ func connection(in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 			return none, err
 		}
 	}
-	return c, checkLogs(c)
+	return c, checkStatic(c)
 }
 
 // selector checks one side of the traffic selectors; zero is everything.

@@ -3,7 +3,6 @@ package vpn
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	"seikan/internal/cloud/resource"
 )
@@ -102,11 +101,19 @@ func (t target) check() error {
 	return nil
 }
 
-// checkLogs refuses a BGP log on a connection without BGP (vpn §6.3).
-func checkLogs(c resource.VPNConnection) error {
-	at := slices.IndexFunc(c.Tunnels[:], func(o resource.TunnelOptions) bool { return o.Logs.BGP.Enabled })
-	if c.StaticRoutesOnly && at >= 0 {
-		return resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelOptions.%d.LogOptions.CloudWatchLogOptions.BgpLogEnabled: the connection has static routes only and no BGP; leave it out", at+1)
+// checkStatic refuses what a connection without BGP cannot have: a log of it (vpn
+// §6.3), and BFD, which goes with it.
+func checkStatic(c resource.VPNConnection) error {
+	if !c.StaticRoutesOnly {
+		return nil
+	}
+	for i, o := range c.Tunnels {
+		switch {
+		case o.Logs.BGP.Enabled:
+			return resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelOptions.%d.LogOptions.CloudWatchLogOptions.BgpLogEnabled: the connection has static routes only and no BGP; leave it out", i+1)
+		case o.BFD != resource.BFD{}:
+			return resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelOptions.%d.BFDInterval: the connection has static routes only, and BFD goes with BGP; leave it out, or use a shorter liveness", i+1)
+		}
 	}
 	return nil
 }

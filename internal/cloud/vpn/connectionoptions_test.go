@@ -2,6 +2,7 @@ package vpn
 
 import (
 	"testing"
+	"time"
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
@@ -149,4 +150,16 @@ func TestLogOptionsAreChecked(t *testing.T) {
 	cl.refused("InvalidParameterCombination", creating(in), "TunnelOptions.2.LogOptions.CloudWatchLogOptions.BgpLogEnabled") // §6.3: dynamic only
 	in.StaticRoutesOnly = false
 	cl.refused("", creating(in))
+}
+
+func TestBFDGoesWithBGP(t *testing.T) {
+	c := newCloud(t)
+	in := c.pair().input()
+	in.Tunnels[1].BFD = &resource.BFD{Interval: 250 * time.Millisecond}
+	in.StaticRoutesOnly = true
+	c.refused(resource.CodeInvalidParameterCombination, creating(in), "TunnelOptions.2.BFDInterval: the connection has static routes only")
+	in.StaticRoutesOnly = false
+	if got := c.connect(in).Tunnels; got[0].BFD != (resource.BFD{}) || got[1].BFD != (resource.BFD{Interval: 250 * time.Millisecond, Multiplier: 3}) {
+		t.Errorf("got %+v and %+v, want none and every 250ms, 3 times", got[0].BFD, got[1].BFD)
+	}
 }

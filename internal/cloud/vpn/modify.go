@@ -176,7 +176,7 @@ func ModifyVPNTunnelOptions(tx *store.Tx, who resource.Account, in ModifyVPNTunn
 	}
 	merged.OutsideIP = old.OutsideIP
 	c.Tunnels[i] = merged
-	if err := checkLogs(c); err != nil {
+	if err := checkStatic(c); err != nil {
 		return withheld(c), err
 	}
 	if err := checkInside(tx, c, i); err != nil {

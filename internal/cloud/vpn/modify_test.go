@@ -44,6 +44,7 @@ func TestModifyingATunnelIsAMerge(t *testing.T) {
 		Algorithms: Algorithms{IKEVersions: []string{"ikev2"}, Phase1Encryption: []string{"AES256"}, Phase2Encryption: []string{"AES256-GCM-16"},
 			Phase1Integrity: []string{"SHA2-256"}, Phase2Integrity: []string{"SHA2-384"}, Phase1DHGroups: []int{20}, Phase2DHGroups: []int{21}},
 		LivenessInterval: time.Second, LivenessTimeout: 3 * time.Second, LifecycleControl: &yes,
+		BFD:  &resource.BFD{Interval: time.Second, Multiplier: 4},
 		Logs: TunnelLogsInput{Activity: TunnelLogInput{&yes, group, "text"}, BGP: TunnelLogInput{&yes, group, "text"}},
 	}
 	before, err := full.complete(1)
@@ -59,6 +60,7 @@ func TestModifyingATunnelIsAMerge(t *testing.T) {
 		DPDTimeout: 50 * time.Second, DPDTimeoutAction: "none", StartupAction: "add",
 		Algorithms:       Algorithms{Phase1Encryption: []string{"AES128"}},
 		LivenessInterval: 2 * time.Second, LivenessTimeout: 4 * time.Second, LifecycleControl: &no,
+		BFD:  &resource.BFD{}, // switched off
 		Logs: TunnelLogsInput{Activity: TunnelLogInput{Format: "json"}},
 	})
 	for i := range change.NumField() {

@@ -81,6 +81,7 @@ type WorkerSession struct {
 	PeerASN         uint32 // the customer gateway's
 	Hold, Keepalive time.Duration
 	MaxPrefixes     int // that the customer gateway may announce; one more ends the session
+	BFD             resource.BFD
 }
 
 // A WorkerTunnel is one tunnel as its worker sees it: here local is the cloud's
@@ -310,7 +311,7 @@ func session(c resource.VPNConnection, i int, peer uint32) WorkerSession {
 	if c.StaticRoutesOnly || !c.RemoteCIDR.Contains(o.InsideLocal()) || !c.LocalCIDR.Contains(o.InsideRemote()) {
 		return WorkerSession{}
 	}
-	return WorkerSession{PeerASN: peer, Hold: bgpHold, Keepalive: bgpKeepalive, MaxPrefixes: maxBGPPrefixes}
+	return WorkerSession{PeerASN: peer, Hold: bgpHold, Keepalive: bgpKeepalive, MaxPrefixes: maxBGPPrefixes, BFD: o.BFD}
 }
 
 // tunnel is tunnel i of c as its worker sees it.

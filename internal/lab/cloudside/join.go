@@ -201,6 +201,9 @@ func tunnelOptions(t topology.Tunnel) vpn.TunnelOptionsInput {
 		Algorithms:       vpn.Algorithms(t.Algorithms),
 		LivenessInterval: t.Liveness.Interval, LivenessTimeout: t.Liveness.Timeout,
 	}
+	if t.BFD != (topology.BFD{}) {
+		in.BFD = &resource.BFD{Interval: t.BFD.Interval, Multiplier: t.BFD.Multiplier}
+	}
 	if t.RekeyFuzz >= 0 {
 		in.RekeyFuzz = &t.RekeyFuzz
 	}

@@ -127,7 +127,7 @@ func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[str
 		}
 		tunnel.ID, tunnel.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
 		if c.Dynamic() {
-			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced}
+			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced, BFD: gateway.BFD(t.BFD)}
 		} else {
 			tunnel.Routes = s.behind(c.VPNGateway)
 		}

@@ -248,6 +248,9 @@ func (d *decoder) checkVPN(t *Topology) {
 			d.checkInsideCIDR(tunnelAt+".TunnelInsideCidr", tn.InsideCIDR, inside[c.VPNGateway])
 			inside[c.VPNGateway] = append(inside[c.VPNGateway], tn.InsideCIDR)
 			d.checkTunnel(tunnelAt, tn)
+			if tn.BFD != (BFD{}) && !c.Dynamic() {
+				d.errorAt(tunnelAt+".bfd", "goes with BGP, and the connection has static routes; give the connection a block bgp, or write a shorter liveness")
+			}
 		}
 	}
 	if want, have := 2*len(t.VPN), len(t.Cloud.Edge.Addresses); have < want {

@@ -287,5 +287,12 @@ func (d *decoder) tunnel(o *object) Tunnel {
 	l := o.child("liveness", optional)
 	t.Liveness = Liveness{Interval: l.duration("interval", 50*time.Millisecond, 10*time.Second), Timeout: l.duration("timeout", 100*time.Millisecond, time.Hour)}
 	l.done()
+	if b := o.child("bfd", optional); b.node.Kind != 0 {
+		t.BFD = BFD{Interval: b.duration("interval", 50*time.Millisecond, time.Minute), Multiplier: b.number("multiplier", 3, 2, 50)}
+		if b.fields["interval"] == nil && b.node.Kind == yaml.MappingNode {
+			d.errorf(b.node, b.sub("interval"), "is missing; how often each end is heard, such as 250ms, belongs here")
+		}
+		b.done()
+	}
 	return t
 }

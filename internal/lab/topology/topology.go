@@ -296,6 +296,7 @@ type Tunnel struct {
 	StartupAction    string        // add, start
 	Algorithms       Algorithms
 	Liveness         Liveness
+	BFD              BFD
 }
 
 // Algorithms restricts what a tunnel may use; empty lists allow all.
@@ -313,6 +314,14 @@ type Algorithms struct {
 // for Interval, a tunnel is probed; silent for Timeout more, it is dead. Zero
 // values mean AWS's 10 s, and what is left of DPDTimeout.
 type Liveness struct{ Interval, Timeout time.Duration }
+
+// BFD is Seikan's extension for a failover below a second: both ends of the
+// tunnel are heard every Interval, and its path is broken after Multiplier of
+// them in silence. Zero values mean none.
+type BFD struct {
+	Interval   time.Duration // 50 ms to 1 min
+	Multiplier int           // 2 to 50
+}
 
 // Host returns the site's host called name.
 func (t *Topology) Host(name string) (Host, Site, bool) {

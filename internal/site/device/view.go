@@ -69,7 +69,11 @@ type session struct {
 	Prepend             int
 	PrependPath         string // our ASN as often
 	LocalPref, Distance int    // the first tunnel is preferred where nothing else decides
+	BFD                 bfd
 }
+
+// bfd is how a session's path is watched; without an interval it is not.
+type bfd struct{ Millis, Multiplier int }
 
 // Mask is the netmask of the inside range.
 func (t tunnel) Mask() string { return mask(t.Inside) }
@@ -168,7 +172,7 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 		Selectors: selectors{g.LocalTS, g.RemoteTS}, Routes: g.Routes,
 		DPD: dpd{Interval: max(1, whole(g.Liveness.Interval)), Timeout: max(1, whole(g.Liveness.Timeout))},
 		Session: session{PeerASN: g.BGP.PeerASN, Hold: whole(g.BGP.Hold), Keepalive: whole(g.BGP.Keepalive),
-			MaxPrefixes: g.BGP.MaxPrefixes, MED: g.BGP.MED, Prepend: g.BGP.Prepend},
+			MaxPrefixes: g.BGP.MaxPrefixes, MED: g.BGP.MED, Prepend: g.BGP.Prepend, BFD: bfd{int(g.BGP.BFD.Interval.Milliseconds()), g.BGP.BFD.Multiplier}},
 	}
 	if out.Peer == g.Inside.Addr() { // we are the first: the other end is the second
 		out.Peer = out.Peer.Next()
