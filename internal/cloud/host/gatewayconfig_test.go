@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -78,6 +79,31 @@ func TestEveryTunnelOptionIsTakenByTheGateway(t *testing.T) {
 					t.Errorf("%v, %s, start %v: %v", versions, action, start, err)
 				}
 			}
+		}
+	}
+}
+
+// A worker whose sessions are all over IPv6 has a name of its own for BGP, which
+// its gateway could not choose.
+func TestAWorkerWithIPv6InsideIsTakenByTheGateway(t *testing.T) {
+	tunnel := func(n int, inside, all string) vpn.WorkerTunnel {
+		return vpn.WorkerTunnel{ID: fmt.Sprintf("vpn-%d/1", n), Interface: fmt.Sprintf("tun%d", n),
+			Outside: netip.MustParseAddr("2001:db8:52::10"), Peer: netip.MustParseAddr(fmt.Sprintf("2001:db8:50::%d", n)),
+			Inside: netip.MustParsePrefix(inside), LocalTS: netip.MustParsePrefix(all), RemoteTS: netip.MustParsePrefix(all),
+			Auth: vpn.WorkerAuth{PSK: secret.FromString("ExampleKey_0123456789")}, Algorithms: everything("ikev2"), Liveness: vpn.WorkerLiveness{Action: "clear"},
+			BGP: vpn.WorkerSession{PeerASN: 65000},
+		}
+	}
+	six := vpn.Worker{GatewayID: "tgw-1", Tunnels: []vpn.WorkerTunnel{tunnel(1, "fd00:10::1/126", "::/0")}, BGP: vpn.WorkerBGP{ASN: 64512}}
+	both := six
+	both.Tunnels = []vpn.WorkerTunnel{six.Tunnels[0], tunnel(2, "169.254.10.1/30", "0.0.0.0/0")}
+	for name, w := range map[string]vpn.Worker{"IPv6": six, "both": both} {
+		cfg, err := workerConfig(w)
+		if err == nil {
+			err = cfg.Validate()
+		}
+		if err != nil || cfg.BGP.RouterID.IsValid() != (name == "IPv6") {
+			t.Errorf("%s: got router ID %v, %v, want one where no inside address could be it", name, cfg.BGP.RouterID, err)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func Look(tx *store.Tx, a why.Ask, id resource.VPNConnectionID) (e why.Evidence,
 	device, _ := store.CustomerGateways.Get(tx, conn.CustomerGatewayID)
 	e.Connection = &why.Connection{
 		ID: string(conn.ID), State: string(conn.State), Static: conn.StaticRoutesOnly, CustomerAddress: device.IPAddress, CustomerASN: device.BGPASN,
-		Insides: [2]netip.Prefix{conn.Tunnels[0].InsideCIDR, conn.Tunnels[1].InsideCIDR},
+		Insides: [2]netip.Prefix{conn.Tunnels[0].Inside(), conn.Tunnels[1].Inside()},
 	}
 	for i, end := range conn.Endpoints {
 		if end.Busy() {

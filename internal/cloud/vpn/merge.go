@@ -14,7 +14,7 @@ func inputOf(o resource.TunnelOptions) TunnelOptionsInput {
 		return TunnelLogInput{Enabled: &l.Enabled, GroupARN: l.GroupARN, Format: l.Format}
 	}
 	return TunnelOptionsInput{
-		InsideCIDR: o.InsideCIDR, PreSharedKey: o.PreSharedKey,
+		InsideCIDR: o.InsideCIDR, InsideIPv6CIDR: o.InsideIPv6CIDR, PreSharedKey: o.PreSharedKey,
 		Phase1Lifetime: o.Phase1Lifetime, Phase2Lifetime: o.Phase2Lifetime, RekeyMargin: o.RekeyMargin, RekeyFuzz: &o.RekeyFuzz,
 		ReplayWindow: o.ReplayWindow, DPDTimeout: o.DPDTimeout, DPDTimeoutAction: o.DPDTimeoutAction, StartupAction: o.StartupAction,
 		Algorithms: o.Algorithms, LivenessInterval: o.LivenessInterval, LivenessTimeout: o.LivenessTimeout, BFD: &o.BFD,
@@ -30,6 +30,9 @@ func (in TunnelOptionsInput) over(base TunnelOptionsInput) TunnelOptionsInput {
 	}
 	if in.InsideCIDR == (netip.Prefix{}) {
 		in.InsideCIDR = base.InsideCIDR
+	}
+	if in.InsideIPv6CIDR == (netip.Prefix{}) {
+		in.InsideIPv6CIDR = base.InsideIPv6CIDR
 	}
 	in.Phase1Lifetime = cmp.Or(in.Phase1Lifetime, base.Phase1Lifetime)
 	in.Phase2Lifetime = cmp.Or(in.Phase2Lifetime, base.Phase2Lifetime)

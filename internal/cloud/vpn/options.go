@@ -45,8 +45,8 @@ type TunnelOptionsInput struct {
 	Logs TunnelLogsInput
 	// LifecycleControl is EnableTunnelLifecycleControl; nil: false.
 	LifecycleControl *bool
-	// InsideIPv6CIDR is a /126 of fd00::/8 and only for connections with IPv6
-	// inside, of which there are none yet.
+	// InsideIPv6CIDR is a /126 of fd00::/8, host bits are cleared, and only for
+	// connections with IPv6 inside; zero: a random free one there.
 	InsideIPv6CIDR netip.Prefix
 }
 
@@ -114,7 +114,7 @@ func (in TunnelOptionsInput) complete(n int) (resource.TunnelOptions, error) {
 	o.Logs = resource.TunnelLogs{Activity: c.log("LogOptions.CloudWatchLogOptions.", "Log", in.Logs.Activity), BGP: c.log("LogOptions.CloudWatchLogOptions.", "BgpLog", in.Logs.BGP)}
 	o.LifecycleControl = in.LifecycleControl != nil && *in.LifecycleControl
 	if in.InsideIPv6CIDR != (netip.Prefix{}) {
-		c.insideIPv6(in.InsideIPv6CIDR)
+		o.InsideIPv6CIDR = c.insideIPv6(in.InsideIPv6CIDR)
 	}
 	return o, c.err
 }

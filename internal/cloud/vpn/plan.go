@@ -93,7 +93,8 @@ type WorkerTunnel struct {
 	// Peer is the customer gateway's address, which is also its identity; invalid
 	// for one that is known by its certificate alone and may come from anywhere.
 	Peer netip.Addr
-	// Inside is the cloud's inside address with its /30.
+	// Inside is the cloud's inside address with its /30, or with its /126 when the
+	// tunnel carries IPv6.
 	Inside     netip.Prefix
 	Auth       WorkerAuth
 	Algorithms Algorithms
@@ -248,9 +249,17 @@ func guard(vpc netip.Prefix) netspec.Table {
 func ends(tunnels []WorkerTunnel) netspec.Table {
 	input := netspec.Chain{Name: "input", Type: "filter", Hook: "input", Priority: "filter"}
 	for _, t := range tunnels {
-		input.Rules = append(input.Rules, netspec.NftRule{Text: fmt.Sprintf("iifname %q ip daddr != %v counter drop", t.Interface, t.Inside.Addr()), Comment: "its own end only"})
+		input.Rules = append(input.Rules, netspec.NftRule{Text: fmt.Sprintf("iifname %q %s daddr != %v counter drop", t.Interface, family(t.Inside.Addr()), t.Inside.Addr()), Comment: "its own end only"})
 	}
-	return netspec.Table{Family: "ip", Name: "tunnels", Chains: []netspec.Chain{input}}
+	return netspec.Table{Family: "inet", Name: "tunnels", Chains: []netspec.Chain{input}}
+}
+
+// family is nftables's word for that of a.
+func family(a netip.Addr) string {
+	if a.Is6() {
+		return "ip6"
+	}
+	return "ip"
 }
 
 // worker is what the process of g is told.
@@ -323,7 +332,7 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 		Interface:    fmt.Sprintf("tun%d", 2*c.Slot+i+1),
 		Outside:      o.OutsideIP,
 		Peer:         peer,
-		Inside:       netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
+		Inside:       netip.PrefixFrom(o.InsideLocal(), o.Inside().Bits()),
 		Auth:         WorkerAuth{PSK: o.PreSharedKey},
 		Algorithms:   o.Algorithms,
 		LocalTS:      c.RemoteCIDR,
