@@ -73,6 +73,11 @@ func (l *Lab) hosts(gateways bool) (out []HostStatus) {
 			if h.Outside.IsValid() {
 				hs.Addresses = append(hs.Addresses, h.Outside)
 			}
+			for _, a := range []netip.Addr{h.Address6, h.Outside6} {
+				if a.IsValid() {
+					hs.Addresses = append(hs.Addresses, a)
+				}
+			}
 			serves := h.Role == topology.DNSServer || gateways && l.isCustomer(h.Name)
 			if serves && !l.programs.alive(h.Name) {
 				hs.State = "stopped"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"seikan/internal/cloud/endpoint"
@@ -74,7 +75,7 @@ func build(ctx context.Context, s *store.Store, t *topology.Topology, edge strin
 		for _, a := range t.Cloud.Accounts {
 			b.accounts[a.Name] = resource.Account(a.ID)
 		}
-		store.OutsidePools.Put(tx, "edge", resource.OutsidePool{Name: "edge", Namespace: edge, Addresses: t.Cloud.Edge.Addresses})
+		store.OutsidePools.Put(tx, "edge", resource.OutsidePool{Name: "edge", Namespace: edge, Addresses: slices.Concat(t.Cloud.Edge.Addresses, t.Cloud.Edge.Addresses6)})
 		return b.steps(
 			each("cloud.vpcs", t.Cloud.VPCs, b.vpc),
 			each("cloud.load_balancers", t.Cloud.LoadBalancers, b.loadBalancer),

@@ -130,7 +130,7 @@ func (b *builder) connection(c topology.Connection) error {
 	}
 	var err error
 	if !c.Roaming {
-		if wanted.IPAddress, err = b.publicAddress(c.CustomerGateway); err != nil {
+		if wanted.IPAddress, err = b.publicAddress(c); err != nil {
 			return err
 		}
 	}
@@ -145,8 +145,8 @@ func (b *builder) connection(c topology.Connection) error {
 	}
 	in := vpn.CreateVPNConnectionInput{
 		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
-		LocalIPv4NetworkCIDR: c.LocalCIDR, RemoteIPv4NetworkCIDR: c.RemoteCIDR,
 	}
+	families(c, &in)
 	for i, t := range c.Tunnels {
 		in.Tunnels[i] = tunnelOptions(t)
 	}
@@ -161,6 +161,19 @@ func (b *builder) connection(c topology.Connection) error {
 		}
 	}
 	return nil
+}
+
+// families asks for what of IPv6 a connection has, and for its selectors.
+func families(c topology.Connection, in *vpn.CreateVPNConnectionInput) {
+	if c.OutsideIPv6 {
+		in.Options.OutsideIPAddressType = "Ipv6"
+	}
+	if !c.InsideIPv6 {
+		in.LocalIPv4NetworkCIDR, in.RemoteIPv4NetworkCIDR = c.LocalCIDR, c.RemoteCIDR
+		return
+	}
+	in.Options.TunnelInsideIPVersion = "ipv6"
+	in.Options.LocalIPv6NetworkCIDR, in.Options.RemoteIPv6NetworkCIDR = c.LocalCIDR, c.RemoteCIDR
 }
 
 // certify makes an authority, and by it the certificate of a connection's customer
@@ -195,7 +208,7 @@ func (b *builder) gatewayOwner(name string) resource.Account {
 
 func tunnelOptions(t topology.Tunnel) vpn.TunnelOptionsInput {
 	in := vpn.TunnelOptionsInput{
-		InsideCIDR: t.InsideCIDR, PreSharedKey: t.PSK,
+		InsideCIDR: t.InsideCIDR, InsideIPv6CIDR: t.InsideIPv6CIDR, PreSharedKey: t.PSK,
 		Phase1Lifetime: t.Phase1Lifetime, Phase2Lifetime: t.Phase2Lifetime, RekeyMargin: t.RekeyMargin, ReplayWindow: t.ReplayWindow,
 		DPDTimeout: t.DPDTimeout, DPDTimeoutAction: t.DPDTimeoutAction, StartupAction: t.StartupAction,
 		Algorithms:       vpn.Algorithms(t.Algorithms),

@@ -87,12 +87,16 @@ func (s *Side) build(ctx context.Context) (err error) {
 	return s.host.Settle(ctx)
 }
 
-// publicAddress is where a customer gateway is seen from outside: the address
-// of its site's router when that masquerades.
-func (b *builder) publicAddress(hostName string) (netip.Addr, error) {
-	_, site, ok := b.t.Host(hostName)
+// publicAddress is where the customer gateway of c is seen from outside: the
+// address of its site's router, or its own of IPv6, which nobody translates.
+func (b *builder) publicAddress(c topology.Connection) (netip.Addr, error) {
+	hostName := c.CustomerGateway
+	h, site, ok := b.t.Host(hostName)
 	if !ok {
 		return netip.Addr{}, fmt.Errorf("customer gateway %q is no host of a site", hostName)
+	}
+	if c.OutsideIPv6 {
+		return h.Address6, nil
 	}
 	for _, h := range site.Hosts {
 		if h.Role == topology.Router && h.Outside.IsValid() {
@@ -116,6 +120,10 @@ func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[str
 	c := s.cfg.Topology.VPN[at]
 	cfg := gateway.Config{Name: name, Forward: true, BGP: gateway.BGP{ASN: c.BGP.ASN, Announce: c.BGP.Announce}}
 	for i, t := range conn.Tunnels {
+		if c.InsideIPv6 && c.Dynamic() && i == 0 {
+			// A session over IPv6 needs an address of IPv4 for a name.
+			cfg.BGP.RouterID = t.InsideCIDR.Masked().Addr().Next().Next()
+		}
 		tunnel, err := host.CustomerTunnel(t, device.IPAddress)
 		if err != nil {
 			return nil, nil, err

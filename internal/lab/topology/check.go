@@ -21,6 +21,7 @@ func (d *decoder) check(t *Topology) {
 	c := &cloudChecker{d: d, c: &t.Cloud}
 	c.check()
 	d.checkVPN(t)
+	d.checkIPv6(t)
 }
 
 // resolve complains when name is not among known.
@@ -253,7 +254,13 @@ func (d *decoder) checkVPN(t *Topology) {
 			}
 		}
 	}
-	if want, have := 2*len(t.VPN), len(t.Cloud.Edge.Addresses); have < want {
+	want := 0
+	for _, c := range t.VPN {
+		if !c.OutsideIPv6 {
+			want += len(c.Tunnels)
+		}
+	}
+	if have := len(t.Cloud.Edge.Addresses); have < want {
 		d.errorAt("cloud.edge.addresses", "has %d; the VPN connections need %d, one for each tunnel", have, want)
 	}
 }

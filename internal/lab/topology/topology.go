@@ -32,6 +32,9 @@ type Link struct {
 	Name   string
 	Subnet netip.Prefix
 	Router netip.Addr // the internet's end
+	// Subnet6 and Router6 are the same of IPv6; zero values mean none.
+	Subnet6 netip.Prefix
+	Router6 netip.Addr
 }
 
 // A Site is one on-premises network: hosts on one LAN.
@@ -44,8 +47,9 @@ type Site struct {
 
 // A LAN is the network that joins a site's hosts.
 type LAN struct {
-	Name string
-	CIDR netip.Prefix
+	Name  string
+	CIDR  netip.Prefix
+	CIDR6 netip.Prefix // zero value: no IPv6
 }
 
 // A SiteRoute is a static route that the site's hosts have, but the host Via
@@ -71,6 +75,9 @@ type Host struct {
 	Name    string
 	Role    Role
 	Address netip.Addr // on the LAN
+	// Address6 is one of IPv6 on the LAN, and Outside6 a router's to the internet;
+	// zero values mean none. Nobody translates it.
+	Address6, Outside6 netip.Addr
 	// Resolver names the host whose DNS server this host asks; empty: none.
 	Resolver string
 	// Uplink names the internet link of a router and Outside is its address
@@ -123,6 +130,8 @@ type Cloud struct {
 type Edge struct {
 	Link      string
 	Addresses []netip.Addr
+	// Addresses6 are of IPv6, for connections with OutsideIPv6.
+	Addresses6 []netip.Addr
 }
 
 // An Account owns resources.
@@ -262,6 +271,9 @@ type Connection struct {
 	Routes  []netip.Prefix
 	BGP     BGP
 	Tunnels [2]Tunnel
+	// InsideIPv6 says that the tunnels carry IPv6 and nothing else, OutsideIPv6 that
+	// they are between outside addresses of IPv6 (vpn §4.7).
+	InsideIPv6, OutsideIPv6 bool
 	// LocalCIDR is the customer's side of the traffic that the tunnels may carry,
 	// and RemoteCIDR the cloud's (vpn §1.1); zero values mean everything.
 	LocalCIDR, RemoteCIDR netip.Prefix
@@ -285,6 +297,7 @@ type BGP struct {
 // zero values mean AWS's defaults.
 type Tunnel struct {
 	InsideCIDR       netip.Prefix
+	InsideIPv6CIDR   netip.Prefix  // a /126 of fd00::/8 with IPv6 inside; zero: the cloud chooses
 	PSK              secret.Secret // empty: the cloud generates one
 	Phase1Lifetime   time.Duration // 900 to 28,800 s
 	Phase2Lifetime   time.Duration // 900 to 3,600 s
