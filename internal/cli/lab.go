@@ -105,6 +105,8 @@ const topologyHelp = `The topology is a FILE, or one of those that come with Sei
   static           one site, one VPC, static routes
   roaming          a gateway without a fixed address, known by its certificate,
                    which gets another one in the middle of a download
+  transit          two VPCs and a site at a transit gateway with route tables of
+                   its own, over both tunnels at once
 `
 
 func newLabDemo(s *streams) *cobra.Command {

@@ -187,10 +187,8 @@ const lastMetric = 1<<32 - 1
 func backstops(t *topology.Topology, site topology.Site, host string) (routes []netspec.Route) {
 	var shut []netip.Prefix
 	for _, c := range t.VPN {
-		for _, v := range t.Cloud.VPCs {
-			if c.CustomerGateway == host && c.VPNGateway == v.VPNGateway {
-				shut = append(shut, v.CIDR)
-			}
+		if c.CustomerGateway == host {
+			shut = append(shut, t.Behind(c)...)
 		}
 	}
 	for _, r := range site.Routes {

@@ -17,11 +17,11 @@ import (
 // become suites lowest value first, which is the order in which AWS's end
 // chooses (vpn §2.2).
 func workerConfig(w vpn.Worker) (gateway.Config, error) {
-	cfg := gateway.Config{Name: w.Name, Forward: true}
+	cfg := gateway.Config{Name: w.Name, Forward: true, RoutesElsewhere: w.Transit}
 	if w.BGP.ASN != 0 {
 		// A default route that a customer gateway announces is taken, as AWS takes
 		// it (vpn §7.3); status warns of it.
-		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true, Relay: true}
+		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true, Relay: !w.Transit}
 		cfg.BGP.RouterID = routerID(w)
 	}
 	for _, t := range w.Tunnels {
@@ -30,6 +30,7 @@ func workerConfig(w vpn.Worker) (gateway.Config, error) {
 			return gateway.Config{}, fmt.Errorf("tunnel %s: %w", t.ID, err)
 		}
 		cfg.Tunnels = append(cfg.Tunnels, tunnel)
+		announceTo(&cfg.BGP, t)
 	}
 	return cfg, nil
 }
@@ -46,6 +47,19 @@ func routerID(w vpn.Worker) netip.Addr {
 	}
 	sum := sha256.Sum256([]byte(w.GatewayID))
 	return netip.AddrFrom4([4]byte{198, 18 | sum[0]&1, sum[1], sum[2]})
+}
+
+// announceTo adds what the peer of t alone is told of.
+func announceTo(b *gateway.BGP, t vpn.WorkerTunnel) {
+	if len(t.Announce) == 0 {
+		return
+	}
+	if b.AnnounceTo == nil {
+		b.AnnounceTo = map[string][]gateway.Announcement{}
+	}
+	for _, a := range t.Announce {
+		b.AnnounceTo[t.ID] = append(b.AnnounceTo[t.ID], gateway.Announcement(a))
+	}
 }
 
 func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {

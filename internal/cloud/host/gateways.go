@@ -70,7 +70,7 @@ func (g *gateways) converge(want []vpn.Worker) (again time.Duration, broken map[
 	for _, w := range want {
 		wait, err := g.convergeOneLocked(w)
 		if err != nil {
-			broken[string(w.GatewayID)] = err
+			broken[w.GatewayID] = err
 		}
 		if wait > 0 && (again == 0 || wait < again) {
 			again = wait
@@ -87,7 +87,7 @@ func (g *gateways) stopOthers(want []vpn.Worker) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for id, r := range g.running {
-		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return string(w.GatewayID) == id }) {
+		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return w.GatewayID == id }) {
 			g.log.Info("stopping VPN gateway", "gateway", id)
 			delete(g.running, id)
 			g.logs.forget(id)
@@ -112,7 +112,7 @@ func (g *gateways) stateOf(id string) string {
 // convergeOneLocked starts, restarts or reconfigures one worker. The caller
 // holds g.mu.
 func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err error) {
-	id := string(w.GatewayID)
+	id := w.GatewayID
 	cfg, err := workerConfig(w)
 	if err != nil {
 		return 0, err
@@ -160,8 +160,8 @@ func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr
 		return nil, err
 	}
 	return worker.Start(worker.Options{
-		Command: g.command, Config: cfg, Files: files, State: g.stateOf(string(w.GatewayID)), Stderr: g.stderr, Changed: g.changed,
-		Reported: func(st gateway.Status, said []activity.Notice) { g.logs.report(string(w.GatewayID), st, said) },
+		Command: g.command, Config: cfg, Files: files, State: g.stateOf(w.GatewayID), Stderr: g.stderr, Changed: g.changed,
+		Reported: func(st gateway.Status, said []activity.Notice) { g.logs.report(w.GatewayID, st, said) },
 		Start:    func(cmd *exec.Cmd) error { return g.net.Start(w.Namespace, cmd) },
 	})
 }

@@ -74,6 +74,13 @@ func attach(tx *store.Tx, g resource.TransitGateway, a resource.TransitGatewayAt
 	a.ID = resource.TransitGatewayAttachmentID(tx.NewID("tgw-attach"))
 	a.OwnerID, a.State, a.TransitGatewayID = g.OwnerID, resource.StatePending, g.ID
 	a.RouteTableID = g.AssociationTable
+	if a.Type == resource.AttachVPC {
+		link, err := freeLink(tx)
+		if err != nil {
+			return a, err
+		}
+		a.Link = link
+	}
 	store.TransitGatewayAttachments.Put(tx, a.ID, a)
 	if t, ok := store.TransitGatewayRouteTables.Get(tx, g.PropagationTable); ok && g.PropagationTable != "" {
 		propagate(tx, t, a.ID)
@@ -150,48 +157,4 @@ func usableAttachment(tx *store.Tx, who resource.Account, id resource.TransitGat
 		err = resource.Errorf(resource.CodeIncorrectState, "the attachment %s is %s, not available", id, a.State)
 	}
 	return a, err
-}
-
-// realiseTransit is MarkRealised for transit gateways; built says that a host has
-// made what is pending.
-func realiseTransit(tx *store.Tx, built bool) {
-	for _, g := range store.TransitGateways.List(tx) {
-		switch {
-		case g.State == resource.StatePending && built:
-			g.State = resource.StateAvailable
-			store.TransitGateways.Put(tx, g.ID, g)
-		case g.State == resource.StateDeleting:
-			store.TransitGateways.Delete(tx, g.ID)
-		}
-	}
-	for _, a := range store.TransitGatewayAttachments.List(tx) {
-		switch {
-		case a.State == resource.StatePending && built:
-			a.State = resource.StateAvailable
-			store.TransitGatewayAttachments.Put(tx, a.ID, a)
-		case a.State == resource.StateDeleting:
-			store.TransitGatewayAttachments.Delete(tx, a.ID)
-		}
-	}
-	realiseTransitTables(tx, built)
-}
-
-// realiseTransitTables makes tables available, and forgets those of transit
-// gateways that are gone and what attachments that are gone propagated.
-func realiseTransitTables(tx *store.Tx, built bool) {
-	for _, t := range store.TransitGatewayRouteTables.List(tx) {
-		_, stands := store.TransitGateways.Get(tx, t.TransitGatewayID)
-		if !stands || t.State == resource.StateDeleting {
-			store.TransitGatewayRouteTables.Delete(tx, t.ID)
-			continue
-		}
-		if built {
-			t.State = resource.StateAvailable
-		}
-		t.Propagations = slices.DeleteFunc(t.Propagations, func(id resource.TransitGatewayAttachmentID) bool {
-			_, there := store.TransitGatewayAttachments.Get(tx, id)
-			return !there
-		})
-		store.TransitGatewayRouteTables.Put(tx, t.ID, t)
-	}
 }

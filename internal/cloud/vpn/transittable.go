@@ -34,9 +34,19 @@ func CreateTransitGatewayRouteTable(tx *store.Tx, who resource.Account, id resou
 	return t, nil
 }
 
+// firstTransitTable is the number of a transit gateway's first table in its
+// kernel.
+const firstTransitTable = 1000
+
 func newTransitTable(tx *store.Tx, g resource.TransitGateway, tags resource.Tags) resource.TransitGatewayRouteTable {
+	number := firstTransitTable
+	for _, t := range store.TransitGatewayRouteTables.List(tx) {
+		if t.TransitGatewayID == g.ID {
+			number = max(number, t.Number+1)
+		}
+	}
 	return resource.TransitGatewayRouteTable{
-		ID: resource.TransitGatewayRouteTableID(tx.NewID("tgw-rtb")), OwnerID: g.OwnerID, State: resource.StatePending, TransitGatewayID: g.ID, Tags: tags,
+		ID: resource.TransitGatewayRouteTableID(tx.NewID("tgw-rtb")), OwnerID: g.OwnerID, State: resource.StatePending, TransitGatewayID: g.ID, Number: number, Tags: tags,
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *cloud) realise() {
 	c.Helper()
 	c.do(func(tx *store.Tx) error {
 		MarkRealised(tx, func(resource.VPNGateway) bool { return false })
-		MarkTransitRealised(tx)
+		MarkTransitRealised(tx, func(string) bool { return false })
 		return nil
 	})
 }

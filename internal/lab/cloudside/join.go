@@ -120,10 +120,9 @@ func (b *builder) directory(d topology.Directory) error {
 	return err
 }
 
-// connection makes a VPN connection as the account that owns its gateway's
-// VPC.
+// connection makes a VPN connection as the account that owns its gateway.
 func (b *builder) connection(c topology.Connection) error {
-	who := b.gatewayOwner(c.VPNGateway)
+	who := b.targetOwner(c)
 	wanted := vpn.CreateCustomerGatewayInput{
 		Type: resource.GatewayType, DeviceName: c.CustomerGateway, Tags: named(c.CustomerGateway),
 		BGPASN: plainASN(c.BGP.ASN), BGPASNExtended: c.BGP.ASN - plainASN(c.BGP.ASN),
@@ -144,7 +143,8 @@ func (b *builder) connection(c topology.Connection) error {
 		return err
 	}
 	in := vpn.CreateVPNConnectionInput{
-		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
+		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], TransitGatewayID: b.transits[c.TransitGateway].ID,
+		StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
 	}
 	families(c, &in)
 	for i, t := range c.Tunnels {
@@ -155,6 +155,9 @@ func (b *builder) connection(c topology.Connection) error {
 		return err
 	}
 	b.connections[c.Name] = made.ID
+	if c.TransitGateway != "" {
+		return nil // what lies behind it stands in route tables
+	}
 	for _, p := range c.Routes {
 		if err := vpn.CreateVPNConnectionRoute(b.tx, who, made.ID, p); err != nil {
 			return err
@@ -197,13 +200,14 @@ func plainASN(n uint32) uint32 {
 	return n
 }
 
-func (b *builder) gatewayOwner(name string) resource.Account {
+// targetOwner is the account of the gateway at the cloud's end of c.
+func (b *builder) targetOwner(c topology.Connection) resource.Account {
 	for _, v := range b.t.Cloud.VPCs {
-		if v.VPNGateway == name {
+		if c.VPNGateway != "" && v.VPNGateway == c.VPNGateway {
 			return b.owner(v.Name)
 		}
 	}
-	return ""
+	return b.transits[c.TransitGateway].OwnerID
 }
 
 func tunnelOptions(t topology.Tunnel) vpn.TunnelOptionsInput {

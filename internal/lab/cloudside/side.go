@@ -135,27 +135,22 @@ func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[str
 		}
 		tunnel.ID, tunnel.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
 		if c.Dynamic() {
-			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced, BFD: gateway.BFD(t.BFD)}
+			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced(c), BFD: gateway.BFD(t.BFD)}
 		} else {
-			tunnel.Routes = s.behind(c.VPNGateway)
+			tunnel.Routes = s.cfg.Topology.Behind(c)
 		}
 		cfg.Tunnels = append(cfg.Tunnels, tunnel)
 	}
 	return conffile.FormatFiles(conffile.File{Gateway: cfg})
 }
 
-// maxAnnounced is how many prefixes a virtual private gateway announces at most
-// (vpn §4.5).
-const maxAnnounced = 1000
-
-// behind lists the networks behind a VPN gateway: its VPC's block.
-func (s *Side) behind(gatewayName string) (out []netip.Prefix) {
-	for _, v := range s.cfg.Topology.Cloud.VPCs {
-		if v.VPNGateway == gatewayName {
-			out = append(out, v.CIDR)
-		}
+// maxAnnounced is how many prefixes a virtual private gateway, or a transit
+// gateway, announces at most (vpn §4.5).
+func maxAnnounced(c topology.Connection) int {
+	if c.TransitGateway != "" {
+		return 5000
 	}
-	return out
+	return 1000
 }
 
 // connection reads the rows of a connection of the topology.

@@ -146,6 +146,7 @@ func (d *decoder) cloud(o *object) (c Cloud) {
 		c.Directories = append(c.Directories, Directory{Name: o.name("name", required), Domain: o.domain("domain"), VPC: o.name("vpc", required),
 			Subnets: o.names("subnets", required), Addresses: o.addrs("addresses", required)})
 	})
+	o.objects("transit_gateways", optional, func(o *object) { c.TransitGateways = append(c.TransitGateways, d.transitGateway(o)) })
 	return c
 }
 
@@ -157,7 +158,11 @@ func (d *decoder) vpc(o *object) VPC {
 			Zone: o.choice("az", "", "a", "b", "c", "d", "e", "f"), RouteTable: o.name("route_table", optional)})
 	})
 	o.objects("route_tables", optional, func(o *object) {
-		v.RouteTables = append(v.RouteTables, RouteTable{Name: o.name("name", required), Propagate: o.boolean("propagate")})
+		t := RouteTable{Name: o.name("name", required), Propagate: o.boolean("propagate")}
+		o.objects("routes", optional, func(o *object) {
+			t.Routes = append(t.Routes, Route{To: o.prefix("to", required, 0, 32), TransitGateway: o.name("transit_gateway", required)})
+		})
+		v.RouteTables = append(v.RouteTables, t)
 	})
 	o.objects("security_groups", optional, func(o *object) {
 		g := SecurityGroup{Name: o.name("name", required)}
@@ -224,7 +229,10 @@ func (d *decoder) loadBalancer(o *object) LoadBalancer {
 }
 
 func (d *decoder) connection(o *object) Connection {
-	c := Connection{Name: o.name("name", required), CustomerGateway: o.name("customer_gateway", required), VPNGateway: o.name("vpn_gateway", required)}
+	c := Connection{Name: o.name("name", required), CustomerGateway: o.name("customer_gateway", required), VPNGateway: o.name("vpn_gateway", optional), TransitGateway: o.name("transit_gateway", optional)}
+	if (c.VPNGateway == "") == (c.TransitGateway == "") && o.node.Kind == yaml.MappingNode {
+		d.errorf(o.node, o.path, "has exactly one of vpn_gateway and transit_gateway; name the gateway at the cloud's end")
+	}
 	c.Routes = o.anyPrefixes("routes", optional)
 	c.LocalCIDR, c.RemoteCIDR = o.prefix("LocalIpv4NetworkCidr", optional, 0, 32), o.prefix("RemoteIpv4NetworkCidr", optional, 0, 32)
 	if b := o.child("bgp", optional); b.node.Kind != 0 {

@@ -215,6 +215,11 @@ func (d *decoder) checkEdge6(t *Topology) {
 // checkFamilies checks that what is announced and routed is of the family inside,
 // and that outside addresses of IPv6 have a way (vpn §4.7).
 func (d *decoder) checkFamilies(t *Topology, c Connection, at string) {
+	for name, used := range map[string]bool{"TunnelInsideIpVersion": c.InsideIPv6, "OutsideIpAddressType": c.OutsideIPv6} {
+		if used && c.VPNGateway != "" {
+			d.errorAt(at+"."+name, "IPv6 needs a transit_gateway, and %s is a VPN gateway", c.VPNGateway)
+		}
+	}
 	family := "IPv4"
 	if c.InsideIPv6 {
 		family = "IPv6"

@@ -123,6 +123,7 @@ type Cloud struct {
 	Endpoints        []Endpoint
 	Zones            []Zone
 	Directories      []Directory
+	TransitGateways  []TransitGateway
 }
 
 // An Edge is where the cloud meets the internet: the outside addresses that
@@ -164,6 +165,13 @@ type Subnet struct {
 type RouteTable struct {
 	Name      string
 	Propagate bool
+	Routes    []Route
+}
+
+// A Route of a VPC's table leads to a transit gateway that the VPC is attached to.
+type Route struct {
+	To             netip.Prefix
+	TransitGateway string
 }
 
 // A SecurityGroup lets in what its rules name and lets everything out.
@@ -266,7 +274,8 @@ type Directory struct {
 type Connection struct {
 	Name            string
 	CustomerGateway string // a host with that role
-	VPNGateway      string
+	// One of the two is at the cloud's end.
+	VPNGateway, TransitGateway string
 	// Routes are static routes to the customer's side; with them there is no BGP.
 	Routes  []netip.Prefix
 	BGP     BGP

@@ -1,0 +1,226 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// transitFile is the topology with a transit gateway.
+const transitFile = "../lab/transit.yaml"
+
+// transitVariant writes transitFile with the pairs of change replaced.
+func transitVariant(t testing.TB, dir string, change ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(transitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(change); i += 2 {
+		if !strings.Contains(string(text), change[i]) {
+			t.Fatalf("%s does not hold %q", transitFile, change[i])
+		}
+	}
+	file := filepath.Join(dir, "transit.yaml")
+	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(text))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// transitTables are the route tables of transitFile.
+func transitTables(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(transitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := strings.Index(string(text), "      # What comes from an attachment")
+	to := strings.Index(string(text), "  vpcs:\n    - name: vpc-a")
+	if from < 0 || to < from {
+		t.Fatalf("%s has no route tables of its own", transitFile)
+	}
+	return string(text[from:to])
+}
+
+// pinging is one ping.
+func (l *runningLab) pinging(from, to string) func() error {
+	return func() error {
+		if s := l.exec(from, "ping", "-q", "-c", "1", "-W", "0.5", to); s.code != 0 {
+			return errors.New(s.String())
+		}
+		return nil
+	}
+}
+
+// sent is how many octets the cloud's ends of the two tunnels have sent, by
+// number.
+func (l *runningLab) sent() (out [2]uint64) {
+	l.t.Helper()
+	s := l.do("status", "--json")
+	var st struct {
+		Tunnels []struct {
+			Number   int
+			End      string
+			BytesOut uint64 `json:"bytes_out"`
+		}
+	}
+	if err := json.Unmarshal([]byte(s.out), &st); err != nil {
+		l.t.Fatalf("lab status: %v, %v", s, err)
+	}
+	for _, tn := range st.Tunnels {
+		if tn.End == "cloud" {
+			out[tn.Number-1] = tn.BytesOut
+		}
+	}
+	return out
+}
+
+// TestTransitGateway joins a site behind NAT and two VPCs by a transit gateway
+// with route tables of its own: packets both ways, none where no table leads,
+// flows over both tunnels at once, and over the one that is left.
+func TestTransitGateway(t *testing.T) {
+	file := transitVariant(t, scratch(t))
+	l := labUp(t, "transit", file)
+	until(t, "both tunnels at both ends", patience, l.tunnelsUp)
+	for _, way := range [][2]string{{"client", "10.1.1.20"}, {"client", "10.2.1.20"}, {"app-a", "192.168.1.10"}, {"app-b", "192.168.1.10"}} {
+		until(t, way[0]+" to reach "+way[1], patience, l.pinging(way[0], way[1]))
+	}
+	for _, app := range []string{"10.1.1.20", "10.2.1.20"} {
+		if s := l.exec("client", "curl", "-sk", "--max-time", "5", "https://"+app+"/"); s.code != 0 || s.out == "" {
+			t.Errorf("curl https://%s/: got %v, want its page", app, s)
+		}
+	}
+	// The kernel clamps nothing here: what is too large for the tunnel is cut, and
+	// what may not be cut goes as large as the tunnel takes.
+	if s := l.exec("app-a", "ping", "-q", "-c", "3", "-W", "1", "-s", "4000", "192.168.1.10"); s.code != 0 || !strings.Contains(s.out, "3 received") {
+		t.Errorf("large pings: got %v, want three answers", s)
+	}
+	t.Run("isolation", func(t *testing.T) { inner := *l; inner.t = t; transitIsolates(t, &inner) })
+	t.Run("ecmp", func(t *testing.T) { inner := *l; inner.t = t; transitSpreads(t, &inner) })
+	t.Run("failover", func(t *testing.T) { inner := *l; inner.t = t; transitFailsOver(t, &inner) })
+}
+
+// transitIsolates wants the VPCs not to reach each other, whose table has no route
+// to either; the packets get as far as the transit gateway.
+func transitIsolates(t *testing.T, l *runningLab) {
+	for _, way := range [][2]string{{"app-a", "10.2.1.20"}, {"app-b", "10.1.1.20"}} {
+		if s := l.exec(way[0], "ping", "-q", "-c", "20", "-i", "0.01", "-W", "0.5", way[1]); !strings.Contains(s.out, " 0 received") {
+			t.Errorf("%s to %s: got %v, want nothing received", way[0], way[1], s)
+		}
+	}
+	if s := l.exec("app-a", "ping", "-q", "-c", "20", "-i", "0.01", "-W", "0.5", "192.168.66.1"); !strings.Contains(s.out, " 0 received") {
+		t.Errorf("into the blackhole: got %v, want nothing received", s)
+	}
+}
+
+// transitSpreads wants many flows to leave by both tunnels.
+func transitSpreads(t *testing.T, l *runningLab) {
+	before := l.sent()
+	const flows = 64
+	if s := l.exec("client", "sh", "-c", fmt.Sprintf("for i in $(seq %d); do curl -sk -o /dev/null --max-time 5 https://10.1.1.20/ || exit 1; done", flows)); s.code != 0 {
+		t.Fatalf("%d pages: %v", flows, s)
+	}
+	after := l.sent()
+	var grown [2]uint64
+	for i := range grown {
+		grown[i] = after[i] - before[i]
+	}
+	t.Logf("%d flows: %d octets by tunnel 1 and %d by tunnel 2", flows, grown[0], grown[1])
+	// All of 64 flows fall on one side, or nearly, once in a thousand million times.
+	if total := grown[0] + grown[1]; min(grown[0], grown[1]) < total/8 {
+		t.Errorf("by each tunnel: got %v octets, want an eighth of them at least by either", grown)
+	}
+}
+
+// transitFailsOver cuts one tunnel and wants flows to go on over the other, and
+// over both again when it is mended.
+func transitFailsOver(t *testing.T, l *runningLab) {
+	for _, outside := range []string{"203.0.113.10", "203.0.113.11"} {
+		if s := l.do("cut", outside); s.code != 0 {
+			t.Fatalf("lab cut: %v", s)
+		}
+		began := time.Now()
+		until(t, "all pages over the tunnel that is left", patience, func() error {
+			for range 8 { // flows fall on either tunnel
+				if s := l.exec("client", "curl", "-sk", "-o", "/dev/null", "--connect-timeout", "0.5", "https://10.1.1.20/"); s.code != 0 {
+					return errors.New(s.String())
+				}
+			}
+			return nil
+		})
+		t.Logf("%s cut: eight pages in a row came after %v", outside, time.Since(began).Round(10*time.Millisecond))
+		if s := l.do("mend", outside); s.code != 0 {
+			t.Fatalf("lab mend: %v", s)
+		}
+		until(t, "both tunnels again", 3*patience, l.tunnelsUp)
+		until(t, "both sessions again", 3*patience, func() error {
+			st, err := l.status()
+			for _, tn := range st.Tunnels {
+				if tn.End == "cloud" && !tn.Carries {
+					err = errors.Join(err, fmt.Errorf("tunnel %d carries nothing", tn.Number))
+				}
+			}
+			return err
+		})
+	}
+}
+
+// TestTransitGatewayWithOneTable proves the isolation of TestTransitGateway: with
+// the default table, everybody reaches everybody. Static routes do as BGP does.
+func TestTransitGatewayWithOneTable(t *testing.T) {
+	file := transitVariant(t, scratch(t), transitTables(t), "", "bgp: {asn: 65000, announce: [192.168.1.0/24]}", "routes: [192.168.1.0/24]")
+	l := labUp(t, "transit-open", file)
+	until(t, "both tunnels at both ends", patience, l.tunnelsUp)
+	for _, way := range [][2]string{{"client", "10.1.1.20"}, {"app-b", "192.168.1.10"}, {"app-a", "10.2.1.20"}, {"app-b", "10.1.1.20"}} {
+		until(t, way[0]+" to reach "+way[1], patience, l.pinging(way[0], way[1]))
+	}
+}
+
+// TestWhyThroughATransitGateway takes things away from a transit gateway, and why
+// names each.
+func TestWhyThroughATransitGateway(t *testing.T) {
+	dir := scratch(t)
+	for _, fault := range []struct{ name, from, to, code string }{
+		{"tgw-a", "propagations: [vpc-a, vpc-b]}", "propagations: [vpc-b]}", "tgw-propagation-off"},
+		{"tgw-b", "propagations: [corp-vpn]", "propagations: []", "tgw-propagation-off"},
+		{"tgw-c", "associations: [corp-vpn], ", "", "not-associated"},
+		{"tgw-d", "192.168.66.0/24, blackhole", "192.168.1.0/25, blackhole", "tgw-blackhole"},
+		{"tgw-e", "            - {to: 192.168.0.0/16, transit_gateway: hub}\n", "", "no-vpc-route"},
+	} {
+		t.Run(fault.code, func(t *testing.T) {
+			l := labUp(t, fault.name, transitVariant(t, dir, fault.from, fault.to))
+			until(t, "both tunnels at both ends", patience, l.tunnelsUp)
+			until(t, "why to name it", patience, func() error {
+				found, err := l.why("app-a:443")
+				if err == nil && (len(found) == 0 || found[0].Code != fault.code) {
+					err = fmt.Errorf("got %+v, want %s", found, fault.code)
+				}
+				return err
+			})
+		})
+	}
+}
+
+// TestTransitGatewayTakesAThousandPrefixes announces 1,001 (vpn §4.5).
+func TestTransitGatewayTakesAThousandPrefixes(t *testing.T) {
+	announce := []string{"192.168.1.0/24"}
+	for n := range 1000 {
+		announce = append(announce, fmt.Sprintf("172.16.%d.%d/32", n/250, n%250))
+	}
+	l := labUp(t, "transit-many", transitVariant(t, scratch(t), "announce: [192.168.1.0/24]", "announce: ["+strings.Join(announce, ", ")+"]"))
+	until(t, "why to name the limit", patience, func() error {
+		found, err := l.why("app-a:443")
+		if err == nil && (len(found) == 0 || found[0].Code != "prefix-limit" || !strings.Contains(found[0].What, "6/1")) {
+			err = fmt.Errorf("got %+v, want prefix-limit with 6/1", found)
+		}
+		return err
+	})
+}
