@@ -203,7 +203,7 @@ func TestRouteTablesOfATransitGateway(t *testing.T) {
 	want("static", table.ID, "10.1.0.0/16>one(static) 10.1.7.0/24>blackhole(static)")
 	h.refused("RouteAlreadyExists", route("10.1.0.0/16", two.ID, CreateTransitGatewayRoute))
 	h.refused("InvalidRoute.NotFound", route("10.2.0.0/16", two.ID, ReplaceTransitGatewayRoute))
-	h.refused("InvalidParameterValue", route("2001:db8::/32", two.ID, CreateTransitGatewayRoute))
+	h.refused("InvalidParameterValue", route("ff02::/16", two.ID, CreateTransitGatewayRoute))
 	h.refused("InvalidTransitGatewayAttachmentID.NotFound", route("10.2.0.0/16", "tgw-attach-none", CreateTransitGatewayRoute))
 	h.refused("MissingParameter", func(tx *store.Tx) error {
 		return CreateTransitGatewayRoute(tx, alice, TransitGatewayRouteInput{RouteTableID: table.ID, Destination: prefix("10.2.0.0/16")})

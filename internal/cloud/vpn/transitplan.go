@@ -57,7 +57,10 @@ func (s Snapshot) transit(g resource.TransitGateway) ([]netspec.Namespace, Worke
 	}
 	w := p.worker()
 	p.lay()
-	p.own.Tables = []netspec.Table{onlyv4.Table(), p.guard()}
+	p.own.Tables = []netspec.Table{onlyv4.Table(p.six...), p.guard()}
+	if len(p.six) > 0 {
+		p.own.Sysctls["net.ipv6.conf.all.forwarding"] = "1"
+	}
 	if len(w.Tunnels) > 0 {
 		p.own.Tables = append(p.own.Tables, ends(w.Tunnels))
 	}
@@ -72,6 +75,7 @@ type transitPlanner struct {
 	lines       map[resource.TransitGatewayRouteTableID][]TransitGatewayRoute             // what the tables hold
 	attachments map[resource.TransitGatewayAttachmentID]resource.TransitGatewayAttachment // those alive
 	links       map[string]string                                                         // of the tunnels there are, by their ids
+	six         []string                                                                  // links of those that carry IPv6
 	own         netspec.Namespace
 	routers     []netspec.Namespace
 	vpcs        []attachedVPC
@@ -116,6 +120,9 @@ func (p *transitPlanner) policy(link string, a resource.TransitGatewayAttachment
 		}
 	}
 	p.own.Rules = append(p.own.Rules, netspec.Rule{Priority: transitPriority, IIF: link, Table: number})
+	if slices.Contains(p.six, link) {
+		p.own.Rules = append(p.own.Rules, netspec.Rule{Priority: transitPriority, IIF: link, Table: number, From: everywhere6()})
+	}
 }
 
 // worker is what the process is told that keeps the tunnels, and plans what the
@@ -136,6 +143,9 @@ func (p *transitPlanner) worker() Worker {
 				t.Announce = p.announced(a)
 			}
 			p.links[t.ID] = t.Interface
+			if t.Inside.Addr().Is6() {
+				p.six = append(p.six, t.Interface)
+			}
 			p.own.Links = append(p.own.Links, netspec.Link{Name: t.Interface, Kind: netspec.External, Addrs: []netip.Prefix{t.Inside}})
 			p.policy(t.Interface, a)
 		}
@@ -177,22 +187,31 @@ func (p *transitPlanner) announced(a resource.TransitGatewayAttachment) (out []W
 // lay plans the kernel's tables. Each ends in unreachable, so that nothing falls
 // through to another.
 func (p *transitPlanner) lay() {
-	everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	end := func(table int) netspec.Route {
-		return netspec.Route{Table: table, Dst: everywhere, Type: netspec.Unreachable}
+	ends := []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
+	if len(p.six) > 0 {
+		ends = append(ends, everywhere6())
 	}
-	p.own.Routes = append(p.own.Routes, end(noTable))
+	end := func(table int, all netip.Prefix) netspec.Route {
+		return netspec.Route{Table: table, Dst: all, Type: netspec.Unreachable}
+	}
+	for _, all := range ends {
+		p.own.Routes = append(p.own.Routes, end(noTable, all))
+	}
 	for _, t := range p.tables {
-		hasDefault := false
+		known := map[netip.Prefix]bool{}
 		for _, r := range p.lines[t.ID] {
-			hasDefault = hasDefault || r.Destination == everywhere
+			known[r.Destination] = true
 			p.own.Routes = append(p.own.Routes, p.route(t.Number, r))
 		}
-		if !hasDefault {
-			p.own.Routes = append(p.own.Routes, end(t.Number))
+		for _, all := range ends {
+			if !known[all] {
+				p.own.Routes = append(p.own.Routes, end(t.Number, all))
+			}
 		}
 	}
 }
+
+func everywhere6() netip.Prefix { return netip.PrefixFrom(netip.IPv6Unspecified(), 0) }
 
 // route is r in the kernel's words.
 func (p *transitPlanner) route(table int, r TransitGatewayRoute) netspec.Route {
@@ -201,20 +220,21 @@ func (p *transitPlanner) route(table int, r TransitGatewayRoute) netspec.Route {
 		out.Type = netspec.Blackhole
 		return out
 	}
-	if a := p.attachments[r.Attachments[0]]; a.Type == resource.AttachVPC {
+	six := r.Destination.Addr().Is6()
+	if a := p.attachments[r.Attachments[0]]; a.Type == resource.AttachVPC && !six {
 		out.Via, out.Dev = a.RouterAddress(), a.GatewayLink()
 		return out
 	}
-	var links []string
+	var links []string // those that carry the family
 	for _, id := range r.Tunnels {
-		if link, ok := p.links[id]; ok {
+		if link, ok := p.links[id]; ok && slices.Contains(p.six, link) == six {
 			links = append(links, link)
 		}
 	}
-	switch len(links) {
-	case 0:
+	switch {
+	case len(links) == 0:
 		out.Type = netspec.Unreachable // no tunnel is up: nothing else may carry it
-	case 1:
+	case len(links) == 1 || six: // flows of IPv6 are not spread
 		out.Dev = links[0]
 	default:
 		out.Spread = netspec.LinksOf(links...)

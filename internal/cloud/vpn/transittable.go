@@ -181,7 +181,7 @@ func DisableTransitGatewayRouteTablePropagation(tx *store.Tx, who resource.Accou
 // Blackhole, to nowhere.
 type TransitGatewayRouteInput struct {
 	RouteTableID resource.TransitGatewayRouteTableID
-	Destination  netip.Prefix // IPv4, host bits are cleared
+	Destination  netip.Prefix // host bits are cleared
 	AttachmentID resource.TransitGatewayAttachmentID
 	Blackhole    bool
 }
@@ -205,8 +205,8 @@ func setTransitRoute(tx *store.Tx, who resource.Account, in TransitGatewayRouteI
 	switch {
 	case err != nil:
 		return err
-	case !in.Destination.IsValid() || !in.Destination.Addr().Is4() || in.Destination.Addr().IsMulticast():
-		return resource.Errorf(resource.CodeInvalidParameterValue, "DestinationCidrBlock: %v is not an IPv4 block of hosts' addresses", in.Destination)
+	case !in.Destination.IsValid() || in.Destination.Addr().Is4In6() || in.Destination.Addr().IsMulticast():
+		return resource.Errorf(resource.CodeInvalidParameterValue, "DestinationCidrBlock: %v is not a block of hosts' addresses", in.Destination)
 	case in.Blackhole && in.AttachmentID != "":
 		return resource.Errorf(resource.CodeInvalidParameterCombination, "Blackhole: true and TransitGatewayAttachmentId %s exclude each other; give one", in.AttachmentID)
 	case !in.Blackhole && in.AttachmentID == "":
