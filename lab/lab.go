@@ -20,8 +20,11 @@ var roaming []byte
 //go:embed transit.yaml
 var transit []byte
 
+//go:embed ipv6.yaml
+var ipv6 []byte
+
 // Names are those of the topologies, the default first.
-func Names() []string { return []string{SystemOverview, "static", "roaming", "transit"} }
+func Names() []string { return []string{SystemOverview, "static", "roaming", "transit", "ipv6"} }
 
 // Text is the text of a topology, which is also the file lab/NAME.yaml; ok is
 // false when none has that name.
@@ -35,6 +38,8 @@ func Text(name string) (text []byte, ok bool) {
 		text = roaming
 	case "transit":
 		text = transit
+	case "ipv6":
+		text = ipv6
 	}
 	return append([]byte(nil), text...), text != nil
 }

@@ -105,6 +105,12 @@ func report(s gateway.TunnelStatus, session *gateway.BGPPeer) vpn.Report {
 	if session == nil {
 		return r
 	}
+	if session.BFD != nil && session.BFD.Cut {
+		// The session may take as long as its hold time to notice (RFC 5882 section
+		// 4.3): what it has brought is of no use before.
+		r.Reason = "BFD: its path is broken"
+		return r
+	}
 	r.BGP = session.Established
 	if !r.BGP {
 		r.Reason = session.LastError

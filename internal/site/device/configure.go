@@ -122,8 +122,8 @@ func (t Type) fits(c Connection, choice Choices) error {
 		return fmt.Errorf("%s has no configuration for a connection with %s routing; it has %s", t.full(), routing, strings.Join(t.Routing, " and "))
 	case t.spec.Two && n != 2:
 		return fmt.Errorf("%d tunnels; this format has exactly two, as a connection of AWS's has", n)
-	case choice.Local.IsValid() && !choice.Local.Is4():
-		return fmt.Errorf("the device's address %v: an IPv4 address is wanted", choice.Local)
+	case choice.Local.IsValid() && choice.Local.Is4() != c.Gateway.Tunnels[0].Outside.Remote.Is4():
+		return fmt.Errorf("the device's address %v: one of the family of the other end's %v is wanted", choice.Local, c.Gateway.Tunnels[0].Outside.Remote)
 	case !plainWord(choice.Interface):
 		return fmt.Errorf("the interface %q: a name has letters, digits, dots, slashes, hyphens, underscores and colons only", choice.Interface)
 	case !plainWord(c.ID) || !plainWord(c.GatewayID) || !plainWord(c.CustomerGatewayID):
@@ -155,6 +155,10 @@ func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
 		return errors.New("it requires a post-quantum pre-shared key, which is in another file; leave ppk_required out")
 	case !tunnel.Outside.Remote.IsValid():
 		return errors.New("it waits for a peer of any address; a device must know where to connect to")
+	case tunnel.Outside.Remote.Is6() && !t.spec.Outside6:
+		return fmt.Errorf("its outside addresses are of IPv6, such as %v, which is not written for %s; make a connection whose OutsideIpAddressType is PublicIpv4", tunnel.Outside.Remote, t.full())
+	case tunnel.Inside.Addr().Is6():
+		return fmt.Errorf("it carries IPv6, inside address %v, which is not written for %s; seikan gateway runs it", tunnel.Inside.Addr(), t.full())
 	case !tunnel.Inside.IsValid() || tunnel.Inside.Bits() > 30 || !tunnel.Inside.Addr().Is4():
 		return fmt.Errorf("its inside address is %v; a device needs one in a /30, such as 169.254.10.2/30", tunnel.Inside)
 	case !t.spec.Selectors && !t.spec.AnyPeer && (tunnel.LocalTS.Bits() > 0 || tunnel.RemoteTS.Bits() > 0):

@@ -68,6 +68,7 @@ type spec struct {
 	AnyPeer            bool // says nothing of IKE: suites and keys are no matter
 	BGPApart           bool // BGP is another device's matter
 	OwnIdentity        bool // its identity is its own address, whatever it is told
+	Outside6           bool // its outside address may be one of IPv6
 	BFD                bool // can watch the path of a BGP session by BFD
 	Policies           bool // has no tunnel interface: one network at each end
 }

@@ -239,7 +239,7 @@ func TestMTUIsThatOfTheTable(t *testing.T) {
 		{Encryption: "AES256", Integrity: "SHA2-384"}: 1422,
 		{Encryption: "AES256", Integrity: "SHA2-512"}: 1406,
 	} {
-		if got := (phase{Suites: []algorithms{{AEAD: s.aead(), AWS: s}}}).mtu(); got != want {
+		if got := (phase{Suites: []algorithms{{AEAD: s.aead(), AWS: s}}}).mtu(netip.MustParseAddr("203.0.113.10")); got != want {
 			t.Errorf("%+v: got %d, want %d", s, got, want)
 		}
 	}

@@ -81,6 +81,9 @@ func (t tunnel) Mask() string { return mask(t.Inside) }
 // Network is the inside range.
 func (t tunnel) Network() netip.Prefix { return t.Inside.Masked() }
 
+// Remote4 reports whether the other end's outside address is one of IPv4.
+func (t tunnel) Remote4() bool { return t.Remote.Is4() }
+
 // NamedID reports whether the device's identity is a name.
 func (t tunnel) NamedID() bool { return named(t.LocalID) }
 
@@ -209,7 +212,7 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 	margin := g.Lifetime.RekeyMargin
 	out.Phase1.Lifetime, out.Phase1.Rekey = whole(g.Lifetime.Phase1), whole(g.Lifetime.Phase1-margin)
 	out.Phase2.Lifetime, out.Phase2.Rekey = whole(g.Lifetime.Phase2), whole(g.Lifetime.Phase2-margin)
-	out.MTU = out.Phase2.mtu()
+	out.MTU = out.Phase2.mtu(out.Remote)
 	out.MSS = out.MTU - 40
 	out.PSK, err = t.psk(g.PSK)
 	return out, err
