@@ -111,6 +111,46 @@ default dev tun1 table 1001
 
 // What a customer gateway is told is the table of its attachment, but for what
 // leads back to it; one of static routes is told nothing (vpn §4.2).
+// A connection with IPv6 inside is looked up in its attachment's table for IPv6; of
+// that family nothing is spread, nothing goes to VPCs or into tunnels of the other,
+// and nothing passes by other links.
+func TestATransitGatewayForwardsIPv6BetweenItsTunnels(t *testing.T) {
+	s := transitSnapshot()
+	c := &s.Connections[1]
+	c.Options.InsideIPv6, c.LocalCIDR, c.RemoteCIDR = true, prefix("::/0"), prefix("::/0")
+	for i := range c.Tunnels {
+		c.Tunnels[i].InsideIPv6CIDR = prefix(fmt.Sprintf("fd00:%d::/126", i+1))
+		c.Telemetry[i].Learned = []resource.LearnedRoute{{Prefix: prefix("2001:db8:1::/64"), ASPath: []uint32{65000}, MED: 100}}
+	}
+	s.TransitTables[1].Routes = []resource.TransitGatewayStaticRoute{
+		{Destination: prefix("2001:db8:2::/64"), AttachmentID: "tgw-attach-a"}, {Destination: prefix("2001:db8:3::/64"), AttachmentID: "tgw-attach-d"}, {Destination: prefix("2001:db8:4::/64"), AttachmentID: "tgw-attach-c"}}
+	p := MakePlan(s)
+	if err := p.Spec.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	got := kernel(p)
+	for _, line := range []string{
+		"2001:db8:1::/64 dev tun1 metric 1024 table 1001", "unreachable 2001:db8:2::/64 metric 1024 table 1001", "unreachable 2001:db8:3::/64 metric 1024 table 1001",
+		"2001:db8:4::/64 dev tun1 metric 1024 table 1001", "unreachable ::/0 metric 1024 table 999", "unreachable ::/0 metric 1024 table 1001", "200: from ::/0 iif tun1 lookup 1001", "200: from ::/0 iif tun2 lookup 1001",
+	} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("got no %q in\n%s", line, got)
+		}
+	}
+	if strings.Contains(got, "from ::/0 iif tun3") || strings.Contains(got, "from ::/0 iif vpca") {
+		t.Errorf("got IPv6 looked up for links that carry none in\n%s", got)
+	}
+	text := p.Spec.String()
+	for _, words := range []string{"iifname @links oifname @links accept", `iifname "tun1" ip6 daddr != fd00:1::1 counter drop`, `iifname "tun3" ip daddr != 169.254.12.1 counter drop`, "net.ipv6.conf.all.forwarding"} {
+		if !strings.Contains(text, words) {
+			t.Errorf("got no %q in\n%s", words, text)
+		}
+	}
+	if strings.Contains(MakePlan(transitSnapshot()).Spec.String(), "ipv6.conf.all.forwarding") {
+		t.Error("IPv6 is forwarded where no tunnel carries it")
+	}
+}
+
 func TestWhatATransitGatewayAnnounces(t *testing.T) {
 	p := MakePlan(transitSnapshot())
 	if len(p.Workers) != 1 {
