@@ -98,10 +98,13 @@ func TestTransitGateway(t *testing.T) {
 			t.Errorf("curl https://%s/: got %v, want its page", app, s)
 		}
 	}
-	// The kernel clamps nothing here: what is too large for the tunnel is cut, and
-	// what may not be cut goes as large as the tunnel takes.
+	// What is too large for the tunnel is cut before it is sealed; who forbids that is
+	// told how large it may be (vpn §3.5).
 	if s := l.exec("app-a", "ping", "-q", "-c", "3", "-W", "1", "-s", "4000", "192.168.1.10"); s.code != 0 || !strings.Contains(s.out, "3 received") {
 		t.Errorf("large pings: got %v, want three answers", s)
+	}
+	if s := l.exec("app-a", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1472", "192.168.1.10"); !strings.Contains(s.out, "Frag needed") && !strings.Contains(s.out, "Message too long") && !strings.Contains(s.err, "Message too long") {
+		t.Errorf("a ping that may not be cut: got %v, want to be told that it is too large", s)
 	}
 	t.Run("isolation", func(t *testing.T) { inner := *l; inner.t = t; transitIsolates(t, &inner) })
 	t.Run("ecmp", func(t *testing.T) { inner := *l; inner.t = t; transitSpreads(t, &inner) })
@@ -218,8 +221,8 @@ func TestTransitGatewayTakesAThousandPrefixes(t *testing.T) {
 	l := labUp(t, "transit-many", transitVariant(t, scratch(t), "announce: [192.168.1.0/24]", "announce: ["+strings.Join(announce, ", ")+"]"))
 	until(t, "why to name the limit", patience, func() error {
 		found, err := l.why("app-a:443")
-		if err == nil && (len(found) == 0 || found[0].Code != "prefix-limit" || !strings.Contains(found[0].What, "6/1")) {
-			err = fmt.Errorf("got %+v, want prefix-limit with 6/1", found)
+		if err == nil && (len(found) == 0 || found[0].Code != "prefix-limit" || !strings.Contains(found[0].What, "1,000")) {
+			err = fmt.Errorf("got %+v, want prefix-limit, of 1,000", found)
 		}
 		return err
 	})

@@ -79,8 +79,9 @@ type transitPlanner struct {
 
 // An attachedVPC is a VPC and its link in the transit gateway's namespace.
 type attachedVPC struct {
-	link string
-	cidr netip.Prefix
+	link   string
+	router netip.Addr // the other end
+	cidr   netip.Prefix
 }
 
 // joinVPC plans the link to the router of a VPC; false when there is no such VPC.
@@ -99,7 +100,7 @@ func (p *transitPlanner) joinVPC(a resource.TransitGatewayAttachment) bool {
 		Name: there.Link, Kind: netspec.Veth, Peer: here, Sysctls: off, MTU: transitMTU, Comment: "to the transit gateway " + p.own.Name,
 		Addrs: []netip.Prefix{netip.PrefixFrom(a.RouterAddress(), a.Link.Bits())},
 	}}})
-	p.vpcs = append(p.vpcs, attachedVPC{here.Link, p.VPCs[at].CIDR})
+	p.vpcs = append(p.vpcs, attachedVPC{here.Link, a.RouterAddress(), p.VPCs[at].CIDR})
 	p.policy(here.Link, a)
 	return true
 }
@@ -174,14 +175,21 @@ func (p *transitPlanner) announced(a resource.TransitGatewayAttachment) (out []W
 	return out
 }
 
-// lay plans the kernel's tables. Each ends in unreachable, so that nothing falls
+// lay plans the kernel's tables. Each ends in blackhole, so that nothing falls
 // through to another.
 func (p *transitPlanner) lay() {
 	everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	end := func(table int) netspec.Route {
-		return netspec.Route{Table: table, Dst: everywhere, Type: netspec.Unreachable}
+		return netspec.Route{Table: table, Dst: everywhere, Type: netspec.Blackhole}
 	}
 	p.own.Routes = append(p.own.Routes, end(noTable))
+	for i, v := range p.vpcs {
+		// What the transit gateway itself says, such as that a packet is too large, goes
+		// by the main table; nothing else does. Of equal blocks the first is told.
+		if !slices.ContainsFunc(p.vpcs[:i], func(o attachedVPC) bool { return o.cidr == v.cidr }) {
+			p.own.Routes = append(p.own.Routes, netspec.Route{Dst: v.cidr, Via: v.router, Dev: v.link})
+		}
+	}
 	for _, t := range p.tables {
 		hasDefault := false
 		for _, r := range p.lines[t.ID] {
@@ -213,7 +221,7 @@ func (p *transitPlanner) route(table int, r TransitGatewayRoute) netspec.Route {
 	}
 	switch len(links) {
 	case 0:
-		out.Type = netspec.Unreachable // no tunnel is up: nothing else may carry it
+		out.Type = netspec.Blackhole // no tunnel is up: nothing else may carry it
 	case 1:
 		out.Dev = links[0]
 	default:

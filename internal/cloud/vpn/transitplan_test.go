@@ -71,7 +71,9 @@ func kernel(p Plan) string {
 // a static route, blackholes, and an end; by the link that packets come in by.
 func TestTheKernelsTablesOfATransitGateway(t *testing.T) {
 	p := MakePlan(transitSnapshot())
-	const want = `unreachable default table 999
+	const want = `10.0.0.0/16 via 240.255.0.0 dev vpca
+10.1.0.0/16 via 240.255.0.2 dev vpcb
+blackhole default table 999
 default dev tun1 table 1000
 172.20.0.0/16 dev tun4 table 1000
 192.168.1.0/24 nexthop dev tun1 nexthop dev tun2 table 1000
