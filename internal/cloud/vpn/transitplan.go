@@ -124,6 +124,7 @@ func (p *transitPlanner) policy(link string, a resource.TransitGatewayAttachment
 func (p *transitPlanner) worker() Worker {
 	g := p.gateway
 	w := Worker{GatewayID: string(g.ID), Name: cmp.Or(g.Tags.Name(), string(g.ID)), Namespace: string(g.ID), Transit: true}
+	lists := map[string][]WorkerAnnouncement{}
 	for _, c := range p.connectionsAt(target{transit: g.ID}) {
 		a, ok := p.attachmentOf(c)
 		if !ok {
@@ -133,8 +134,9 @@ func (p *transitPlanner) worker() Worker {
 		p.addTunnels(&w, c, netip.Prefix{})
 		for i := range w.Tunnels[first:] {
 			t := &w.Tunnels[first+i]
-			if t.BGP.PeerASN != 0 {
-				t.Announce = p.announced(a)
+			if t.BGP.PeerASN != 0 && a.RouteTableID != "" {
+				t.List = string(a.RouteTableID)
+				lists[t.List] = p.announced(a.RouteTableID)
 			}
 			p.links[t.ID] = t.Interface
 			p.own.Links = append(p.own.Links, netspec.Link{Name: t.Interface, Kind: netspec.External, Addrs: []netip.Prefix{t.Inside}})
@@ -142,7 +144,7 @@ func (p *transitPlanner) worker() Worker {
 		}
 	}
 	if w.speaks() {
-		w.BGP.ASN = g.AmazonSideASN
+		w.BGP.ASN, w.BGP.Lists = g.AmazonSideASN, lists
 	}
 	return w
 }
@@ -157,20 +159,20 @@ func (p *transitPlanner) attachmentOf(c resource.VPNConnection) (resource.Transi
 	return resource.TransitGatewayAttachment{}, false
 }
 
-// announced is what the customer gateway of attachment a is told of: what the
-// table associated with it holds, but for blackholes and what leads back to a
-// alone (vpn §4.2).
-func (p *transitPlanner) announced(a resource.TransitGatewayAttachment) (out []WorkerAnnouncement) {
-	for _, t := range p.tables {
-		if t.ID != a.RouteTableID {
+// announced is what customer gateways are told of whose attachments are associated
+// with a table: what it holds, but for blackholes (vpn §4.2), and, to each, for what
+// leads back to it alone.
+func (p *transitPlanner) announced(id resource.TransitGatewayRouteTableID) []WorkerAnnouncement {
+	out := []WorkerAnnouncement{}
+	for _, r := range p.lines[id] {
+		if r.Blackhole || len(out) == maxTransitAnnounced {
 			continue
 		}
-		for _, r := range p.lines[t.ID] {
-			back := len(r.Attachments) == 1 && r.Attachments[0] == a.ID
-			if !r.Blackhole && !back && len(out) < maxTransitAnnounced {
-				out = append(out, WorkerAnnouncement{Prefix: r.Destination, ASPath: r.ASPath})
-			}
+		a := WorkerAnnouncement{Prefix: r.Destination, ASPath: r.ASPath}
+		if to := p.attachments[r.Attachments[0]]; len(r.Attachments) == 1 && to.Type == resource.AttachVPN {
+			a.Behind = string(to.VPNConnectionID) + "/"
 		}
+		out = append(out, a)
 	}
 	return out
 }
