@@ -98,10 +98,13 @@ func TestTransitGateway(t *testing.T) {
 			t.Errorf("curl https://%s/: got %v, want its page", app, s)
 		}
 	}
-	// The kernel clamps nothing here: what is too large for the tunnel is cut, and
-	// what may not be cut goes as large as the tunnel takes.
+	// What is too large for the tunnel is cut before it is sealed; who forbids that is
+	// told how large it may be (vpn §3.5).
 	if s := l.exec("app-a", "ping", "-q", "-c", "3", "-W", "1", "-s", "4000", "192.168.1.10"); s.code != 0 || !strings.Contains(s.out, "3 received") {
 		t.Errorf("large pings: got %v, want three answers", s)
+	}
+	if s := l.exec("app-a", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1472", "192.168.1.10"); !strings.Contains(s.out, "Frag needed") && !strings.Contains(s.out, "Message too long") && !strings.Contains(s.err, "Message too long") {
+		t.Errorf("a ping that may not be cut: got %v, want to be told that it is too large", s)
 	}
 	t.Run("isolation", func(t *testing.T) { inner := *l; inner.t = t; transitIsolates(t, &inner) })
 	t.Run("ecmp", func(t *testing.T) { inner := *l; inner.t = t; transitSpreads(t, &inner) })
@@ -123,21 +126,29 @@ func transitIsolates(t *testing.T, l *runningLab) {
 
 // transitSpreads wants many flows to leave by both tunnels.
 func transitSpreads(t *testing.T, l *runningLab) {
+	grown := l.spread()
+	// All of 64 flows fall on one side, or nearly, once in a thousand million times.
+	if total := grown[0] + grown[1]; min(grown[0], grown[1]) < total/8 {
+		t.Errorf("by each tunnel: got %v octets, want an eighth of them at least by either", grown)
+	}
+}
+
+// spread opens 64 connections one after the other and returns the octets that the
+// cloud's ends of the two tunnels have sent for them.
+func (l *runningLab) spread() (grown [2]uint64) {
+	t := l.t
+	t.Helper()
 	before := l.sent()
 	const flows = 64
 	if s := l.exec("client", "sh", "-c", fmt.Sprintf("for i in $(seq %d); do curl -sk -o /dev/null --max-time 5 https://10.1.1.20/ || exit 1; done", flows)); s.code != 0 {
 		t.Fatalf("%d pages: %v", flows, s)
 	}
 	after := l.sent()
-	var grown [2]uint64
 	for i := range grown {
 		grown[i] = after[i] - before[i]
 	}
 	t.Logf("%d flows: %d octets by tunnel 1 and %d by tunnel 2", flows, grown[0], grown[1])
-	// All of 64 flows fall on one side, or nearly, once in a thousand million times.
-	if total := grown[0] + grown[1]; min(grown[0], grown[1]) < total/8 {
-		t.Errorf("by each tunnel: got %v octets, want an eighth of them at least by either", grown)
-	}
+	return grown
 }
 
 // transitFailsOver cuts one tunnel and wants flows to go on over the other, and
@@ -173,14 +184,17 @@ func transitFailsOver(t *testing.T, l *runningLab) {
 	}
 }
 
-// TestTransitGatewayWithOneTable proves the isolation of TestTransitGateway: with
-// the default table, everybody reaches everybody. Static routes do as BGP does.
+// TestTransitGatewayWithOneTable proves what TestTransitGateway finds: with the
+// default table, everybody reaches everybody, and static routes keep to one tunnel.
 func TestTransitGatewayWithOneTable(t *testing.T) {
 	file := transitVariant(t, scratch(t), transitTables(t), "", "bgp: {asn: 65000, announce: [192.168.1.0/24]}", "routes: [192.168.1.0/24]")
 	l := labUp(t, "transit-open", file)
 	until(t, "both tunnels at both ends", patience, l.tunnelsUp)
 	for _, way := range [][2]string{{"client", "10.1.1.20"}, {"app-b", "192.168.1.10"}, {"app-a", "10.2.1.20"}, {"app-b", "10.1.1.20"}} {
 		until(t, way[0]+" to reach "+way[1], patience, l.pinging(way[0], way[1]))
+	}
+	if grown := l.spread(); min(grown[0], grown[1]) != 0 || grown[0]+grown[1] == 0 {
+		t.Errorf("by each tunnel: got %v octets, want all by one", grown)
 	}
 }
 
@@ -209,18 +223,35 @@ func TestWhyThroughATransitGateway(t *testing.T) {
 	}
 }
 
-// TestTransitGatewayTakesAThousandPrefixes announces 1,001 (vpn §4.5).
+// TestTransitGatewayTakesAThousandPrefixes announces as many, which are used, and
+// one more, which ends the sessions with Cease 6/1 (vpn §4.5).
 func TestTransitGatewayTakesAThousandPrefixes(t *testing.T) {
+	dir := scratch(t)
 	announce := []string{"192.168.1.0/24"}
-	for n := range 1000 {
+	for n := range 999 {
 		announce = append(announce, fmt.Sprintf("172.16.%d.%d/32", n/250, n%250))
 	}
-	l := labUp(t, "transit-many", transitVariant(t, scratch(t), "announce: [192.168.1.0/24]", "announce: ["+strings.Join(announce, ", ")+"]"))
-	until(t, "why to name the limit", patience, func() error {
-		found, err := l.why("app-a:443")
-		if err == nil && (len(found) == 0 || found[0].Code != "prefix-limit" || !strings.Contains(found[0].What, "6/1")) {
-			err = fmt.Errorf("got %+v, want prefix-limit with 6/1", found)
-		}
-		return err
+	with := func(list []string) string {
+		return transitVariant(t, dir, "announce: [192.168.1.0/24]", "announce: ["+strings.Join(list, ", ")+"]")
+	}
+	t.Run("1000", func(t *testing.T) {
+		l := labUp(t, "transit-many", with(announce))
+		until(t, "a thousand by both tunnels", patience, func() error {
+			if s := l.do("status", "--json"); strings.Count(s.out, "UP 1000 BGP ROUTES") != 2 {
+				return errors.New(s.String())
+			}
+			return nil
+		})
+		until(t, "traffic", patience, l.pinging("app-b", "192.168.1.10"))
+	})
+	t.Run("1001", func(t *testing.T) {
+		l := labUp(t, "transit-more", with(append(announce, "172.17.0.0/16")))
+		until(t, "why to name the limit", patience, func() error {
+			found, err := l.why("app-a:443") // which knows it by its 6/1
+			if err == nil && (len(found) == 0 || found[0].Code != "prefix-limit" || !strings.Contains(found[0].What, "1,000")) {
+				err = fmt.Errorf("got %+v, want prefix-limit, of 1,000", found)
+			}
+			return err
+		})
 	})
 }

@@ -25,6 +25,7 @@ import (
 
 	"seikan/internal/gateway"
 	"seikan/internal/ipsec/ike/suite"
+	"seikan/internal/processors"
 	"seikan/internal/secret"
 )
 
@@ -139,6 +140,7 @@ func respond(args []string) error {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
+	go processors.Follow(ctx)
 	<-g.Changed() // every tunnel was started
 	started := time.Since(began)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {

@@ -16,6 +16,7 @@ import (
 	"seikan/internal/gateway/exporter"
 	"seikan/internal/gateway/worker"
 	"seikan/internal/metrics"
+	"seikan/internal/processors"
 	"seikan/internal/site/service"
 	"seikan/internal/task"
 )
@@ -95,6 +96,7 @@ reload" does.
 					return control.Serve(ctx, path, g, again.reload)
 				}},
 				{Name: "SIGHUP", Run: again.onHangup},
+				processorsPart(),
 			}
 			if address := cmp.Or(show, f.Metrics); address != "" {
 				parts = append(parts, metricsPart(address, g))
@@ -207,7 +209,20 @@ func newWorker(s *streams) *cobra.Command {
 		Use:  workerVerb,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return worker.Serve(c.Context(), os.Stdin, os.NewFile(3, "status"), logger(s, false))
+			return task.Run(c.Context(), nil, processorsPart(), task.Part{Name: "worker", Run: func(ctx context.Context, ready func()) error {
+				ready()
+				return worker.Serve(ctx, os.Stdin, os.NewFile(3, "status"), logger(s, false))
+			}})
 		},
 	}
+}
+
+// processorsPart has a process that is nothing but a gateway use as many
+// processors as it can.
+func processorsPart() task.Part {
+	return task.Part{Name: "processors", Run: func(ctx context.Context, ready func()) error {
+		ready()
+		processors.Follow(ctx)
+		return nil
+	}}
 }

@@ -37,10 +37,11 @@ func TestAGatewayWhoseRoutesAreElsewhereLaysNone(t *testing.T) {
 func TestEachPeerIsToldItsOwn(t *testing.T) {
 	cfg := aside()
 	vpc, site, all := netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("0.0.0.0/0")
-	cfg.BGP.AnnounceTo = map[string][]Announcement{
-		"t1": {{Prefix: vpc}, {Prefix: site, ASPath: []uint32{65001}}},
-		"t2": {{Prefix: all}, {Prefix: site, ASPath: []uint32{65001}}},
+	cfg.BGP.Lists = map[string][]Announcement{
+		"in":  {{Prefix: vpc}, {Prefix: site, ASPath: []uint32{65001}}},
+		"out": {{Prefix: all}, {Prefix: site, ASPath: []uint32{65001}}, {Prefix: vpc, Behind: "t2"}},
 	}
+	cfg.Tunnels[0].Endpoint.List, cfg.Tunnels[1].Endpoint.List = "in", "out"
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,8 @@ type Endpoint struct {
 	// Draining leaves to the tunnel only what no other tunnel can carry. Its SAs
 	// go on.
 	Draining bool
+	// List names what of BGP.Lists the peer is told of; empty: none.
+	List string
 }
 
 // Outside is where a tunnel's packets go between the gateways.

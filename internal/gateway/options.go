@@ -157,7 +157,7 @@ func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
 
 // withoutRouting is t without what its SAs have nothing to do with.
 func (t Tunnel) withoutRouting() Tunnel {
-	t.Routes, t.BGP, t.SourceNAT, t.Endpoint.Draining = nil, Session{}, false, false
+	t.Routes, t.BGP, t.SourceNAT, t.Endpoint.Draining, t.Endpoint.List = nil, Session{}, false, false, ""
 	return t
 }
 

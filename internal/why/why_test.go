@@ -175,7 +175,11 @@ var faults = []fault{
 	}, "slow-failover", "BFD", true},
 	{14, "too many prefixes", func(e *Evidence) {
 		session(e, "Idle", "received 6/1 (Cease/Maximum Number of Prefixes Reached)", "")
-	}, "prefix-limit", "aggregates", false},
+	}, "prefix-limit", "at most 100 prefixes", false},
+	{14, "too many prefixes for a transit gateway", func(e *Evidence) {
+		through(e)
+		session(e, "Idle", "received 6/1 (Cease/Maximum Number of Prefixes Reached)", "")
+	}, "prefix-limit", "at most 1,000 prefixes", false},
 	{14, "ASN", func(e *Evidence) { session(e, "Active", "received 2/2 (Bad Peer AS)", "") }, "asn", "65000 and 64512", false},
 	{14, "equal ASNs", func(e *Evidence) {
 		session(e, "Active", "", "")

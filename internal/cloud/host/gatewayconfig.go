@@ -21,7 +21,7 @@ func workerConfig(w vpn.Worker) (gateway.Config, error) {
 	if w.BGP.ASN != 0 {
 		// A default route that a customer gateway announces is taken, as AWS takes
 		// it (vpn §7.3); status warns of it.
-		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true, Relay: !w.Transit}
+		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, Lists: announcements(w.BGP.Lists), AcceptDefault: true, Relay: !w.Transit}
 		cfg.BGP.RouterID = routerID(w)
 	}
 	for _, t := range w.Tunnels {
@@ -30,7 +30,6 @@ func workerConfig(w vpn.Worker) (gateway.Config, error) {
 			return gateway.Config{}, fmt.Errorf("tunnel %s: %w", t.ID, err)
 		}
 		cfg.Tunnels = append(cfg.Tunnels, tunnel)
-		announceTo(&cfg.BGP, t)
 	}
 	return cfg, nil
 }
@@ -49,17 +48,19 @@ func routerID(w vpn.Worker) netip.Addr {
 	return netip.AddrFrom4([4]byte{198, 18 | sum[0]&1, sum[1], sum[2]})
 }
 
-// announceTo adds what the peer of t alone is told of.
-func announceTo(b *gateway.BGP, t vpn.WorkerTunnel) {
-	if len(t.Announce) == 0 {
-		return
+// announcements are what some customer gateways are told of.
+func announcements(in map[string][]vpn.WorkerAnnouncement) map[string][]gateway.Announcement {
+	if len(in) == 0 {
+		return nil
 	}
-	if b.AnnounceTo == nil {
-		b.AnnounceTo = map[string][]gateway.Announcement{}
+	out := map[string][]gateway.Announcement{}
+	for name, list := range in {
+		out[name] = []gateway.Announcement{}
+		for _, a := range list {
+			out[name] = append(out[name], gateway.Announcement(a))
+		}
 	}
-	for _, a := range t.Announce {
-		b.AnnounceTo[t.ID] = append(b.AnnounceTo[t.ID], gateway.Announcement(a))
-	}
+	return out
 }
 
 func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
@@ -90,7 +91,7 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 		BGP: gateway.Session{
 			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes, MED: med, BFD: gateway.BFD(t.BGP.BFD),
 		},
-		Endpoint: gateway.Endpoint{AnswerIKEv1: t.Initiate, Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining},
+		Endpoint: gateway.Endpoint{AnswerIKEv1: t.Initiate, Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining, List: t.List},
 	}, nil
 }
 

@@ -59,8 +59,9 @@ func (p *planner) admitTransit(t *netspec.Table, v resource.VPC, enis []resource
 				[]netspec.NftRule{{Text: "iifname . oifname @apart counter drop", Comment: "a zone without a subnet of the attachment"}},
 				c.Rules[:at], []netspec.NftRule{rule("iifname @transit goto deliver")}, c.Rules[at:])
 		case "deliver":
-			last := len(c.Rules) - 1
-			t.Chains[i].Rules = slices.Insert(slices.Clone(c.Rules), last, rule("iifname @interfaces oifname @transit accept"))
+			// The first rule delivers to interfaces, the last one drops.
+			t.Chains[i].Rules = slices.Concat(c.Rules[:1],
+				[]netspec.NftRule{{Text: "iifname @transit counter drop", Comment: "no way from gateway to gateway"}, rule("iifname @interfaces oifname @transit accept")}, c.Rules[1:])
 		}
 	}
 }

@@ -76,6 +76,9 @@ type Worker struct {
 type WorkerBGP struct {
 	ASN      uint32         // the cloud's
 	Announce []netip.Prefix // the VPC's blocks, which every customer gateway is told of (vpn §4.2)
+	// Lists are what customer gateways are told of that name them: the route tables
+	// of a transit gateway, by id.
+	Lists map[string][]WorkerAnnouncement
 }
 
 // A WorkerSession is the BGP session of a tunnel of a dynamic connection; its
@@ -116,16 +119,17 @@ type WorkerTunnel struct {
 	Endpoint WorkerEndpoint
 	Logs     resource.TunnelLogs
 	BGP      WorkerSession
-	// Announce is what the customer gateway is told of over this tunnel beside
-	// WorkerBGP.Announce.
-	Announce []WorkerAnnouncement
+	// List names what of WorkerBGP.Lists the customer gateway is told of; empty: none.
+	List string
 }
 
-// A WorkerAnnouncement is a prefix, and what of its AS path lies behind the
-// cloud.
+// A WorkerAnnouncement is a prefix, what of its AS path lies behind the cloud, and
+// how the ids of the tunnels begin that lead there: their customer gateways are
+// not told.
 type WorkerAnnouncement struct {
 	Prefix netip.Prefix
 	ASPath []uint32
+	Behind string
 }
 
 // WorkerAuth is how the two ends of a tunnel know each other: by a pre-shared key
@@ -173,7 +177,7 @@ const (
 	maxBGPPrefixes = 100
 	// A transit gateway takes and gives more.
 	maxTransitBGPPrefixes = 1000
-	maxTransitAnnounced   = 5000
+	maxTransitAnnounced   = 5000 // what is beyond is left out: AWS does not say what happens
 )
 
 // vpcLink is the gateway's end of the link to its VPC's router.

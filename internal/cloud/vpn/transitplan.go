@@ -83,8 +83,9 @@ type transitPlanner struct {
 
 // An attachedVPC is a VPC and its link in the transit gateway's namespace.
 type attachedVPC struct {
-	link string
-	cidr netip.Prefix
+	link   string
+	router netip.Addr // the other end
+	cidr   netip.Prefix
 }
 
 // joinVPC plans the link to the router of a VPC; false when there is no such VPC.
@@ -103,7 +104,7 @@ func (p *transitPlanner) joinVPC(a resource.TransitGatewayAttachment) bool {
 		Name: there.Link, Kind: netspec.Veth, Peer: here, Sysctls: off, MTU: transitMTU, Comment: "to the transit gateway " + p.own.Name,
 		Addrs: []netip.Prefix{netip.PrefixFrom(a.RouterAddress(), a.Link.Bits())},
 	}}})
-	p.vpcs = append(p.vpcs, attachedVPC{here.Link, p.VPCs[at].CIDR})
+	p.vpcs = append(p.vpcs, attachedVPC{here.Link, a.RouterAddress(), p.VPCs[at].CIDR})
 	p.policy(here.Link, a)
 	return true
 }
@@ -130,6 +131,7 @@ func (p *transitPlanner) policy(link string, a resource.TransitGatewayAttachment
 func (p *transitPlanner) worker() Worker {
 	g := p.gateway
 	w := Worker{GatewayID: string(g.ID), Name: cmp.Or(g.Tags.Name(), string(g.ID)), Namespace: string(g.ID), Transit: true}
+	lists := map[string][]WorkerAnnouncement{}
 	for _, c := range p.connectionsAt(target{transit: g.ID}) {
 		a, ok := p.attachmentOf(c)
 		if !ok {
@@ -139,8 +141,9 @@ func (p *transitPlanner) worker() Worker {
 		p.addTunnels(&w, c, netip.Prefix{})
 		for i := range w.Tunnels[first:] {
 			t := &w.Tunnels[first+i]
-			if t.BGP.PeerASN != 0 {
-				t.Announce = p.announced(a)
+			if t.BGP.PeerASN != 0 && a.RouteTableID != "" {
+				t.List = string(a.RouteTableID)
+				lists[t.List] = p.announced(a.RouteTableID)
 			}
 			p.links[t.ID] = t.Interface
 			if t.Inside.Addr().Is6() {
@@ -151,7 +154,7 @@ func (p *transitPlanner) worker() Worker {
 		}
 	}
 	if w.speaks() {
-		w.BGP.ASN = g.AmazonSideASN
+		w.BGP.ASN, w.BGP.Lists = g.AmazonSideASN, lists
 	}
 	return w
 }
@@ -166,25 +169,25 @@ func (p *transitPlanner) attachmentOf(c resource.VPNConnection) (resource.Transi
 	return resource.TransitGatewayAttachment{}, false
 }
 
-// announced is what the customer gateway of attachment a is told of: what the
-// table associated with it holds, but for blackholes and what leads back to a
-// alone (vpn §4.2).
-func (p *transitPlanner) announced(a resource.TransitGatewayAttachment) (out []WorkerAnnouncement) {
-	for _, t := range p.tables {
-		if t.ID != a.RouteTableID {
+// announced is what customer gateways are told of whose attachments are associated
+// with a table: what it holds, but for blackholes (vpn §4.2), and, to each, for what
+// leads back to it alone.
+func (p *transitPlanner) announced(id resource.TransitGatewayRouteTableID) []WorkerAnnouncement {
+	out := []WorkerAnnouncement{}
+	for _, r := range p.lines[id] {
+		if r.Blackhole || len(out) == maxTransitAnnounced {
 			continue
 		}
-		for _, r := range p.lines[t.ID] {
-			back := len(r.Attachments) == 1 && r.Attachments[0] == a.ID
-			if !r.Blackhole && !back && len(out) < maxTransitAnnounced {
-				out = append(out, WorkerAnnouncement{Prefix: r.Destination, ASPath: r.ASPath})
-			}
+		a := WorkerAnnouncement{Prefix: r.Destination, ASPath: r.ASPath}
+		if to := p.attachments[r.Attachments[0]]; len(r.Attachments) == 1 && to.Type == resource.AttachVPN {
+			a.Behind = string(to.VPNConnectionID) + "/"
 		}
+		out = append(out, a)
 	}
 	return out
 }
 
-// lay plans the kernel's tables. Each ends in unreachable, so that nothing falls
+// lay plans the kernel's tables. Each ends in blackhole, so that nothing falls
 // through to another.
 func (p *transitPlanner) lay() {
 	ends := []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
@@ -192,16 +195,30 @@ func (p *transitPlanner) lay() {
 		ends = append(ends, everywhere6())
 	}
 	end := func(table int, all netip.Prefix) netspec.Route {
-		return netspec.Route{Table: table, Dst: all, Type: netspec.Unreachable}
+		return netspec.Route{Table: table, Dst: all, Type: netspec.Blackhole}
 	}
 	for _, all := range ends {
 		p.own.Routes = append(p.own.Routes, end(noTable, all))
 	}
+	for i, v := range p.vpcs {
+		// What the transit gateway itself says, such as that a packet is too large, goes
+		// by the main table; nothing else does. Of equal blocks the first is told.
+		if !slices.ContainsFunc(p.vpcs[:i], func(o attachedVPC) bool { return o.cidr == v.cidr }) {
+			p.own.Routes = append(p.own.Routes, netspec.Route{Dst: v.cidr, Via: v.router, Dev: v.link})
+		}
+	}
+	said := map[netip.Prefix]bool{}
 	for _, t := range p.tables {
 		known := map[netip.Prefix]bool{}
 		for _, r := range p.lines[t.ID] {
 			known[r.Destination] = true
-			p.own.Routes = append(p.own.Routes, p.route(t.Number, r))
+			route := p.route(t.Number, r)
+			p.own.Routes = append(p.own.Routes, route)
+			if route.Dev != "" && r.Destination.Addr().Is6() && !said[r.Destination] {
+				said[r.Destination] = true
+				route.Table = 0 // the main one, as above: nobody else cuts what is too large
+				p.own.Routes = append(p.own.Routes, route)
+			}
 		}
 		for _, all := range ends {
 			if !known[all] {
@@ -233,7 +250,7 @@ func (p *transitPlanner) route(table int, r TransitGatewayRoute) netspec.Route {
 	}
 	switch {
 	case len(links) == 0:
-		out.Type = netspec.Unreachable // no tunnel is up: nothing else may carry it
+		out.Type = netspec.Blackhole // no tunnel is up: nothing else may carry it
 	case len(links) == 1 || six: // flows of IPv6 are not spread
 		out.Dev = links[0]
 	default:

@@ -178,6 +178,9 @@ func echoes(dev *tun.TUN, mark byte, count int) error {
 				return err
 			}
 			n, err := dev.Read(b)
+			if errors.Is(err, tun.ErrEmpty) {
+				continue
+			}
 			if err != nil {
 				return err
 			}

@@ -33,7 +33,8 @@ var ErrEmpty = errors.New("tun: nothing to read")
 // A Device is a TUN. One goroutine may Wait and one Read while any number Write.
 // After Close all three return os.ErrClosed.
 type Device interface {
-	// Wait waits until Read would not return ErrEmpty.
+	// Wait waits until there is something to read. Read may return ErrEmpty
+	// after it all the same, when somebody else was faster.
 	Wait() error
 	// Read reads a frame, which package offload understands, to b, and returns
 	// its length. It never waits: the error is ErrEmpty when there is none.
@@ -52,6 +53,10 @@ type TUN struct {
 	name   string
 	uso    bool
 	closed atomic.Bool
+
+	// Of the goroutine that Waits.
+	ready func(fd uintptr) bool // TUN.readable, made once
+	asked bool                  // whether it is readable, in this Wait
 
 	// Of the goroutine that Reads.
 	read func(fd uintptr) // TUN.readFrame, made once
@@ -99,7 +104,7 @@ func create(name string) (*TUN, error) {
 	}
 	// Only now, when it can be waited for.
 	t := &TUN{name: name, uso: uso, file: os.NewFile(uintptr(fd), "/dev/net/tun")}
-	t.read = t.readFrame
+	t.read, t.ready = t.readFrame, t.readable
 	t.raw, err = t.file.SyscallConn()
 	if err != nil {
 		t.file.Close()
@@ -150,7 +155,8 @@ func (t *TUN) MTU() (int, error) { return mtuRequest(t.name, unix.SIOCGIFMTU, 0)
 
 // Wait is as Device says.
 func (t *TUN) Wait() error {
-	err := t.raw.Read(readable)
+	t.asked = false
+	err := t.raw.Read(t.ready)
 	if t.closed.Load() {
 		return os.ErrClosed
 	}
@@ -158,13 +164,21 @@ func (t *TUN) Wait() error {
 }
 
 // readable reports whether there is something to read from fd, or that it has
-// failed, which Read says in words. While it is not the runtime waits.
-func readable(fd uintptr) bool {
-	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+// failed, which Read says in words. While it is not the runtime waits, and is
+// believed afterwards. The system call is a raw one, since the first other one
+// after a pause wakes Go's sysmon, a thread that then looks around every 20 µs:
+// a packet would wait for the one and share its processor with the other.
+func (t *TUN) readable(fd uintptr) bool {
+	if t.asked {
+		return true
+	}
+	t.asked = true
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	var now unix.Timespec
 	for {
-		n, err := unix.Poll(p, 0)
-		if err != unix.EINTR {
-			return n != 0 || err != nil
+		n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return n != 0 || errno != 0
 		}
 	}
 }
