@@ -46,6 +46,9 @@ func (o *object) addrs6(key string) (out []netip.Addr) {
 // prefix6 reads an IPv6 prefix of minBits to maxBits with no host bits set.
 func (o *object) prefix6(key string, minBits, maxBits int) netip.Prefix {
 	rule := fmt.Sprintf("an IPv6 prefix of /%d to /%d such as 2001:db8:1::/%d belongs here", minBits, maxBits, maxBits)
+	if minBits == maxBits {
+		rule = fmt.Sprintf("an IPv6 prefix of length /%d belongs here", maxBits)
+	}
 	s, n := o.scalar(key, optional, rule)
 	if n == nil {
 		return netip.Prefix{}
