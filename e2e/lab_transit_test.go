@@ -144,7 +144,11 @@ func transitGoesOn(t *testing.T, l *runningLab) {
 	find(t, "gateway-worker").end(t, syscall.SIGKILL)
 	began := time.Now()
 	until(t, "traffic by another worker", patience, l.pinging("app-a", "192.168.1.10"))
-	t.Logf("after %v", time.Since(began).Round(10*time.Millisecond))
+	took := time.Since(began)
+	t.Logf("after %v", took.Round(10*time.Millisecond))
+	if took > 3*time.Second {
+		t.Errorf("traffic came after %v, want it before the BGP sessions are there again", took)
+	}
 	until(t, "both tunnels", patience, l.tunnelsUp)
 	until(t, "flows by both tunnels", patience, func() error {
 		if grown := l.spread(); min(grown[0], grown[1]) < 1000 {
