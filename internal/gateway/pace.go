@@ -9,10 +9,11 @@ import (
 // happens to one of them all the time: looks may take one part in paceFactor of
 // a processor. Looks that are quick do not count, and burst may be spent at once
 // before any pause, so that a thousand routes that come or go in pieces are laid
-// without one. No pause is longer than maxPace.
+// without one. It is no more, for what is spent while thousands of tunnels come
+// up is missing for their setup. No pause is longer than maxPace.
 const (
 	quick      = 10 * time.Millisecond
-	burst      = 2 * time.Second
+	burst      = 500 * time.Millisecond
 	paceFactor = 20
 	maxPace    = 5 * time.Second
 )
