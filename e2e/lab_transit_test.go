@@ -305,6 +305,7 @@ func TestWhyThroughATransitGateway(t *testing.T) {
 		{"tgw-c", "associations: [corp-vpn], ", "", "not-associated"},
 		{"tgw-d", "192.168.66.0/24, blackhole", "192.168.1.0/25, blackhole", "tgw-blackhole"},
 		{"tgw-e", "            - {to: 192.168.0.0/16, transit_gateway: hub}\n", "", "no-vpc-route"},
+		{"tgw-f", "announce: [192.168.1.0/24]", "announce: [192.168.1.0/24, 0.0.0.0/0]", "default-route"},
 	} {
 		t.Run(fault.code, func(t *testing.T) {
 			l := labUp(t, fault.name, transitVariant(t, dir, fault.from, fault.to))
