@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -108,7 +109,103 @@ func TestTransitGateway(t *testing.T) {
 	}
 	t.Run("isolation", func(t *testing.T) { inner := *l; inner.t = t; transitIsolates(t, &inner) })
 	t.Run("ecmp", func(t *testing.T) { inner := *l; inner.t = t; transitSpreads(t, &inner) })
+	t.Run("replacement", func(t *testing.T) { inner := *l; inner.t = t; transitReplaces(t, &inner) })
 	t.Run("failover", func(t *testing.T) { inner := *l; inner.t = t; transitFailsOver(t, &inner) })
+	t.Run("another worker", func(t *testing.T) { inner := *l; inner.t = t; transitGoesOn(t, &inner) })
+}
+
+// transitReplaces has the cloud replace both ends, one after the other, under
+// pings that take either tunnel: none is lost (vpn §3.6).
+func transitReplaces(t *testing.T, l *runningLab) {
+	for _, outside := range []string{"203.0.113.10", "203.0.113.11"} {
+		stream := make(chan said, 1)
+		go func() { stream <- l.exec("client", "ping", "-q", "-i", "0.01", "-c", "1500", "-W", "2", "10.1.1.20") }()
+		if s := l.do("replace", outside); s.code != 0 {
+			t.Fatalf("lab replace: %v", s)
+		}
+		until(t, "the tunnel to be replaced and back", 2*patience, func() error {
+			found, err := l.why("10.1.1.20")
+			for _, f := range found {
+				if f.Code == "replaced" {
+					return errors.New(f.What)
+				}
+			}
+			return err
+		})
+		if s := <-stream; s.code != 0 || !strings.Contains(s.out, "1500 received, 0% packet loss") {
+			t.Errorf("while the end at %s was replaced: got %v, want none of 1500 lost", outside, s)
+		}
+	}
+}
+
+// transitGoesOn kills the transit gateway's worker, with its TUNs and so with the
+// routes over them: another one goes on, and the routes are laid again.
+func transitGoesOn(t *testing.T, l *runningLab) {
+	find(t, "gateway-worker").end(t, syscall.SIGKILL)
+	began := time.Now()
+	until(t, "traffic by another worker", patience, l.pinging("app-a", "192.168.1.10"))
+	took := time.Since(began)
+	t.Logf("after %v", took.Round(10*time.Millisecond))
+	if took > 3*time.Second {
+		t.Errorf("traffic came after %v, want it before the BGP sessions are there again", took)
+	}
+	until(t, "both tunnels", patience, l.tunnelsUp)
+	until(t, "flows by both tunnels", patience, func() error {
+		if grown := l.spread(); min(grown[0], grown[1]) < 1000 {
+			return fmt.Errorf("got %v octets", grown)
+		}
+		return nil
+	})
+}
+
+// TestSitesMeetAtATransitGateway joins two sites and a VPC: each is told of the
+// others, with the path of the other site.
+func TestSitesMeetAtATransitGateway(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "cloudhub.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub := "  transit_gateways:\n    - {name: hub, account: consumer, vpcs: [{vpc: vpc-a, subnets: [a-1]}]}\n  vpcs:\n"
+	file := filepath.Join(scratch(t), "hub.yaml")
+	edited := strings.NewReplacer("  vpcs:\n", hub, "      vpn_gateway: vgw-a\n", "", "    vpn_gateway: vgw-a\n", "    transit_gateway: hub\n", ", propagate: true", "").Replace(string(text))
+	if err := os.WriteFile(file, []byte(edited), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l := labUp(t, "transit-hub", file)
+	until(t, "site one to reach site two", 2*patience, l.pinging("client-one", "192.168.2.10"))
+	until(t, "site two to reach site one", patience, l.pinging("client-two", "192.168.1.10"))
+	until(t, "either site to be told of the other and of the VPC", patience, func() error {
+		st, err := l.status()
+		for _, tn := range st.Tunnels {
+			want := map[string]string{"vpn-one": "[10.0.0.0/16 192.168.2.0/24]", "vpn-two": "[10.0.0.0/16 192.168.1.0/24]"}[tn.Connection]
+			if tn.End == "customer" && (tn.BGP == nil || fmt.Sprint(tn.BGP.Learned) != want) {
+				err = errors.Join(err, fmt.Errorf("%s has %+v, want %s", tn.Connection, tn.BGP, want))
+			}
+		}
+		return err
+	})
+	for _, outside := range []string{"203.0.113.12", "203.0.113.13"} {
+		if s := l.do("cut", outside); s.code != 0 {
+			t.Fatalf("lab cut: %v", s)
+		}
+		reached := l.pinging("client-one", "192.168.2.10")
+		if outside == "203.0.113.12" {
+			until(t, "site one to reach site two by the other tunnel", patience, reached)
+			continue
+		}
+		until(t, "site one to be told that site two is gone", patience, func() error {
+			st, err := l.status()
+			for _, tn := range st.Tunnels {
+				if tn.End == "customer" && tn.Connection == "vpn-one" && (tn.BGP == nil || fmt.Sprint(tn.BGP.Learned) != "[10.0.0.0/16]") {
+					err = errors.Join(err, fmt.Errorf("it has %+v", tn.BGP))
+				}
+			}
+			return err
+		})
+		if reached() == nil {
+			t.Error("site one reaches site two, of which both tunnels are cut")
+		}
+	}
 }
 
 // transitIsolates wants the VPCs not to reach each other, whose table has no route
@@ -208,6 +305,7 @@ func TestWhyThroughATransitGateway(t *testing.T) {
 		{"tgw-c", "associations: [corp-vpn], ", "", "not-associated"},
 		{"tgw-d", "192.168.66.0/24, blackhole", "192.168.1.0/25, blackhole", "tgw-blackhole"},
 		{"tgw-e", "            - {to: 192.168.0.0/16, transit_gateway: hub}\n", "", "no-vpc-route"},
+		{"tgw-f", "announce: [192.168.1.0/24]", "announce: [192.168.1.0/24, 0.0.0.0/0]", "default-route"},
 	} {
 		t.Run(fault.code, func(t *testing.T) {
 			l := labUp(t, fault.name, transitVariant(t, dir, fault.from, fault.to))

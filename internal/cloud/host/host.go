@@ -70,7 +70,7 @@ type Host struct {
 }
 
 // lookForLinks is how soon the host looks again when something waits for a link.
-const lookForLinks = time.Second
+const lookForLinks = 250 * time.Millisecond
 
 // The keys of the queue.
 const (
@@ -126,7 +126,7 @@ func (h *Host) watch(ctx context.Context) error {
 func (h *Host) reconcile(ctx context.Context, key string) (again time.Duration, err error) {
 	switch key {
 	case keyTelemetry:
-		err = h.telemetry.record(ctx, h.gateways.statuses())
+		err = h.telemetry.record(ctx, h.gateways.statuses(), h.gateways.resuming(time.Now()))
 	case keyHealth:
 		err = h.recordHealth(ctx)
 	default:

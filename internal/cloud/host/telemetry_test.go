@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
+	"time"
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/vpn"
@@ -39,5 +40,39 @@ func TestAReportHasWhatTheTunnelsSessionBrings(t *testing.T) {
 		if got := report(c.tunnel, peerOf(c.status, c.tunnel.ID)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
 		}
+	}
+}
+
+func TestATunnelThatResumesKeepsWhatItLearned(t *testing.T) {
+	up, session := vpn.Report{Up: true}, vpn.Report{Up: true, BGP: true}
+	for _, c := range []struct {
+		name      string
+		before, r vpn.Report
+		told      bool
+		want      bool
+	}{
+		{"its gateway says nothing", session, vpn.Report{}, false, true},
+		{"and it was down", vpn.Report{}, vpn.Report{}, false, false},
+		{"its session is missing", session, up, true, true},
+		{"its session is there", session, session, true, false},
+		{"it had none", up, up, true, false},
+		{"it is down", session, vpn.Report{}, true, false},
+	} {
+		if got := resumes(c.before, c.r, c.told); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+	now := time.Now()
+	g := &gateways{state: "somewhere", running: map[string]*runningGateway{
+		"died":     {died: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "a"}}}},
+		"resumed":  {lost: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "b"}}}},
+		"long ago": {lost: now.Add(-time.Minute), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "c"}}}},
+		"never":    {config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "d"}}}},
+	}}
+	if got, want := g.resuming(now), map[string]bool{"a": true, "b": true}; !reflect.DeepEqual(got, want) {
+		t.Errorf("resuming: got %v, want %v", got, want)
+	}
+	if g.state = ""; len(g.resuming(now)) != 0 {
+		t.Error("a gateway without a state directory resumes")
 	}
 }

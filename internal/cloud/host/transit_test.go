@@ -106,6 +106,14 @@ func TestATransitGatewayJoinsVPCs(t *testing.T) {
 	w.WantSilence("from a zone without a subnet of the attachment", "far", w.web("other"))
 	w.WantSilence("to such a zone", "other", w.web("far"))
 
+	w.do(func(tx *store.Tx) error {
+		_, err := vpn.ModifyTransitGatewayVPCAttachment(tx, alice, vpn.ModifyTransitGatewayVPCAttachmentInput{
+			AttachmentID: w.attachments[0].ID, AddSubnetIDs: []resource.SubnetID{w.instances["far"].SubnetID}})
+		return err
+	})
+	w.Connect("far", w.web("other"))
+	w.Connect("other", w.web("far"))
+
 	hole := vpn.TransitGatewayRouteInput{RouteTableID: table, Destination: netip.PrefixFrom(w.instances["other"].PrivateIP, 32), Blackhole: true}
 	w.do(func(tx *store.Tx) error { return vpn.CreateTransitGatewayRoute(tx, alice, hole) })
 	w.WantSilence("a blackhole", "near", w.web("other"))

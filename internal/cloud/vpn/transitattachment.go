@@ -65,6 +65,44 @@ func checkAttachedSubnets(tx *store.Tx, who resource.Account, in CreateTransitGa
 	return nil
 }
 
+// A ModifyTransitGatewayVPCAttachmentInput changes the subnets of an attachment.
+type ModifyTransitGatewayVPCAttachmentInput struct {
+	AttachmentID                  resource.TransitGatewayAttachmentID
+	AddSubnetIDs, RemoveSubnetIDs []resource.SubnetID
+}
+
+// ModifyTransitGatewayVPCAttachment gives the attachment of a VPC other subnets,
+// and so other zones from which the transit gateway is reached. Codes:
+// InvalidTransitGatewayAttachmentID.NotFound, IncorrectState, MissingParameter when
+// none is named or would be left, InvalidSubnetID.NotFound,
+// DuplicateSubnetsInSameZone.
+func ModifyTransitGatewayVPCAttachment(tx *store.Tx, who resource.Account, in ModifyTransitGatewayVPCAttachmentInput) (resource.TransitGatewayAttachment, error) {
+	a, err := usableAttachment(tx, who, in.AttachmentID)
+	switch {
+	case err != nil:
+		return a, err
+	case a.Type != resource.AttachVPC:
+		return a, resource.Errorf(resource.CodeIncorrectState, "the attachment %s is that of the VPN connection %s, which has no subnets", a.ID, a.VPNConnectionID)
+	case len(in.AddSubnetIDs)+len(in.RemoveSubnetIDs) == 0:
+		return a, resource.Errorf(resource.CodeMissingParameter, "AddSubnetIds, RemoveSubnetIds: name at least one subnet")
+	}
+	subnets := slices.Clone(a.SubnetIDs)
+	for _, id := range in.RemoveSubnetIDs {
+		at := slices.Index(subnets, id)
+		if at < 0 {
+			return a, resource.Errorf(resource.CodeSubnetNotFound, "RemoveSubnetIds: %s is no subnet of the attachment %s", id, a.ID)
+		}
+		subnets = slices.Delete(subnets, at, at+1)
+	}
+	wanted := CreateTransitGatewayVPCAttachmentInput{VPCID: a.VPCID, SubnetIDs: append(subnets, in.AddSubnetIDs...)}
+	if err := checkAttachedSubnets(tx, who, wanted); err != nil {
+		return a, err
+	}
+	a.SubnetIDs = wanted.SubnetIDs
+	store.TransitGatewayAttachments.Put(tx, a.ID, a)
+	return a, nil
+}
+
 // attach makes a the row of a new attachment of g, associated and propagated as
 // g's options say.
 func attach(tx *store.Tx, g resource.TransitGateway, a resource.TransitGatewayAttachment) (resource.TransitGatewayAttachment, error) {

@@ -209,3 +209,35 @@ func TestAnAttachmentWaitsForItsVPC(t *testing.T) {
 		return nil
 	})
 }
+
+func TestAnAttachmentGetsOtherSubnets(t *testing.T) {
+	h := newHub(t, CreateTransitGatewayInput{})
+	a := h.attach("vpc-1", "subnet-1a")
+	modifying := func(add, remove string) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			in := ModifyTransitGatewayVPCAttachmentInput{AttachmentID: a.ID}
+			if add != "" {
+				in.AddSubnetIDs = []resource.SubnetID{resource.SubnetID(add)}
+			}
+			if remove != "" {
+				in.RemoveSubnetIDs = []resource.SubnetID{resource.SubnetID(remove)}
+			}
+			_, err := ModifyTransitGatewayVPCAttachment(tx, alice, in)
+			return err
+		}
+	}
+	h.refused("MissingParameter", modifying("", ""), "AddSubnetIds")
+	h.refused("MissingParameter", modifying("", "subnet-1a"), "SubnetIds")
+	h.refused("InvalidSubnetID.NotFound", modifying("subnet-2a", ""))
+	h.refused("InvalidSubnetID.NotFound", modifying("", "subnet-1b"), "RemoveSubnetIds")
+	h.refused("DuplicateSubnetsInSameZone", modifying("subnet-1a2", ""))
+	h.do(modifying("subnet-1a2", "subnet-1a"))
+	h.do(modifying("subnet-1b", ""))
+	h.do(func(tx *store.Tx) error {
+		if got, _ := store.TransitGatewayAttachments.Get(tx, a.ID); fmt.Sprint(got.SubnetIDs) != "[subnet-1a2 subnet-1b]" {
+			t.Errorf("got %v, want subnet-1a2 and subnet-1b", got.SubnetIDs)
+		}
+		return DeleteTransitGatewayVPCAttachment(tx, alice, a.ID)
+	})
+	h.refused("IncorrectState", modifying("subnet-1a", ""))
+}
