@@ -202,3 +202,42 @@ func TestLibreswanRunsItsExportedFiles(t *testing.T) {
 		})
 	}
 }
+
+// TestExportedBFDIsSpoken loads what is written for FRR and BIRD of a connection
+// with BFD, which AWS has not: our gateway is the other end. A broken path is found
+// by both, and carries nothing.
+func TestExportedBFDIsSpoken(t *testing.T) {
+	for _, speaker := range []string{"frr", "bird"} {
+		t.Run(speaker, func(t *testing.T) {
+			w := world.New(t)
+			w.SecondAddress()
+			aws := startText(t, w, "resp", strings.ReplaceAll(awsFile(2, true), "bgp: {peer_asn: 65000", "bgp: {bfd: {interval: 250ms}, peer_asn: 65000"))
+			p := pump.Start(t, w, pump.Place{Namespace: "cgw", Shim: pump.XFRM, Links: marks("vpn-9abcdef0-")})
+			strongswan.StartFiles(t, w, "cgw", exported(t, samples+"bgp.json", "strongswan", "--advertise", world.CustomerSite), p.Env())
+			exportUp(t, w, aws, 2)
+			own := filepath.Join(t.TempDir(), "gateway.yaml")
+			text := only(t, exported(t, samples+"bgp.json", "seikan", "--advertise", world.CustomerSite))
+			watched := strings.ReplaceAll(text, "      peer_asn: 64512\n", "      peer_asn: 64512\n      bfd: {interval: 250ms}\n")
+			if watched == text {
+				t.Fatalf("no session in\n%s", text)
+			}
+			if err := os.WriteFile(own, []byte(watched), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			config := only(t, exported(t, own, speaker))
+			if speaker == "bird" {
+				bird.Start(t, w, "cgw", config)
+			} else {
+				frr.StartBFD(t, w, "cgw", "", "bfd\n").Load(config)
+			}
+			w.Until("both sessions", 60*time.Second, func() error { return spoken(aws, 1, world.CustomerSite, "") })
+			w.Until("BFD", 20*time.Second, func() error { return watchedBy(aws) })
+			w.Until("traffic", 10*time.Second, w.Reach)
+			w.CutTo(world.Responder)
+			took := w.Until("traffic over tunnel 2", 3*time.Second, w.Reach)
+			t.Logf("traffic goes on %v after tunnel 1's path was cut, or sooner: who waits for an answer waits a second", took.Round(10*time.Millisecond))
+			w.Mend()
+			w.Until("BFD after the mend", 60*time.Second, func() error { return watchedBy(aws) })
+		})
+	}
+}

@@ -199,7 +199,14 @@ type labStatus struct {
 		End, Detail string
 		Up, Carries bool
 		Remote      string
-		BGP         *struct{ Learned []string }
+		BGP         *struct {
+			Learned []string
+			BFD     *struct {
+				State  string
+				Detect int `json:"detect_ms"`
+				Cut    bool
+			}
+		}
 	}
 	Targets   []struct{ Health string }
 	Endpoints []struct {

@@ -17,8 +17,14 @@ var static []byte
 //go:embed roaming.yaml
 var roaming []byte
 
+//go:embed transit.yaml
+var transit []byte
+
+//go:embed ipv6.yaml
+var ipv6 []byte
+
 // Names are those of the topologies, the default first.
-func Names() []string { return []string{SystemOverview, "static", "roaming"} }
+func Names() []string { return []string{SystemOverview, "static", "roaming", "transit", "ipv6"} }
 
 // Text is the text of a topology, which is also the file lab/NAME.yaml; ok is
 // false when none has that name.
@@ -30,6 +36,10 @@ func Text(name string) (text []byte, ok bool) {
 		text = static
 	case "roaming":
 		text = roaming
+	case "transit":
+		text = transit
+	case "ipv6":
+		text = ipv6
 	}
 	return append([]byte(nil), text...), text != nil
 }

@@ -107,6 +107,9 @@ const topologyHelp = `The topology is a FILE, or one of those that come with Sei
   static           one site, one VPC, static routes
   roaming          a gateway without a fixed address, known by its certificate,
                    which gets another one in the middle of a download
+  transit          two VPCs and a site at a transit gateway with route tables of
+                   its own, over both tunnels at once
+  ipv6             two sites with IPv6 inside tunnels and between their ends
 `
 
 func newLabDemo(s *streams) *cobra.Command {

@@ -154,7 +154,7 @@ func tunnelTable(st lab.Status) *table {
 			suites += " weak: " + tn.Weak
 		}
 		t.add(fmt.Sprintf("%s/%d", tn.Connection, tn.Number), tn.End, state, fmt.Sprintf("%v %v", tn.Local, tn.Remote), tn.Inside.String(), strings.TrimSpace(tn.IKE+" "+tn.Auth),
-			suites, session(tn.BGP), octets(tn.BytesIn), octets(tn.BytesOut))
+			suites, strings.TrimSpace(session(tn.BGP)+" "+pathWatch(tn.BGP)), octets(tn.BytesIn), octets(tn.BytesOut))
 	}
 	return t
 }
@@ -176,6 +176,17 @@ func session(b *lab.SessionStatus) string {
 		learned = append(learned[:most], fmt.Sprintf("and %d more", len(learned)-most))
 	}
 	return strings.Join(learned, " ")
+}
+
+// pathWatch is a session's BFD in a few words; empty without.
+func pathWatch(b *lab.SessionStatus) string {
+	switch {
+	case b == nil || b.BFD == nil:
+		return ""
+	case b.BFD.Cut:
+		return "BFD: path broken"
+	}
+	return fmt.Sprintf("BFD %s, %d ms", b.BFD.State, b.BFD.DetectMillis)
 }
 
 func targetTable(st lab.Status) *table {

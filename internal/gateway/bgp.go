@@ -23,9 +23,12 @@ type BGP struct {
 	// those of IPv6 and over others those of IPv4. 0.0.0.0/0 or ::/0 asks for all
 	// traffic of the peer's networks.
 	Announce []netip.Prefix
+	// Lists are what the peers of some tunnels are told of besides: a tunnel's
+	// Endpoint names its list.
+	Lists map[string][]Announcement `json:",omitempty"`
 	// AcceptDefault lets peers announce 0.0.0.0/0, or ::/0, to us.
 	AcceptDefault bool
-	// Relay passes on to each peer what we use of the others' announcements but a
+	// Relay is not used together with Lists. It passes on to each peer what we use of the others' announcements but a
 	// default route, as AWS's CloudHub does (vpn §4.6). A peer is not told of what
 	// went through a system of its own number.
 	Relay bool
@@ -79,15 +82,22 @@ func (c Config) routerID(before netip.Addr) netip.Addr {
 // speaker is what c asks of BGP, with what is to be passed on. Without peers it is
 // nothing.
 func (c Config) speaker(before netip.Addr, relayed []bgp.Relayed) bgp.Config {
+	if len(c.BGP.Lists) > 0 {
+		relayed = c.relayedTo()
+	}
 	out := bgp.Config{ASN: c.BGP.ASN, RouterID: c.routerID(before), Relayed: relayed}
 	for _, t := range c.Tunnels {
 		if !t.speaks() {
 			continue
 		}
+		announce := toldTo(t.BGP.PeerASN, c.BGP.announced(t.ipv6()), relayedOf(relayed, t.ipv6()))
+		if len(c.BGP.Lists) > 0 {
+			announce = append(c.BGP.announced(t.ipv6()), c.announcedBy(t)...)
+		}
 		out.Peers = append(out.Peers, bgp.Peer{
 			Name: t.ID, Local: t.Inside.Addr(), Remote: insidePeer(t.Inside), ASN: t.BGP.PeerASN,
 			Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes,
-			AcceptDefault: c.BGP.AcceptDefault, Announce: toldTo(t.BGP.PeerASN, c.BGP.announced(t.ipv6()), relayedOf(relayed, t.ipv6())), MED: t.BGP.MED, Prepend: t.BGP.Prepend,
+			AcceptDefault: c.BGP.AcceptDefault, Announce: announce, MED: t.BGP.MED, Prepend: t.BGP.Prepend,
 		})
 	}
 	return out
@@ -115,6 +125,8 @@ func (c Config) validateBGP() error {
 			continue
 		case c.BGP.ASN == 0:
 			return fmt.Errorf("BGP.ASN: missing, though tunnel %s has a BGP session; give our own autonomous system number, 1 to 4294967295", t.ID)
+		case t.Endpoint.List != "" && c.BGP.Lists[t.Endpoint.List] == nil:
+			return fmt.Errorf("tunnel %s: Endpoint.List %q: BGP.Lists has none of that name; give it, if empty", t.ID, t.Endpoint.List)
 		case t.BGP.BFD.check() != nil:
 			return fmt.Errorf("tunnel %s: %w", t.ID, t.BGP.BFD.check())
 		case !insidePeer(t.Inside).IsValid():
@@ -137,7 +149,7 @@ func (c Config) validateBGP() error {
 		return c.speaker(netip.Addr{}, nil).Validate()
 	case c.BGP.ASN != 0:
 		return errors.New("BGP.ASN is given, but no tunnel has a BGP session; give a tunnel its BGP.PeerASN")
-	case len(c.BGP.Announce) > 0 || c.BGP.AcceptDefault || c.BGP.Relay || c.BGP.RouterID.IsValid():
+	case len(c.BGP.Announce) > 0 || len(c.BGP.Lists) > 0 || c.BGP.AcceptDefault || c.BGP.Relay || c.BGP.RouterID.IsValid():
 		return errors.New("BGP.ASN: missing, though other options of BGP are given; give our own autonomous system number, 1 to 4294967295")
 	}
 	return nil
@@ -150,5 +162,5 @@ func (c Config) Warnings() (out []string) {
 			out = append(out, p.String()+" is announced by BGP: all traffic of the peer's networks that has no other route will come through the tunnels")
 		}
 	}
-	return out
+	return append(out, c.warnAnnounced()...)
 }

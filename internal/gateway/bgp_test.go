@@ -186,6 +186,7 @@ func TestValidateNamesWhatBGPLacks(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"BGP.ASN: missing, though tunnel 1": func(c *Config) { c.BGP.ASN = 0 },
 		"BGP.ASN is given, but no tunnel":   func(c *Config) { c.Tunnels[0].BGP, c.Tunnels[1].BGP = Session{}, Session{} },
+		"BGP.Lists has none":                func(c *Config) { c.Tunnels[0].Endpoint.List = "none" },
 		"BGP.PeerASN: missing":              func(c *Config) { c.Tunnels[0].BGP.PeerASN, c.Tunnels[0].BGP.MED = 0, 5 },
 		"the two inside addresses":          func(c *Config) { c.Tunnels[0].Inside = netip.Prefix{} },
 		"keep out of the tunnel":            func(c *Config) { c.Tunnels[0].LocalTS = prefix("192.168.1.0/24") },

@@ -61,9 +61,12 @@ type BGPRoute struct {
 	Refused string       `json:"refused,omitempty"` // why it is not used
 }
 
-// routesLocked says which tunnel carries each prefix, the configured ones first.
-// The caller holds g.mu.
+// routesLocked says which tunnel carries each prefix, the configured ones first;
+// of routes that are laid elsewhere it says nothing. The caller holds g.mu.
 func (g *Gateway) routesLocked(peers []bgp.PeerStatus) (out []RouteStatus) {
+	if g.have.RoutesElsewhere {
+		return nil
+	}
 	seen := map[netip.Prefix]bool{}
 	add := func(p netip.Prefix, learned bool) {
 		if seen[p] {

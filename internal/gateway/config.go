@@ -20,7 +20,11 @@ type Config struct {
 	Tunnels []Tunnel
 	// Forward turns on IP forwarding in the gateway's namespace.
 	Forward bool
-	BGP     BGP
+	// RoutesElsewhere leaves the routes to whoever runs the gateway, as a transit
+	// gateway has tables of its own: the gateway has tunnels, addresses and
+	// sessions, and reports what it learns.
+	RoutesElsewhere bool
+	BGP             BGP
 }
 
 // A Tunnel is one of a gateway's tunnels. Names follow AWS's tunnel options;
@@ -75,6 +79,8 @@ type Endpoint struct {
 	// Draining leaves to the tunnel only what no other tunnel can carry. Its SAs
 	// go on.
 	Draining bool
+	// List names what of BGP.Lists the peer is told of; empty: none.
+	List string
 }
 
 // Outside is where a tunnel's packets go between the gateways.

@@ -159,7 +159,7 @@ func (t *Tunnel) VisitSecrets(visit func(name string, s *secret.Secret)) {
 // prove themselves by certificate, by which. Those are taken over while the SAs
 // go on (Gateway.reproved).
 func (t Tunnel) bound() Tunnel {
-	t.Routes, t.BGP, t.SourceNAT, t.Endpoint.Draining = nil, Session{}, false, false
+	t.Routes, t.BGP, t.SourceNAT, t.Endpoint.Draining, t.Endpoint.List = nil, Session{}, false, false, ""
 	if t.Certificates.Used() {
 		t.Certificates = Certificates{Own: []byte("any")}
 	}

@@ -112,6 +112,9 @@ func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, 
 	for _, t := range cfg.Tunnels {
 		device[t.ID] = t.Interface
 		link := netspec.Link{Name: t.Interface, Kind: netspec.External, MTU: mtu[t.ID], Sysctls: anyPath}
+		if cfg.RoutesElsewhere {
+			link.Sysctls = nil // what is checked there is no more ours
+		}
 		if t.Inside.IsValid() {
 			link.Addrs = []netip.Prefix{t.Inside}
 		}
@@ -119,6 +122,9 @@ func spec(cfg Config, chosen map[netip.Prefix]pick, held map[netip.Prefix]bool, 
 		for _, p := range t.Routes {
 			wanted[p.Masked()] = true
 		}
+	}
+	if cfg.RoutesElsewhere {
+		return netspec.Spec{Namespaces: []netspec.Namespace{ns}}
 	}
 	for p := range held {
 		if p.Bits() > 0 { // where a default route is gone the site's own holds

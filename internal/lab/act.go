@@ -131,7 +131,7 @@ func (l *Lab) current() *topology.Topology {
 
 // onInternet reports whether a is of a subnet of the internet.
 func (l *Lab) onInternet(a netip.Addr) bool {
-	return slices.ContainsFunc(l.t.Internet, func(link topology.Link) bool { return link.Subnet.Contains(a) })
+	return slices.ContainsFunc(l.t.Internet, func(link topology.Link) bool { return link.Subnet.Contains(a) || link.Subnet6.Contains(a) })
 }
 
 func (l *Lab) fault(set func(*Faults)) {

@@ -73,7 +73,7 @@ const (
 func New(cfg Config) *Lab {
 	l := &Lab{cfg: cfg, t: cfg.Topology, started: time.Now().UTC(),
 		namespaces: map[string]string{internetNS: internetNS, EdgeNS: EdgeNS}, moved: map[string]netip.Addr{}}
-	l.net, l.broken = netapply.New(netapply.Options{Owner: "lab"}), netapply.New(netapply.Options{Owner: "lab-faults"})
+	l.net, l.broken = netapply.New(netapply.Options{Owner: "lab"}), netapply.New(netapply.Options{Owner: "lab-faults", Guest: true})
 	l.programs = &programs{net: l.net, self: cfg.Self, log: cfg.LogFile, running: map[string]*process{}}
 	for _, s := range l.t.Sites {
 		for _, h := range s.Hosts {

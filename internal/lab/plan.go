@@ -41,15 +41,42 @@ func Plan(t *topology.Topology) netspec.Spec {
 
 func forwarding() map[string]string { return map[string]string{"net.ipv4.ip_forward": "1"} }
 
+// forwardingBoth is forwarding where there is IPv6, too.
+func forwardingBoth(six bool) map[string]string {
+	out := forwarding()
+	if six {
+		out["net.ipv6.conf.all.forwarding"] = "1"
+	}
+	return out
+}
+
+// addrsOf are the addresses of a link that has one of IPv6, too, or has not.
+func addrsOf(four netip.Addr, bits int, six netip.Addr, bits6 int) []netip.Prefix {
+	out := []netip.Prefix{netip.PrefixFrom(four, bits)}
+	if six.IsValid() {
+		out = append(out, netip.PrefixFrom(six, bits6))
+	}
+	return out
+}
+
 func loopback() netspec.Link { return netspec.Link{Name: "lo", Kind: netspec.Loopback} }
 
 // planInternet is one router with a link to each customer. It knows its links
 // and nothing else, so a packet with a private address finds no way.
 func planInternet(t *topology.Topology) netspec.Namespace {
-	ns := netspec.Namespace{Name: internetNS, Sysctls: forwarding(), Links: []netspec.Link{loopback()}}
+	six := slices.ContainsFunc(t.Internet, func(l topology.Link) bool { return l.Router6.IsValid() })
+	ns := netspec.Namespace{Name: internetNS, Sysctls: forwardingBoth(six), Links: []netspec.Link{loopback()}}
 	for _, l := range t.Internet {
 		ns.Links = append(ns.Links, netspec.Link{Name: l.Name, Kind: netspec.Veth, Peer: customerOf(t, l.Name),
-			Addrs: []netip.Prefix{netip.PrefixFrom(l.Router, l.Subnet.Bits())}, Comment: "the internet's end of " + l.Name})
+			Addrs: addrsOf(l.Router, l.Subnet.Bits(), l.Router6, l.Subnet6.Bits()), Comment: "the internet's end of " + l.Name})
+	}
+	// Of IPv6 nothing is private: each provider has a route to its customer's LAN.
+	for _, s := range t.Sites {
+		for _, h := range s.Hosts {
+			if h.Outside6.IsValid() {
+				ns.Routes = append(ns.Routes, netspec.Route{Dst: s.LAN.CIDR6, Via: h.Outside6, Dev: h.Uplink})
+			}
+		}
 	}
 	return ns
 }
@@ -58,16 +85,20 @@ func planInternet(t *topology.Topology) netspec.Namespace {
 // address that is cut. It stands apart from Plan, so that breaking and mending
 // touch nothing else.
 func planFaults(faults Faults) netspec.Spec {
-	cut := netspec.Set{Name: "cut", Type: "ipv4_addr"}
-	for _, a := range faults.Cut {
-		cut.Elements = append(cut.Elements, a.String())
-	}
-	slices.Sort(cut.Elements)
-	return netspec.Spec{Namespaces: []netspec.Namespace{{Name: internetNS, Tables: []netspec.Table{{
-		Family: "ip", Name: tableName, Sets: []netspec.Set{cut}, Chains: []netspec.Chain{{
+	cut := func(family, addresses string) netspec.Table {
+		set := netspec.Set{Name: "cut", Type: addresses}
+		for _, a := range faults.Cut {
+			if a.Is6() == (family == "ip6") {
+				set.Elements = append(set.Elements, a.String())
+			}
+		}
+		slices.Sort(set.Elements)
+		return netspec.Table{Family: family, Name: tableName, Sets: []netspec.Set{set}, Chains: []netspec.Chain{{
 			Name: "forward", Type: "filter", Hook: "forward", Priority: "filter",
-			Rules: []netspec.NftRule{{Text: "ip saddr @cut drop"}, {Text: "ip daddr @cut drop"}},
-		}}}}}}}
+			Rules: []netspec.NftRule{{Text: family + " saddr @cut drop"}, {Text: family + " daddr @cut drop"}},
+		}}}
+	}
+	return netspec.Spec{Namespaces: []netspec.Namespace{{Name: internetNS, Tables: []netspec.Table{cut("ip", "ipv4_addr"), cut("ip6", "ipv6_addr")}}}}
 }
 
 // customerOf is the other end of an internet link: a router or the edge, as the
@@ -92,8 +123,19 @@ func planEdge(t *topology.Topology) netspec.Namespace {
 	for _, a := range e.Addresses {
 		wan.Addrs = append(wan.Addrs, netip.PrefixFrom(a, link.Subnet.Bits()))
 	}
-	return netspec.Namespace{Name: EdgeNS, Links: []netspec.Link{loopback(), wan},
-		Routes: []netspec.Route{{Dst: anywhere(), Via: link.Router, Dev: wanLink}}}
+	for _, a := range e.Addresses6 {
+		wan.Addrs = append(wan.Addrs, netip.PrefixFrom(a, link.Subnet6.Bits()))
+	}
+	return netspec.Namespace{Name: EdgeNS, Links: []netspec.Link{loopback(), wan}, Routes: uplinkRoutes(link, len(e.Addresses6) > 0)}
+}
+
+// uplinkRoutes are the default routes of whoever is at the other end of link.
+func uplinkRoutes(link topology.Link, six bool) []netspec.Route {
+	out := []netspec.Route{{Dst: anywhere(), Via: link.Router, Dev: wanLink}}
+	if six {
+		out = append(out, netspec.Route{Dst: anywhere6(), Via: link.Router6, Dev: wanLink})
+	}
+	return out
 }
 
 func uplink(t *topology.Topology, name string) topology.Link {
@@ -105,7 +147,8 @@ func uplink(t *topology.Topology, name string) topology.Link {
 	panic(fmt.Sprintf("lab: link %q passed the topology's checks", name)) // our bug
 }
 
-func anywhere() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
+func anywhere() netip.Prefix  { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
+func anywhere6() netip.Prefix { return netip.PrefixFrom(netip.IPv6Unspecified(), 0) }
 
 // planLAN is the site's switch: a bridge in a namespace of its own, so that a
 // capture on it sees what hosts say to each other.
@@ -120,7 +163,7 @@ func planLAN(site topology.Site) netspec.Namespace {
 func planHost(t *topology.Topology, site topology.Site, h topology.Host) netspec.Namespace {
 	ns := netspec.Namespace{Name: h.Name, Links: []netspec.Link{loopback(), {
 		Name: lanLink, Kind: netspec.Veth, Peer: netspec.Peer{Namespace: site.LAN.Name, Link: h.Name},
-		Addrs: []netip.Prefix{netip.PrefixFrom(h.Address, site.LAN.CIDR.Bits())},
+		Addrs: addrsOf(h.Address, site.LAN.CIDR.Bits(), h.Address6, site.LAN.CIDR6.Bits()),
 	}}}
 	if h.Role == topology.Router {
 		planRouter(t, h, &ns)
@@ -144,10 +187,8 @@ const lastMetric = 1<<32 - 1
 func backstops(t *topology.Topology, site topology.Site, host string) (routes []netspec.Route) {
 	var shut []netip.Prefix
 	for _, c := range t.VPN {
-		for _, v := range t.Cloud.VPCs {
-			if c.CustomerGateway == host && c.VPNGateway == v.VPNGateway {
-				shut = append(shut, v.CIDR)
-			}
+		if c.CustomerGateway == host {
+			shut = append(shut, t.Behind(c)...)
 		}
 	}
 	for _, r := range site.Routes {
@@ -167,10 +208,17 @@ func hostRoutes(site topology.Site, h topology.Host) (routes []netspec.Route) {
 		if r.Role == topology.Router {
 			routes = append(routes, netspec.Route{Dst: anywhere(), Via: r.Address, Dev: lanLink})
 		}
+		if r.Outside6.IsValid() && h.Address6.IsValid() {
+			routes = append(routes, netspec.Route{Dst: anywhere6(), Via: r.Address6, Dev: lanLink})
+		}
 	}
 	for _, r := range site.Routes {
-		if via := siteHost(site, r.Via); via.Name != h.Name {
+		switch via := siteHost(site, r.Via); {
+		case via.Name == h.Name:
+		case r.To.Addr().Is4():
 			routes = append(routes, netspec.Route{Dst: r.To, Via: via.Address, Dev: lanLink})
+		case h.Address6.IsValid():
+			routes = append(routes, netspec.Route{Dst: r.To, Via: via.Address6, Dev: lanLink})
 		}
 	}
 	return routes
@@ -189,14 +237,17 @@ func siteHost(site topology.Site, name string) topology.Host {
 // masquerading with nothing let in that was not asked for.
 func planRouter(t *topology.Topology, h topology.Host, ns *netspec.Namespace) {
 	link := uplink(t, h.Uplink)
-	ns.Sysctls = forwarding()
+	ns.Sysctls = forwardingBoth(h.Outside6.IsValid())
 	ns.Links = append(ns.Links, netspec.Link{Name: wanLink, Kind: netspec.Veth, Peer: netspec.Peer{Namespace: internetNS, Link: h.Uplink},
-		Addrs: []netip.Prefix{netip.PrefixFrom(h.Outside, link.Subnet.Bits())}})
-	ns.Routes = append(ns.Routes, netspec.Route{Dst: anywhere(), Via: link.Router, Dev: wanLink})
+		Addrs: addrsOf(h.Outside, link.Subnet.Bits(), h.Outside6, link.Subnet6.Bits())})
+	ns.Routes = append(ns.Routes, uplinkRoutes(link, h.Outside6.IsValid())...)
 	if !h.Masquerade {
 		return
 	}
-	ns.Tables = []netspec.Table{{Family: "ip", Name: tableName, Chains: []netspec.Chain{
+	if h.Outside6.IsValid() {
+		ns.Tables = append(ns.Tables, firewall6())
+	}
+	ns.Tables = append(ns.Tables, netspec.Table{Family: "ip", Name: tableName, Chains: []netspec.Chain{
 		{Name: "forward", Type: "filter", Hook: "forward", Priority: "filter", Policy: "drop", Rules: []netspec.NftRule{
 			{Text: "ct state established,related accept"},
 			{Text: `iifname "` + lanLink + `" accept`, Comment: "the inside may open connections"},
@@ -208,7 +259,19 @@ func planRouter(t *topology.Topology, h topology.Host, ns *netspec.Namespace) {
 		{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat", Rules: []netspec.NftRule{
 			{Text: `oifname "` + wanLink + `" masquerade`},
 		}},
-	}}}
+	}})
+}
+
+// firewall6 is what such a router does for IPv6, of which it translates nothing:
+// in comes only what was asked for, and what the protocol cannot do without (RFC
+// 4890).
+func firewall6() netspec.Table {
+	return netspec.Table{Family: "ip6", Name: tableName, Chains: []netspec.Chain{
+		{Name: "forward", Type: "filter", Hook: "forward", Priority: "filter", Policy: "drop", Rules: []netspec.NftRule{
+			{Text: "ct state established,related accept"},
+			{Text: `iifname "` + lanLink + `" accept`, Comment: "the inside may open connections"},
+		}},
+	}}
 }
 
 // A place is where a link is found on this machine. An empty Link means all

@@ -73,6 +73,11 @@ func (l *Lab) hosts(gateways bool) (out []HostStatus) {
 			if h.Outside.IsValid() {
 				hs.Addresses = append(hs.Addresses, h.Outside)
 			}
+			for _, a := range []netip.Addr{h.Address6, h.Outside6} {
+				if a.IsValid() {
+					hs.Addresses = append(hs.Addresses, a)
+				}
+			}
 			serves := h.Role == topology.DNSServer || gateways && l.isCustomer(h.Name)
 			if serves && !l.programs.alive(h.Name) {
 				hs.State = "stopped"
@@ -137,6 +142,9 @@ func sessionOf(b *gateway.BGPStatus, tunnel string) *SessionStatus {
 			continue
 		}
 		s := &SessionStatus{Established: p.Established, State: p.State, Announced: p.Announced, LastError: p.LastError}
+		if p.BFD != nil {
+			s.BFD = &BFDStatus{State: p.BFD.State, DetectMillis: p.BFD.DetectMillis, Cut: p.BFD.Cut}
+		}
 		for _, r := range p.Routes {
 			if r.Refused == "" {
 				s.Learned = append(s.Learned, r.Prefix)

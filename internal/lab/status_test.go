@@ -21,8 +21,12 @@ func TestATunnelShowsItsSessionAndWarnsOfADefaultRoute(t *testing.T) {
 	if got[0].BGP != nil || got[0].Carries || got[1].BGP == nil || !got[1].Carries {
 		t.Fatalf("got %+v, want a session with the second tunnel only, which carries", got)
 	}
-	if s, want := fmt.Sprint(*got[1].BGP), "{true Established [0.0.0.0/0 192.168.1.0/24] 1 }"; s != want {
+	if s, want := fmt.Sprint(*got[1].BGP), "{true Established [0.0.0.0/0 192.168.1.0/24] 1  <nil>}"; s != want {
 		t.Errorf("session: got %s, want %s", s, want)
+	}
+	g.BGP.Peers[0].BFD = &gateway.BFDStatus{State: "Down", DetectMillis: 750, Cut: true}
+	if b := TunnelsOf("vpn", "cloud", g)[1].BGP.BFD; b == nil || *b != (BFDStatus{"Down", 750, true}) {
+		t.Errorf("BFD: got %+v, want it down, the tunnel cut", b)
 	}
 	notes := defaultWarnings(got)
 	if len(notes) != 1 || !strings.Contains(notes[0], "tunnel 2 of vpn") || !strings.Contains(notes[0], "0.0.0.0/0") {

@@ -181,6 +181,14 @@ type SessionStatus struct {
 	Learned     []netip.Prefix `json:"learned,omitempty"`    // what the other end announces and this one uses
 	Announced   int            `json:"announced"`            // prefixes
 	LastError   string         `json:"last_error,omitempty"` // why it last ended or did not come about
+	BFD         *BFDStatus     `json:"bfd,omitempty"`        // nil without
+}
+
+// A BFDStatus is how one end of a tunnel finds its path.
+type BFDStatus struct {
+	State        string `json:"state"`               // "Up", "Down"
+	DetectMillis int64  `json:"detect_ms,omitempty"` // how soon a broken path is found
+	Cut          bool   `json:"cut"`                 // this end sends nothing over the tunnel, for its path is broken
 }
 
 // A TargetStatus is one target of a load balancer's listener.

@@ -65,8 +65,12 @@ func sessionFault(e Evidence, end *Gateway, i int) *Finding {
 		f.What = fmt.Sprintf("%s: we are %v towards %v, but AWS's end is %v towards %v", at, ours.InsideLocal, ours.InsideRemote, theirs.InsideLocal, theirs.InsideRemote)
 		f.Setting = "give each tunnel the inside addresses of its own outside address: take AWS's file as it is, for its tunnels come in any order"
 	case strings.Contains(err, "6/1"):
-		f.Code, f.What = "prefix-limit", at+": more prefixes were announced than AWS takes (100 from a customer gateway)"
-		f.Setting = "announce aggregates, at most 100 prefixes"
+		most := "100"
+		if e.Transit != nil {
+			most = "1,000" // vpn §4.5
+		}
+		f.Code, f.What = "prefix-limit", at+": more prefixes were announced than AWS takes ("+most+" from a customer gateway)"
+		f.Setting = "announce aggregates, at most " + most + " prefixes"
 	case strings.Contains(err, "2/2") || asnMismatch(e, s):
 		f.Code, f.What = "asn", fmt.Sprintf("%s: the ends do not agree on their ASNs", at)
 		f.Setting = fmt.Sprintf("set the customer gateway's ASN to the registered one and its peer's to that of the AWS side%s", asns(e))

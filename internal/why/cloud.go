@@ -27,6 +27,9 @@ func lookBack(e Evidence) look {
 	if g == nil || g.Error != "" {
 		return dark("the AWS end could not be asked")
 	}
+	if e.Transit != nil {
+		return e.Transit.backThrough(e.Ask.From)
+	}
 	if r, ok := g.route(e.Ask.From); ok {
 		if r.Tunnel == "" {
 			return bad(Finding{Code: "no-tunnel-up", What: fmt.Sprintf("the AWS end has no tunnel up for %v", r.Prefix), Setting: "bring a tunnel of the connection up"})
@@ -80,11 +83,10 @@ func lookAttachment(e Evidence) look {
 	switch {
 	case v == nil:
 		return dark("the VPC could not be looked at")
+	case !v.Attached && v.Transit:
+		return bad(Finding{Code: "not-attached", What: fmt.Sprintf("%s has no attachment of %s", v.Gateway, v.ID), Setting: fmt.Sprintf("attach it (CreateTransitGatewayVpcAttachment of %s to %s)", v.ID, v.Gateway)})
 	case !v.Attached:
 		return bad(Finding{Code: "not-attached", What: fmt.Sprintf("%s is not attached to %s", v.Gateway, v.ID), Setting: fmt.Sprintf("attach it (AttachVpnGateway %s to %s)", v.Gateway, v.ID)})
-	case v.Transit && !v.Associated:
-		return bad(Finding{Code: "not-associated", What: "the VPN's attachment is associated with no route table of " + v.Gateway,
-			Setting: "associate it (AssociateTransitGatewayRouteTable)"})
 	case e.Ask.To.IsValid() && !holds(v.CIDRs, e.Ask.To):
 		return bad(Finding{Code: "not-in-vpc", What: fmt.Sprintf("%v is no address of %s (%s)", e.Ask.To, v.ID, words(v.CIDRs)), Setting: "ask for an address of the VPC"})
 	}
@@ -105,6 +107,9 @@ func lookTable(e Evidence) look {
 	case v.Back != "":
 		return bad(Finding{Code: "route-elsewhere", What: fmt.Sprintf("%s sends the client's address %v to %s, not to %s", v.Table, e.Ask.From, v.Back, v.Gateway),
 			Setting: "remove the more specific route, or renumber: a local route and a static one beat what is propagated"})
+	case v.Transit:
+		return bad(Finding{Code: "no-vpc-route", What: fmt.Sprintf("%s has no route to the client %v", v.Table, e.Ask.From),
+			Setting: fmt.Sprintf("add one (CreateRoute in %s to %s)", v.Table, v.Gateway)})
 	case !v.Propagates:
 		return bad(Finding{Code: "propagation-off", What: fmt.Sprintf("%s has no route to the client %v, and the routes of %s are not propagated into it", v.Table, e.Ask.From, v.Gateway),
 			Setting: fmt.Sprintf("switch propagation on (EnableVgwRoutePropagation %s into %s), or add a route", v.Gateway, v.Table)})

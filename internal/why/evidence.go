@@ -40,6 +40,7 @@ type Evidence struct {
 	// Customer is the customer gateway, Cloud the AWS end of its connection.
 	Customer, Cloud *Gateway
 	Connection      *Connection
+	Transit         *Transit // nil also when the connection is not at one
 	VPC             *VPC
 	// Endpoint and Balancer are nil also when the destination is no endpoint;
 	// Target is the program that answers in the end.
@@ -169,9 +170,8 @@ type VPC struct {
 	// Attached is whether the connection's gateway is attached to it.
 	Attached bool
 	Gateway  string // its id
-	// Transit says that Gateway is a transit gateway; Associated then whether the
-	// VPN's attachment has a route table.
-	Transit, Associated bool
+	// Transit says that Gateway is a transit gateway.
+	Transit bool
 	// Table is the route table of the destination's subnet, Propagates whether the
 	// gateway's routes are propagated into it, and Back what it has for the client.
 	Table      string

@@ -104,6 +104,11 @@ func lookOut(e Evidence) look {
 		return bad(Finding{Code: "no-tunnel-up", What: fmt.Sprintf("%v is unreachable at %s: no tunnel that may carry it is up", r.Prefix, g.Name),
 			Setting: "bring one of its tunnels, and with BGP its session, up"})
 	}
+	if t := e.Transit; g.BGP && t != nil {
+		if f := t.There.fault(t.ID, e.Ask.To); f != nil {
+			return bad(*f) // what the table does not hold is not announced (vpn §4.2)
+		}
+	}
 	if g.BGP {
 		return bad(Finding{Code: "not-announced", What: fmt.Sprintf("nobody announces a route to %v to %s", e.Ask.To, g.Name),
 			Setting: "attach the VPN gateway to the VPC of the destination, or propagate its route in the transit gateway's route table"})

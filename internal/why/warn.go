@@ -163,8 +163,8 @@ func warnSlowFailover(e Evidence) []Finding {
 var codes = []string{
 	"asn", "bgp-missing", "bgp-tcp", "certificate", "client-route", "cloud-gateway", "congestion", "connection-state", "customer-address", "default-route",
 	"endpoint-pending", "endpoint-state", "flap", "gateway-stopped", "identity", "idle", "ike", "inside-swapped", "modifying", "mtu", "narrow", "no-answer",
-	"no-healthy-target", "no-listener", "no-name", "no-ping", "no-route", "no-static-route", "no-tunnel", "no-tunnel-up", "nobody-begins", "not-advertised",
+	"no-healthy-target", "no-listener", "no-name", "no-ping", "no-route", "no-static-route", "no-tunnel", "no-tunnel-up", "no-vpc-route", "nobody-begins", "not-advertised",
 	"not-announced", "not-associated", "not-attached", "not-forwarded", "not-in-vpc", "not-propagated", "one-tunnel", "one-way", "prefix-limit", "propagation-off",
 	"proposal", "psk", "public-name", "refused", "refused-route", "rekey", "rekey-fragments", "replaced", "route-elsewhere", "security-group", "selectors", "silent",
-	"slow-failover", "steering", "target-stopped", "zone-not-associated",
+	"slow-failover", "steering", "target-stopped", "tgw-blackhole", "tgw-elsewhere", "tgw-no-route", "tgw-propagation-off", "tgw-zone", "zone-not-associated",
 }

@@ -118,6 +118,7 @@ var hops = []struct {
 	{"BGP", lookBGP},
 	{"route to the cloud", lookOut},
 	{"AWS's gateway", lookCloud},
+	{"transit gateway", lookTransit},
 	{"route back", lookBack},
 	{"both ways", lookSymmetry},
 	{"VPC", lookAttachment},

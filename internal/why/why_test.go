@@ -98,6 +98,15 @@ func session(e *Evidence, state, customer, cloud string) {
 	e.Trials[0].Answered = false
 }
 
+// through puts a transit gateway in the way, with which all is in order.
+func through(e *Evidence) *Transit {
+	e.VPC.Transit, e.VPC.Gateway, e.VPC.Back = true, "tgw-1", "tgw-1"
+	e.Transit = &Transit{ID: "tgw-1",
+		There: Passage{From: "att-vpn", To: "att-vpc", Table: "tgw-rtb-1", Route: prefix("10.0.0.0/16"), Leads: "att-vpc", Propagates: true},
+		Back:  Passage{From: "att-vpc", To: "att-vpn", Table: "tgw-rtb-2", Route: prefix("192.168.1.0/24"), Leads: "att-vpn", Propagates: true}}
+	return e.Transit
+}
+
 func downs(e *Evidence, reason string) {
 	e.Customer.Tunnels[0].Downs = []Down{{At: now.Add(-2 * time.Hour), Lasted: time.Minute, Reason: reason}, {At: now.Add(-time.Hour), Lasted: time.Minute, Reason: reason}}
 }
@@ -166,7 +175,11 @@ var faults = []fault{
 	}, "slow-failover", "BFD", true},
 	{14, "too many prefixes", func(e *Evidence) {
 		session(e, "Idle", "received 6/1 (Cease/Maximum Number of Prefixes Reached)", "")
-	}, "prefix-limit", "aggregates", false},
+	}, "prefix-limit", "at most 100 prefixes", false},
+	{14, "too many prefixes for a transit gateway", func(e *Evidence) {
+		through(e)
+		session(e, "Idle", "received 6/1 (Cease/Maximum Number of Prefixes Reached)", "")
+	}, "prefix-limit", "at most 1,000 prefixes", false},
 	{14, "ASN", func(e *Evidence) { session(e, "Active", "received 2/2 (Bad Peer AS)", "") }, "asn", "65000 and 64512", false},
 	{14, "equal ASNs", func(e *Evidence) {
 		session(e, "Active", "", "")
@@ -176,7 +189,29 @@ var faults = []fault{
 	{15, "propagation off", func(e *Evidence) { e.VPC.Propagates, e.VPC.Back = false, "" }, "propagation-off", "EnableVgwRoutePropagation", false},
 	{15, "security group", func(e *Evidence) { e.Endpoint.Groups.Allowed = false }, "security-group", "AuthorizeSecurityGroupIngress", false},
 	{15, "not attached", func(e *Evidence) { e.VPC.Attached = false }, "not-attached", "AttachVpnGateway", false},
-	{15, "no association", func(e *Evidence) { e.VPC.Transit = true }, "not-associated", "AssociateTransitGatewayRouteTable", false},
+	{15, "no association", func(e *Evidence) { through(e).There.Table = "" }, "not-associated", "AssociateTransitGatewayRouteTable of att-vpn", false},
+	{15, "no propagation", func(e *Evidence) {
+		t := through(e)
+		t.Back.Route, t.Back.Leads, t.Back.Propagates = netip.Prefix{}, "", false
+	}, "tgw-propagation-off", "EnableTransitGatewayRouteTablePropagation of att-vpn", false},
+	{15, "no propagation of the VPC, so that nothing is announced", func(e *Evidence) {
+		t := through(e)
+		t.There.Route, t.There.Leads, t.There.Propagates, e.Customer.Routes = netip.Prefix{}, "", false, nil
+	}, "tgw-propagation-off", "EnableTransitGatewayRouteTablePropagation of att-vpc", false},
+	{15, "propagates, and nothing is announced", func(e *Evidence) {
+		t := through(e)
+		t.Back.Route, t.Back.Leads = netip.Prefix{}, ""
+	}, "tgw-no-route", "announce", false},
+	{15, "nothing attached has the address", func(e *Evidence) {
+		t := through(e)
+		t.There.Route, t.There.Leads, t.There.To = netip.Prefix{}, "", ""
+	}, "tgw-no-route", "CreateTransitGatewayVpcAttachment", false},
+	{15, "a blackhole", func(e *Evidence) { through(e).There.Leads = "" }, "tgw-blackhole", "DeleteTransitGatewayRoute", false},
+	{15, "leads elsewhere", func(e *Evidence) { through(e).There.Leads = "att-other" }, "tgw-elsewhere", "more specific", false},
+	{15, "no tunnel up for a transit gateway", func(e *Evidence) { through(e).Back.Down = true }, "no-tunnel-up", "bring a tunnel", false},
+	{15, "no subnet in the zone", func(e *Evidence) { through(e).Zone = "us-east-1b" }, "tgw-zone", "ModifyTransitGatewayVpcAttachment", false},
+	{15, "no VPC attachment", func(e *Evidence) { through(e).Back.From, e.VPC.Attached = "", false }, "not-attached", "CreateTransitGatewayVpcAttachment", false},
+	{15, "no route of the VPC to the transit gateway", func(e *Evidence) { through(e); e.VPC.Back, e.VPC.Propagates = "", false }, "no-vpc-route", "CreateRoute", false},
 	{16, "cannot steer", func(e *Evidence) {
 		static(e)
 		e.Cloud.Routes[0].Tunnel = "tunnel-2"
@@ -291,6 +326,20 @@ func TestEveryComplaintAndEveryCodeHasACase(t *testing.T) {
 	}
 	for c := range seen {
 		t.Errorf("code %s is not among Codes", c)
+	}
+}
+
+func TestNothingIsFoundOnTheWayThroughATransitGateway(t *testing.T) {
+	e := healthy()
+	through(&e)
+	v := Explain(e)
+	if v.Fault != nil || len(v.Warnings) > 0 {
+		t.Fatalf("got %v, %v", v.Fault, v.Warnings)
+	}
+	if !slices.ContainsFunc(v.Steps, func(s Step) bool {
+		return s.Hop == "transit gateway" && s.State == OK && strings.Contains(s.Saw, "att-vpc")
+	}) {
+		t.Errorf("steps: got %+v, want the transit gateway among them", v.Steps)
 	}
 }
 

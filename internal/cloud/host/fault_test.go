@@ -148,7 +148,7 @@ func TestTunnelsThatNobodyReportsAreDown(t *testing.T) {
 		{"another host hears of one", second, status(true), `UP "", ` + silence},
 		{"it hears of nobody", second, nil, silence + ", " + silence},
 	} {
-		if err := step.by.record(t.Context(), step.say); err != nil {
+		if err := step.by.record(t.Context(), step.say, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := telemetryOf(); got != step.want {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -16,11 +17,12 @@ import (
 // become suites lowest value first, which is the order in which AWS's end
 // chooses (vpn §2.2).
 func workerConfig(w vpn.Worker) (gateway.Config, error) {
-	cfg := gateway.Config{Name: w.Name, Forward: true}
+	cfg := gateway.Config{Name: w.Name, Forward: true, RoutesElsewhere: w.Transit}
 	if w.BGP.ASN != 0 {
 		// A default route that a customer gateway announces is taken, as AWS takes
 		// it (vpn §7.3); status warns of it.
-		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, AcceptDefault: true, Relay: true}
+		cfg.BGP = gateway.BGP{ASN: w.BGP.ASN, Announce: w.BGP.Announce, Lists: announcements(w.BGP.Lists), AcceptDefault: true, Relay: !w.Transit}
+		cfg.BGP.RouterID = routerID(w)
 	}
 	for _, t := range w.Tunnels {
 		tunnel, err := workerTunnel(t)
@@ -30,6 +32,35 @@ func workerConfig(w vpn.Worker) (gateway.Config, error) {
 		cfg.Tunnels = append(cfg.Tunnels, tunnel)
 	}
 	return cfg, nil
+}
+
+// routerID is the BGP identifier of a gateway whose sessions are all over IPv6: of
+// its own id, in the range for benchmarks (RFC 2544) where no peer has an address,
+// so that it stays whichever tunnel goes. Class E would do, but for speakers that
+// refuse it. The zero value leaves it to the gateway.
+func routerID(w vpn.Worker) netip.Addr {
+	for _, t := range w.Tunnels {
+		if t.BGP.PeerASN != 0 && t.Inside.Addr().Is4() {
+			return netip.Addr{}
+		}
+	}
+	sum := sha256.Sum256([]byte(w.GatewayID))
+	return netip.AddrFrom4([4]byte{198, 18 | sum[0]&1, sum[1], sum[2]})
+}
+
+// announcements are what some customer gateways are told of.
+func announcements(in map[string][]vpn.WorkerAnnouncement) map[string][]gateway.Announcement {
+	if len(in) == 0 {
+		return nil
+	}
+	out := map[string][]gateway.Announcement{}
+	for name, list := range in {
+		out[name] = []gateway.Announcement{}
+		for _, a := range list {
+			out[name] = append(out[name], gateway.Announcement(a))
+		}
+	}
+	return out
 }
 
 func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
@@ -58,9 +89,9 @@ func workerTunnel(t vpn.WorkerTunnel) (gateway.Tunnel, error) {
 		ReplayWindow: t.ReplayWindow,
 		Routes:       t.Routes,
 		BGP: gateway.Session{
-			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes, MED: med,
+			PeerASN: t.BGP.PeerASN, Hold: t.BGP.Hold, Keepalive: t.BGP.Keepalive, MaxPrefixes: t.BGP.MaxPrefixes, MED: med, BFD: gateway.BFD(t.BGP.BFD),
 		},
-		Endpoint: gateway.Endpoint{AnswerIKEv1: t.Initiate, Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining},
+		Endpoint: gateway.Endpoint{AnswerIKEv1: t.Initiate, Generation: t.Endpoint.Generation, Draining: t.Endpoint.Draining, List: t.List},
 	}, nil
 }
 
@@ -139,7 +170,7 @@ func CustomerTunnel(o resource.TunnelOptions, outside netip.Addr) (gateway.Tunne
 	return gateway.Tunnel{
 		Versions: ikeVersions(o.IKEVersions),
 		Initiate: true, PSK: o.PreSharedKey, IKE: suite.StrongestFirst(ike), ESP: suite.StrongestFirstESP(esp),
-		Inside:       netip.PrefixFrom(o.InsideRemote(), o.InsideCIDR.Bits()),
+		Inside:       netip.PrefixFrom(o.InsideRemote(), o.Inside().Bits()),
 		Outside:      gateway.Outside{Remote: o.OutsideIP, LocalID: outside.String()},
 		Lifetime:     gateway.Lifetime{Phase1: o.Phase1Lifetime, Phase2: o.Phase2Lifetime, RekeyMargin: o.RekeyMargin, RekeyFuzz: o.RekeyFuzz},
 		Liveness:     gateway.Liveness{Interval: o.LivenessInterval, Timeout: o.LivenessTimeout},

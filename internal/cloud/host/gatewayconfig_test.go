@@ -1,12 +1,16 @@
 package host
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/vpn"
+	"seikan/internal/gateway"
 	"seikan/internal/ipsec/ike/policy"
 	"seikan/internal/secret"
 )
@@ -37,6 +41,11 @@ func TestWorkersGatewayDoesWhatTheTunnelOptionsSay(t *testing.T) {
 		if got.Liveness.Action != tt.action || !slices.Equal(got.Versions, tt.versions) || got.Initiate != tt.in.Initiate {
 			t.Errorf("%s: got action %d, versions %v, initiate %v", tt.in.Liveness.Action, got.Liveness.Action, got.Versions, got.Initiate)
 		}
+	}
+	watched := vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "clear"}, Algorithms: everything("ikev2"),
+		BGP: vpn.WorkerSession{PeerASN: 65000, BFD: resource.BFD{Interval: time.Second, Multiplier: 3}}}
+	if got, err := workerTunnel(watched); err != nil || got.BGP.BFD != (gateway.BFD{Interval: time.Second, Multiplier: 3}) {
+		t.Errorf("got BFD %+v, %v, want every second, 3 times", got.BGP.BFD, err)
 	}
 	if _, err := workerTunnel(vpn.WorkerTunnel{Liveness: vpn.WorkerLiveness{Action: "hold"}, Algorithms: everything("ikev2")}); err == nil || !strings.Contains(err.Error(), "hold") {
 		t.Errorf("got %v, want an error that names the word", err)
@@ -70,6 +79,31 @@ func TestEveryTunnelOptionIsTakenByTheGateway(t *testing.T) {
 					t.Errorf("%v, %s, start %v: %v", versions, action, start, err)
 				}
 			}
+		}
+	}
+}
+
+// A worker whose sessions are all over IPv6 has a name of its own for BGP, which
+// its gateway could not choose.
+func TestAWorkerWithIPv6InsideIsTakenByTheGateway(t *testing.T) {
+	tunnel := func(n int, inside, all string) vpn.WorkerTunnel {
+		return vpn.WorkerTunnel{ID: fmt.Sprintf("vpn-%d/1", n), Interface: fmt.Sprintf("tun%d", n),
+			Outside: netip.MustParseAddr("2001:db8:52::10"), Peer: netip.MustParseAddr(fmt.Sprintf("2001:db8:50::%d", n)),
+			Inside: netip.MustParsePrefix(inside), LocalTS: netip.MustParsePrefix(all), RemoteTS: netip.MustParsePrefix(all),
+			Auth: vpn.WorkerAuth{PSK: secret.FromString("ExampleKey_0123456789")}, Algorithms: everything("ikev2"), Liveness: vpn.WorkerLiveness{Action: "clear"},
+			BGP: vpn.WorkerSession{PeerASN: 65000},
+		}
+	}
+	six := vpn.Worker{GatewayID: "tgw-1", Tunnels: []vpn.WorkerTunnel{tunnel(1, "fd00:10::1/126", "::/0")}, BGP: vpn.WorkerBGP{ASN: 64512}}
+	both := six
+	both.Tunnels = []vpn.WorkerTunnel{six.Tunnels[0], tunnel(2, "169.254.10.1/30", "0.0.0.0/0")}
+	for name, w := range map[string]vpn.Worker{"IPv6": six, "both": both} {
+		cfg, err := workerConfig(w)
+		if err == nil {
+			err = cfg.Validate()
+		}
+		if err != nil || cfg.BGP.RouterID.IsValid() != (name == "IPv6") {
+			t.Errorf("%s: got router ID %v, %v, want one where no inside address could be it", name, cfg.BGP.RouterID, err)
 		}
 	}
 }

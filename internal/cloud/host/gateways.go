@@ -26,6 +26,10 @@ const (
 	// within steadyAfter. Any other is at once, and goes on with its SAs.
 	restartAfter = time.Second
 	steadyAfter  = 10 * time.Second
+	// resumeWithin is how long a gateway that took the place of one that died, and
+	// has its SAs, may take to have its BGP sessions again: until then what was
+	// learned stays, as with a graceful restart (RFC 4724 §4.1).
+	resumeWithin = 20 * time.Second
 )
 
 // gateways supervises the worker processes of the VPN gateways.
@@ -52,12 +56,43 @@ type runningGateway struct {
 	outsides []netip.Addr
 	started  time.Time
 	died     time.Time // zero while it lives
+	lost     time.Time // when the one before it died; zero without
 	again    bool      // one died soon after its start, and this is in its place
 }
 
 // young reports whether it died soon after its start.
 func (r *runningGateway) young() bool {
 	return r != nil && !r.died.IsZero() && r.died.Sub(r.started) < steadyAfter
+}
+
+// diedAt is when it died; zero when it lives or never was.
+func (r *runningGateway) diedAt() time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	return r.died
+}
+
+// resuming are the ids of the tunnels whose gateway has just died, or has just
+// taken the place of one that did, and goes on with its SAs.
+func (g *gateways) resuming(now time.Time) map[string]bool {
+	out := map[string]bool{}
+	if g.state == "" {
+		return out
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.running {
+		for _, at := range []time.Time{r.died, r.lost} {
+			if at.IsZero() || now.Sub(at) > resumeWithin {
+				continue
+			}
+			for _, t := range r.config.Tunnels {
+				out[t.ID] = true
+			}
+		}
+	}
+	return out
 }
 
 // converge makes the running workers those of want. Again is when to look
@@ -70,7 +105,7 @@ func (g *gateways) converge(want []vpn.Worker) (again time.Duration, broken map[
 	for _, w := range want {
 		wait, err := g.convergeOneLocked(w)
 		if err != nil {
-			broken[string(w.GatewayID)] = err
+			broken[w.GatewayID] = err
 		}
 		if wait > 0 && (again == 0 || wait < again) {
 			again = wait
@@ -87,7 +122,7 @@ func (g *gateways) stopOthers(want []vpn.Worker) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for id, r := range g.running {
-		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return string(w.GatewayID) == id }) {
+		if !slices.ContainsFunc(want, func(w vpn.Worker) bool { return w.GatewayID == id }) {
 			g.log.Info("stopping VPN gateway", "gateway", id)
 			delete(g.running, id)
 			g.logs.forget(id)
@@ -112,7 +147,7 @@ func (g *gateways) stateOf(id string) string {
 // convergeOneLocked starts, restarts or reconfigures one worker. The caller
 // holds g.mu.
 func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err error) {
-	id := string(w.GatewayID)
+	id := w.GatewayID
 	cfg, err := workerConfig(w)
 	if err != nil {
 		return 0, err
@@ -143,7 +178,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 	if err != nil {
 		return 0, err
 	}
-	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides, started: time.Now(), again: r.young()}
+	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides, started: time.Now(), lost: r.diedAt(), again: r.young()}
 	g.log.Info("VPN gateway started", "gateway", id, "pid", process.PID(), "tunnels", len(cfg.Tunnels))
 	g.watches.Go(func() { g.watch(id, process) })
 	return 0, nil
@@ -160,8 +195,8 @@ func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr
 		return nil, err
 	}
 	return worker.Start(worker.Options{
-		Command: g.command, Config: cfg, Files: files, State: g.stateOf(string(w.GatewayID)), Stderr: g.stderr, Changed: g.changed,
-		Reported: func(st gateway.Status, said []activity.Notice) { g.logs.report(string(w.GatewayID), st, said) },
+		Command: g.command, Config: cfg, Files: files, State: g.stateOf(w.GatewayID), Stderr: g.stderr, Changed: g.changed,
+		Reported: func(st gateway.Status, said []activity.Notice) { g.logs.report(w.GatewayID, st, said) },
 		Start:    func(cmd *exec.Cmd) error { return g.net.Start(w.Namespace, cmd) },
 	})
 }

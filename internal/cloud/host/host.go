@@ -69,6 +69,9 @@ type Host struct {
 	found   map[string]health.Status // what probes found out and the store does not know yet, by key
 }
 
+// lookForLinks is how soon the host looks again when something waits for a link.
+const lookForLinks = 250 * time.Millisecond
+
 // The keys of the queue.
 const (
 	keyMachine   = "machine"   // make the machine what the store wants
@@ -123,7 +126,7 @@ func (h *Host) watch(ctx context.Context) error {
 func (h *Host) reconcile(ctx context.Context, key string) (again time.Duration, err error) {
 	switch key {
 	case keyTelemetry:
-		err = h.telemetry.record(ctx, h.gateways.statuses())
+		err = h.telemetry.record(ctx, h.gateways.statuses(), h.gateways.resuming(time.Now()))
 	case keyHealth:
 		err = h.recordHealth(ctx)
 	default:
@@ -172,12 +175,16 @@ func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 	}
 	again, broken := h.gateways.converge(p.workers)
 	again = sooner(again, p.again)
+	if len(report.Pending) > 0 {
+		again = sooner(again, lookForLinks) // TUNs that a worker is about to make
+	}
 	h.queue.Add(keyTelemetry) // a gateway that could not be started has no other way to say so
 	missing := missingSpaces(p.spec, applyErr)
 	markErr := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 		vpn.MarkRealised(tx, func(g resource.VPNGateway) bool {
 			return broken[string(g.ID)] != nil || missing[string(g.ID)] || missing[string(g.Attachment.VPCID)]
 		})
+		vpn.MarkTransitRealised(tx, func(space string) bool { return broken[space] != nil || missing[space] })
 		return nil
 	})
 	errs := append(p.faults, applyErr, h.cut(ctx, p.cuts), h.listeners.converge(p.names), markErr)

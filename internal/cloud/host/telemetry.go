@@ -26,12 +26,17 @@ func silent() vpn.Report { return vpn.Report{Reason: "the gateway does not answe
 
 // record writes the changes since the last call. Tunnels of a gateway that
 // reports nothing are down, and so are, at first, those that another host left
-// up in the store.
-func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status) error {
+// up in the store; those that resume are what they were.
+func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status, resuming map[string]bool) error {
 	now := map[string]vpn.Report{}
 	for _, g := range all {
 		for _, s := range g.Tunnels {
 			now[s.ID] = report(s, peerOf(g.BGP, s.ID))
+		}
+	}
+	for id := range resuming {
+		if r, told := now[id]; resumes(t.last[id], r, told) {
+			now[id] = t.last[id]
 		}
 	}
 	changed := map[string]vpn.Report{}
@@ -64,6 +69,13 @@ func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status) e
 		t.last = now
 	}
 	return err
+}
+
+// resumes reports whether a tunnel that was up and whose gateway is another one now
+// is to be left as it was: while that one says nothing, and while only its session
+// is missing. told says that r is a report.
+func resumes(before, r vpn.Report, told bool) bool {
+	return before.Up && (!told || r.Up && before.BGP && !r.BGP)
 }
 
 // silenceOthers notes of the tunnels that nobody reports that nobody does.
@@ -103,6 +115,12 @@ func report(s gateway.TunnelStatus, session *gateway.BGPPeer) vpn.Report {
 		r.Detail.Phase2 = s.Child.Suite
 	}
 	if session == nil {
+		return r
+	}
+	if session.BFD != nil && session.BFD.Cut {
+		// The session may take as long as its hold time to notice (RFC 5882 section
+		// 4.3): what it has brought is of no use before.
+		r.Reason = "BFD: its path is broken"
 		return r
 	}
 	r.BGP = session.Established

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
+	"time"
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/vpn"
@@ -18,6 +19,8 @@ func TestAReportHasWhatTheTunnelsSessionBrings(t *testing.T) {
 			{Prefix: p("192.168.1.0/24"), ASPath: []uint32{65000}, Origin: "IGP"},
 			{Prefix: p("192.168.2.0/24"), ASPath: []uint32{65000, 65001}, Origin: "EGP", MED: &med},
 		}}}}
+	cut := &gateway.BGPStatus{Peers: []gateway.BGPPeer{status.Peers[0], status.Peers[1]}}
+	cut.Peers[1].BFD = &gateway.BFDStatus{State: "Down", Cut: true}
 	up := gateway.TunnelStatus{ID: "vpn-1/2", Up: true, IKE: gateway.IKEStatus{Version: 2}}
 	detail := resource.TunnelDetail{IKEVersion: "ikev2"}
 	for _, c := range []struct {
@@ -31,10 +34,45 @@ func TestAReportHasWhatTheTunnelsSessionBrings(t *testing.T) {
 			{Prefix: p("192.168.1.0/24"), ASPath: []uint32{65000}, MED: 100, Origin: "IGP"},
 			{Prefix: p("192.168.2.0/24"), ASPath: []uint32{65000, 65001}, MED: 50, Origin: "EGP"}}}},
 		{"a session whose tunnel is dead", status, gateway.TunnelStatus{ID: "vpn-1/2", Reason: "dead peer"}, vpn.Report{Reason: "dead peer"}},
+		{"a session whose path BFD found broken", cut, up, vpn.Report{Up: true, Detail: detail, Reason: "BFD: its path is broken"}},
 		{"no session yet", status, gateway.TunnelStatus{ID: "vpn-1/1", Up: true, IKE: gateway.IKEStatus{Version: 2}}, vpn.Report{Up: true, Detail: detail}},
 	} {
 		if got := report(c.tunnel, peerOf(c.status, c.tunnel.ID)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
 		}
+	}
+}
+
+func TestATunnelThatResumesKeepsWhatItLearned(t *testing.T) {
+	up, session := vpn.Report{Up: true}, vpn.Report{Up: true, BGP: true}
+	for _, c := range []struct {
+		name      string
+		before, r vpn.Report
+		told      bool
+		want      bool
+	}{
+		{"its gateway says nothing", session, vpn.Report{}, false, true},
+		{"and it was down", vpn.Report{}, vpn.Report{}, false, false},
+		{"its session is missing", session, up, true, true},
+		{"its session is there", session, session, true, false},
+		{"it had none", up, up, true, false},
+		{"it is down", session, vpn.Report{}, true, false},
+	} {
+		if got := resumes(c.before, c.r, c.told); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+	now := time.Now()
+	g := &gateways{state: "somewhere", running: map[string]*runningGateway{
+		"died":     {died: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "a"}}}},
+		"resumed":  {lost: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "b"}}}},
+		"long ago": {lost: now.Add(-time.Minute), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "c"}}}},
+		"never":    {config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "d"}}}},
+	}}
+	if got, want := g.resuming(now), map[string]bool{"a": true, "b": true}; !reflect.DeepEqual(got, want) {
+		t.Errorf("resuming: got %v, want %v", got, want)
+	}
+	if g.state = ""; len(g.resuming(now)) != 0 {
+		t.Error("a gateway without a state directory resumes")
 	}
 }

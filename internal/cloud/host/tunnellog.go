@@ -56,7 +56,7 @@ func (l *tunnelLogs) set(w vpn.Worker) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	id := string(w.GatewayID)
+	id := w.GatewayID
 	if l.logs[id] == nil {
 		l.logs[id] = activity.NewLog()
 	}

@@ -1,23 +1,33 @@
-// Package onlyv4 is the packet filter that keeps IPv6 out of a namespace.
+// Package onlyv4 is the packet filter that keeps IPv6 out of a namespace, but for
+// links that it is told of.
 //
-// The cloud is IPv4 only, and every rule of its security groups, endpoints and
-// load balancers is written for IPv4. The kernel, though, gives each link an
+// The cloud's VPCs are IPv4 only, and every rule of its security groups, endpoints
+// and load balancers is written for IPv4. The kernel, though, gives each link an
 // IPv6 address and listens to router advertisements. So each namespace that is
-// the cloud's own has this table, and nothing at all passes over IPv6. It is a
-// packet filter and no sysctl since those do not exist where the machine has
-// IPv6 switched off. The features' plans use it.
+// the cloud's own has this table, and nothing passes over IPv6, except between
+// tunnels that carry it. It is a packet filter and no sysctl since those do not
+// exist where the machine has IPv6 switched off. The features' plans use it.
 package onlyv4
 
 import "seikan/internal/linux/netspec"
 
-// Table drops all IPv6 that is not of the namespace with itself.
-func Table() netspec.Table {
-	chain := func(hook string, rules ...netspec.NftRule) netspec.Chain {
-		return netspec.Chain{Name: hook, Type: "filter", Hook: hook, Priority: "filter", Policy: "drop", Rules: rules}
+// Table drops all IPv6 that is neither of the namespace with itself nor on one of
+// links: what comes in by one may go out by another.
+func Table(links ...string) netspec.Table {
+	chain := func(hook string, rules ...string) netspec.Chain {
+		c := netspec.Chain{Name: hook, Type: "filter", Hook: hook, Priority: "filter", Policy: "drop"}
+		for _, r := range rules {
+			c.Rules = append(c.Rules, netspec.NftRule{Text: r})
+		}
+		return c
 	}
-	return netspec.Table{Family: "ip6", Name: "seikan_onlyv4", Chains: []netspec.Chain{
-		chain("forward"),
-		chain("input", netspec.NftRule{Text: `iifname "lo" accept`}),
-		chain("output", netspec.NftRule{Text: `oifname "lo" accept`}),
-	}}
+	t := netspec.Table{Family: "ip6", Name: "seikan_onlyv4"}
+	forward, input, output := []string(nil), []string{`iifname "lo" accept`}, []string{`oifname "lo" accept`}
+	if len(links) > 0 {
+		t.Sets = []netspec.Set{{Name: "links", Type: "ifname", Elements: links}}
+		forward = append(forward, "iifname @links oifname @links accept")
+		input, output = append(input, "iifname @links accept"), append(output, "oifname @links accept")
+	}
+	t.Chains = []netspec.Chain{chain("forward", forward...), chain("input", input...), chain("output", output...)}
+	return t
 }

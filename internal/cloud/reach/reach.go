@@ -21,7 +21,7 @@ import (
 )
 
 // Look fills in what the rows say of a's way through the connection id: of e
-// only the parts Connection, VPC, Endpoint, Balancer, Target and what the name's
+// only the parts Connection, Transit, VPC, Endpoint, Balancer, Target and what the name's
 // zone is associated with. Its error says that there is no such connection.
 func Look(tx *store.Tx, a why.Ask, id resource.VPNConnectionID) (e why.Evidence, err error) {
 	conn, ok := store.VPNConnections.Get(tx, id)
@@ -31,22 +31,24 @@ func Look(tx *store.Tx, a why.Ask, id resource.VPNConnectionID) (e why.Evidence,
 	device, _ := store.CustomerGateways.Get(tx, conn.CustomerGatewayID)
 	e.Connection = &why.Connection{
 		ID: string(conn.ID), State: string(conn.State), Static: conn.StaticRoutesOnly, CustomerAddress: device.IPAddress, CustomerASN: device.BGPASN,
-		Insides: [2]netip.Prefix{conn.Tunnels[0].InsideCIDR, conn.Tunnels[1].InsideCIDR},
+		Insides: [2]netip.Prefix{conn.Tunnels[0].Inside(), conn.Tunnels[1].Inside()},
 	}
 	for i, end := range conn.Endpoints {
 		if end.Busy() {
 			e.Connection.Replaced = i + 1
 		}
 	}
-	v, gateway, ok := vpcOf(tx, conn, a.To)
+	v, ok := lookVPC(tx, &e, conn, a)
 	if !ok {
 		return e, nil
 	}
-	e.VPC = &why.VPC{ID: string(v.ID), CIDRs: []netip.Prefix{v.CIDR}, Attached: gateway.AttachedTo(v.ID), Gateway: string(gateway.ID)}
 	e.Name = zoneOf(tx, a.Destination, v.ID)
 	eni, ok := interfaceAt(tx, v.ID, a.To)
 	if !ok {
 		return e, nil
+	}
+	if e.Transit != nil {
+		e.Transit.Zone = zoneApart(tx, e.Transit, eni)
 	}
 	lookTable(tx, e.VPC, eni, a.From)
 	groups := groupsAt(tx, eni, a)
@@ -60,6 +62,18 @@ func Look(tx *store.Tx, a why.Ask, id resource.VPNConnectionID) (e why.Evidence,
 	}
 	lookEndpoint(tx, &e, eni, groups, a.Port)
 	return e, nil
+}
+
+// lookVPC fills in the VPC that the way leads to, and a transit gateway before it.
+func lookVPC(tx *store.Tx, e *why.Evidence, conn resource.VPNConnection, a why.Ask) (resource.VPC, bool) {
+	if conn.TransitGatewayID != "" {
+		return lookTransit(tx, e, conn, a)
+	}
+	v, gateway, ok := vpcOf(tx, conn, a.To)
+	if ok {
+		e.VPC = &why.VPC{ID: string(v.ID), CIDRs: []netip.Prefix{v.CIDR}, Attached: gateway.AttachedTo(v.ID), Gateway: string(gateway.ID)}
+	}
+	return v, ok
 }
 
 // vpcOf is the VPC that the connection's gateway is attached to; of one that is
@@ -109,7 +123,7 @@ func lookTable(tx *store.Tx, out *why.VPC, eni resource.NetworkInterface, client
 	best := netip.Prefix{}
 	for _, r := range table.Routes {
 		if r.Destination.Contains(client) && (!best.IsValid() || r.Destination.Bits() > best.Bits()) {
-			best, out.Back = r.Destination, cmp.Or(r.GatewayID, string(r.NetworkInterfaceID))
+			best, out.Back = r.Destination, r.Target()
 		}
 	}
 }

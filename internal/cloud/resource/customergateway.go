@@ -13,7 +13,7 @@ type CustomerGateway struct {
 	OwnerID Account
 	State   State
 	Type    string // GatewayType
-	// IPAddress is the device's, or its NAT router's, outside address. It is
+	// IPAddress is the device's, or its NAT router's, outside address, of IPv4 or IPv6. It is
 	// invalid for a device without a fixed one, which has a certificate.
 	IPAddress      netip.Addr
 	CertificateARN CertificateARN // empty: it authenticates by pre-shared keys

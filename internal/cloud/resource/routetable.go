@@ -29,9 +29,15 @@ type Route struct {
 	// GatewayID is "local" or a virtual private gateway's id.
 	GatewayID          string
 	NetworkInterfaceID NetworkInterfaceID
+	TransitGatewayID   TransitGatewayID
 	InstanceID         InstanceID // set beside NetworkInterfaceID when that is an instance's
 	State              RouteState // as last described; a plan looks again
 	Origin             RouteOrigin
+}
+
+// Target is the id of what the route leads to, whichever it is.
+func (r Route) Target() string {
+	return r.GatewayID + string(r.NetworkInterfaceID) + string(r.TransitGatewayID)
 }
 
 // A RouteState says whether a route's target exists.

@@ -1,6 +1,9 @@
 package resource
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Ids of transit gateways.
 type (
@@ -47,6 +50,10 @@ type TransitGatewayAttachment struct {
 	VPCID           VPCID
 	VPNConnectionID VPNConnectionID
 	SubnetIDs       []SubnetID // of a VPC, one a zone
+	// Link is the pair of addresses between the VPC's router (first) and the
+	// transit gateway's namespace (second): a /31 of class E. A VPN connection has
+	// none.
+	Link netip.Prefix
 	// RouteTableID is the table that what comes from the attachment is looked up
 	// in; empty when it has none.
 	RouteTableID TransitGatewayRouteTableID
@@ -73,12 +80,33 @@ func (a TransitGatewayAttachment) ResourceID() string {
 	return string(a.VPCID) + string(a.VPNConnectionID)
 }
 
+// RouterAddress is the VPC's end of the link.
+func (a TransitGatewayAttachment) RouterAddress() netip.Addr { return a.Link.Masked().Addr() }
+
+// GatewayAddress is the transit gateway's end of the link.
+func (a TransitGatewayAttachment) GatewayAddress() netip.Addr { return a.RouterAddress().Next() }
+
+// RouterLink is the name of the link in the namespace of the VPC's router: as
+// many digits of the attachment's id as a link's name can hold. It is no ENI.
+func (a TransitGatewayAttachment) RouterLink() string { return "tgw" + a.digits() }
+
+// GatewayLink is the name of the link in the transit gateway's namespace.
+func (a TransitGatewayAttachment) GatewayLink() string { return "vpc" + a.digits() }
+
+func (a TransitGatewayAttachment) digits() string {
+	digits := strings.TrimPrefix(string(a.ID), "tgw-attach-")
+	return digits[:min(12, len(digits))]
+}
+
 // A TransitGatewayRouteTable is a route table of a TGW.
 type TransitGatewayRouteTable struct {
-	ID                 TransitGatewayRouteTableID
-	OwnerID            Account
-	State              State
-	TransitGatewayID   TransitGatewayID
+	ID               TransitGatewayRouteTableID
+	OwnerID          Account
+	State            State
+	TransitGatewayID TransitGatewayID
+	// Number is the table's number in the kernel of the transit gateway: 1000 for
+	// the first, never given twice while a higher one is in use.
+	Number             int
 	DefaultAssociation bool
 	DefaultPropagation bool
 	// Propagations are the attachments whose routes the table takes, by id.

@@ -38,6 +38,10 @@ type ConnectionOptions struct {
 	// KeysInSecret, only the secret SecretARN.
 	KeyStorage string
 	SecretARN  string
+	// InsideIPv6 says that the tunnels carry IPv6 and nothing else
+	// (TunnelInsideIpVersion), OutsideIPv6 that they are between outside addresses of
+	// IPv6 (OutsideIpAddressType). Both are fixed at creation (vpn §4.7).
+	InsideIPv6, OutsideIPv6 bool
 }
 
 // Values of ConnectionOptions.

@@ -25,6 +25,7 @@ func (p *planner) filter(v resource.VPC, enis []resource.NetworkInterface) netsp
 	t.Sets = append(t.Sets, interfaceSets(enis)...)
 	t.Sets = append(t.Sets, p.routerSets(v)...)
 	t.Chains = append(t.Chains, forwardChain(), inputChain(), deliverChain())
+	p.admitTransit(&t, v, enis)
 	used := make(map[resource.SecurityGroupID]bool)
 	for _, eni := range enis {
 		t.Chains = append(t.Chains, interfaceChains(eni)...)

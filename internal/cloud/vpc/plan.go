@@ -94,6 +94,12 @@ func (p *planner) router(v resource.VPC) {
 		tables[table.Number] = table
 		ns.Rules = append(ns.Rules, netspec.Rule{Priority: linkPriority, IIF: LinkName(eni.ID), Table: table.Number})
 	}
+	for _, a := range p.transits(v.ID) {
+		if table, ok := p.transitTable(v, a); ok {
+			tables[table.Number] = table
+			ns.Rules = append(ns.Rules, netspec.Rule{Priority: linkPriority, IIF: a.RouterLink(), Table: table.Number})
+		}
+	}
 	for _, number := range slices.Sorted(maps.Keys(tables)) {
 		ns.Routes = append(ns.Routes, p.routes(tables[number])...)
 	}
@@ -224,6 +230,9 @@ func (p *planner) routes(t resource.RouteTable) []netspec.Route {
 		case r.GatewayID != "":
 			g, _ := p.gateway(t.VPCID, resource.VPNGatewayID(r.GatewayID))
 			route.Via, route.Dev, route.OnLink = g.GatewayAddress(), resource.VPNGatewayLink, true
+		case r.TransitGatewayID != "":
+			a, _ := p.transitOf(t.VPCID, r.TransitGatewayID)
+			route.Via, route.Dev, route.OnLink = a.GatewayAddress(), a.RouterLink(), true
 		default:
 			eni, _ := p.networkInterface(r.NetworkInterfaceID)
 			route.Via, route.Dev, route.OnLink = eni.PrivateIP, LinkName(eni.ID), true

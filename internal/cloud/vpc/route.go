@@ -20,6 +20,7 @@ const (
 	codeRouteExists   = "RouteAlreadyExists"
 	codeRouteNotFound = "InvalidRoute.NotFound"
 	codeRouteLimit    = "RouteLimitExceeded"
+	codeTransit       = "InvalidTransitGatewayID.NotFound"
 )
 
 // CreateRouteInput is the request of CreateRoute. Exactly one target is set.
@@ -29,11 +30,13 @@ type CreateRouteInput struct {
 	GatewayID            resource.VPNGatewayID
 	NetworkInterfaceID   resource.NetworkInterfaceID
 	InstanceID           resource.InstanceID
+	TransitGatewayID     resource.TransitGatewayID // to which the table's VPC is attached
 }
 
 // CreateRoute adds a static route. It answers MissingParameter and
 // InvalidParameterCombination about the target, RouteAlreadyExists,
-// RouteLimitExceeded, Gateway.NotAttached, and InvalidParameterValue for a
+// RouteLimitExceeded, Gateway.NotAttached, InvalidTransitGatewayID.NotFound for a
+// transit gateway that the VPC is not attached to, and InvalidParameterValue for a
 // destination that is no IPv4 block, that users may not route
 // (169.254.168.0/22, pl §4.1), or that is part of the VPC's own block: AWS lets
 // such a route lead a whole subnet to an appliance, Seikan does not yet.
@@ -80,19 +83,22 @@ func checkDestination(t resource.RouteTable, block, dst netip.Prefix) error {
 func routeTo(tx *store.Tx, who resource.Account, vpc resource.VPCID, in CreateRouteInput) (resource.Route, error) {
 	route := resource.Route{State: resource.RouteActive, Origin: resource.OriginCreateRoute}
 	targets := 0
-	for _, id := range []string{string(in.GatewayID), string(in.NetworkInterfaceID), string(in.InstanceID)} {
+	for _, id := range []string{string(in.GatewayID), string(in.NetworkInterfaceID), string(in.InstanceID), string(in.TransitGatewayID)} {
 		if id != "" {
 			targets++
 		}
 	}
 	switch {
 	case targets == 0:
-		return route, resource.Errorf(resource.CodeMissingParameter, "one of GatewayId, NetworkInterfaceId, InstanceId must be given")
+		return route, resource.Errorf(resource.CodeMissingParameter, "one of GatewayId, NetworkInterfaceId, InstanceId, TransitGatewayId must be given")
 	case targets > 1:
-		return route, resource.Errorf(resource.CodeInvalidParameterCombination, "only one of GatewayId, NetworkInterfaceId, InstanceId may be given")
+		return route, resource.Errorf(resource.CodeInvalidParameterCombination, "only one of GatewayId, NetworkInterfaceId, InstanceId, TransitGatewayId may be given")
 	case in.GatewayID != "":
 		route.GatewayID = string(in.GatewayID)
 		return route, attachedGateway(tx, who, in.GatewayID, vpc)
+	case in.TransitGatewayID != "":
+		route.TransitGatewayID = in.TransitGatewayID
+		return route, attachedTransit(tx, who, in.TransitGatewayID, vpc)
 	case in.InstanceID != "":
 		i, err := store.Find(tx, store.Instances, who, in.InstanceID, resource.CodeInstanceNotFound)
 		if err != nil {
@@ -109,6 +115,20 @@ func routeTo(tx *store.Tx, who resource.Account, vpc resource.VPCID, in CreateRo
 	}
 	route.NetworkInterfaceID = eni.ID
 	return route, nil
+}
+
+// attachedTransit checks that who owns the transit gateway and that vpc is
+// attached to it, or about to be.
+func attachedTransit(tx *store.Tx, who resource.Account, id resource.TransitGatewayID, vpc resource.VPCID) error {
+	if _, err := store.Find(tx, store.TransitGateways, who, id, codeTransit); err != nil {
+		return err
+	}
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		if a.TransitGatewayID == id && a.VPCID == vpc && a.Alive() {
+			return nil
+		}
+	}
+	return resource.Errorf(codeTransit, "TransitGatewayId: %s has no attachment of %s; create that first", id, vpc)
 }
 
 // DeleteRoute removes a static route; InvalidRoute.NotFound, and

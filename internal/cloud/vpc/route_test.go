@@ -40,11 +40,18 @@ func TestCreateRouteChecksItsDestinationAndTarget(t *testing.T) {
 		other := newNetwork(t, tx, "10.9.0.0/16", "10.9.1.0/24")
 		i, foreign := run(t, tx, n.subnet.ID), run(t, tx, other.subnet.ID)
 		vgw, detached := putGateway(tx, n.vpc.ID, true), putGateway(tx, "", true)
+		store.TransitGateways.Put(tx, "tgw-1", resource.TransitGateway{ID: "tgw-1", OwnerID: alice})
+		store.TransitGateways.Put(tx, "tgw-2", resource.TransitGateway{ID: "tgw-2", OwnerID: alice})
+		store.TransitGatewayAttachments.Put(tx, "tgw-attach-1", resource.TransitGatewayAttachment{ID: "tgw-attach-1", OwnerID: alice, TransitGatewayID: "tgw-1", VPCID: n.vpc.ID, State: resource.StatePending})
 		for _, test := range []struct {
 			dst  string
 			in   vpc.CreateRouteInput
 			code string
 		}{
+			{"192.168.2.0/24", vpc.CreateRouteInput{TransitGatewayID: "tgw-none"}, "InvalidTransitGatewayID.NotFound"},
+			{"192.168.2.0/24", vpc.CreateRouteInput{TransitGatewayID: "tgw-2"}, "InvalidTransitGatewayID.NotFound"},
+			{"192.168.2.0/24", vpc.CreateRouteInput{TransitGatewayID: "tgw-1", GatewayID: vgw}, "InvalidParameterCombination"},
+			{"192.168.2.0/24", vpc.CreateRouteInput{TransitGatewayID: "tgw-1"}, ""},
 			{"192.168.1.0/24", vpc.CreateRouteInput{}, "MissingParameter"},
 			{"192.168.1.0/24", vpc.CreateRouteInput{GatewayID: vgw, InstanceID: i.ID}, "InvalidParameterCombination"},
 			{"192.168.1.0/24", vpc.CreateRouteInput{GatewayID: "vgw-none"}, "InvalidVpnGatewayID.NotFound"},

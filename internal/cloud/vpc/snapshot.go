@@ -15,6 +15,8 @@ type Snapshot struct {
 	Interfaces  []resource.NetworkInterface
 	Gateways    []resource.VPNGateway
 	Connections []resource.VPNConnection
+	// Transit are the attachments of transit gateways.
+	Transit []resource.TransitGatewayAttachment
 }
 
 // Load takes a Snapshot.
@@ -27,6 +29,7 @@ func Load(tx *store.Tx) Snapshot {
 		Interfaces:  store.NetworkInterfaces.List(tx),
 		Gateways:    store.VPNGateways.List(tx),
 		Connections: store.VPNConnections.List(tx),
+		Transit:     store.TransitGatewayAttachments.List(tx),
 	}
 }
 
@@ -50,7 +53,7 @@ func (s Snapshot) effective(t resource.RouteTable) []resource.Route {
 		offered[i] = fib.Route{
 			Destination: r.Destination,
 			Origin:      originOf(r),
-			Target:      r.GatewayID + string(r.NetworkInterfaceID), // one of them is empty
+			Target:      r.Target(),
 			Blackhole:   r.State == resource.RouteBlackhole,
 		}
 		byKey[offered[i]] = r
@@ -78,6 +81,9 @@ func (s Snapshot) stateOf(vpc resource.VPCID, r resource.Route) resource.RouteSt
 		return resource.RouteActive
 	}
 	if _, ok := s.gateway(vpc, resource.VPNGatewayID(r.GatewayID)); ok {
+		return resource.RouteActive
+	}
+	if _, ok := s.transitOf(vpc, r.TransitGatewayID); ok {
 		return resource.RouteActive
 	}
 	if eni, ok := s.networkInterface(r.NetworkInterfaceID); ok && eni.VPCID == vpc && eni.Namespace != "" {
@@ -110,6 +116,16 @@ func (s Snapshot) gateway(vpc resource.VPCID, id resource.VPNGatewayID) (resourc
 		}
 	}
 	return resource.VPNGateway{}, false
+}
+
+// transitOf finds the attachment that joins vpc to a transit gateway.
+func (s Snapshot) transitOf(vpc resource.VPCID, id resource.TransitGatewayID) (resource.TransitGatewayAttachment, bool) {
+	for _, a := range s.Transit {
+		if a.VPCID == vpc && a.TransitGatewayID == id && a.State == resource.StateAvailable {
+			return a, true
+		}
+	}
+	return resource.TransitGatewayAttachment{}, false
 }
 
 func (s Snapshot) networkInterface(id resource.NetworkInterfaceID) (resource.NetworkInterface, bool) {

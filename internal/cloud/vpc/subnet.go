@@ -1,6 +1,8 @@
 package vpc
 
 import (
+	"slices"
+
 	"net/netip"
 
 	"seikan/internal/cloud/resource"
@@ -57,7 +59,8 @@ func DescribeSubnets(tx *store.Tx, who resource.Account, ids ...resource.SubnetI
 }
 
 // DeleteSubnet removes a subnet and its route table association. It answers
-// DependencyViolation while an interface is in it.
+// DependencyViolation while an interface is in it or an attachment of a transit
+// gateway names it.
 func DeleteSubnet(tx *store.Tx, who resource.Account, id resource.SubnetID) error {
 	if _, err := store.Find(tx, store.Subnets, who, id, resource.CodeSubnetNotFound); err != nil {
 		return err
@@ -65,6 +68,11 @@ func DeleteSubnet(tx *store.Tx, who resource.Account, id resource.SubnetID) erro
 	for _, eni := range store.NetworkInterfaces.List(tx) {
 		if eni.SubnetID == id {
 			return inUse("subnet", id, eni.ID)
+		}
+	}
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		if a.Alive() && slices.Contains(a.SubnetIDs, id) {
+			return inUse("subnet", id, a.ID)
 		}
 	}
 	if table, at, ok := associationOf(tx, func(a resource.Association) bool { return a.SubnetID == id }); ok {

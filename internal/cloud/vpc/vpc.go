@@ -114,6 +114,11 @@ func DeleteVPC(tx *store.Tx, who resource.Account, id resource.VPCID) error {
 			return inUse("vpc", id, g.ID)
 		}
 	}
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		if a.VPCID == id {
+			return inUse("vpc", id, a.ID)
+		}
+	}
 	store.RouteTables.Delete(tx, v.MainRouteTable)
 	store.SecurityGroups.Delete(tx, v.DefaultGroup)
 	store.VPCs.Delete(tx, id)

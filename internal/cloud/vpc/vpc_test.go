@@ -204,7 +204,14 @@ func TestWhatIsUsedCannotBeDeleted(t *testing.T) {
 		wantCode(t, "VPC with a subnet", vpc.DeleteVPC(tx, alice, n.vpc.ID), used)
 		check(t, vpc.DisassociateRouteTable(tx, alice, a.ID))
 		check(t, vpc.DeleteRouteTable(tx, alice, table.ID))
+		joined := resource.TransitGatewayAttachment{ID: "tgw-attach-1", VPCID: n.vpc.ID, SubnetIDs: []resource.SubnetID{n.subnet.ID}, State: resource.StateAvailable}
+		store.TransitGatewayAttachments.Put(tx, joined.ID, joined)
+		wantCode(t, "subnet of an attachment", vpc.DeleteSubnet(tx, alice, n.subnet.ID), used)
+		joined.State = resource.StateDeleting
+		store.TransitGatewayAttachments.Put(tx, joined.ID, joined)
 		check(t, vpc.DeleteSubnet(tx, alice, n.subnet.ID))
+		wantCode(t, "VPC whose link is still there", vpc.DeleteVPC(tx, alice, n.vpc.ID), used)
+		store.TransitGatewayAttachments.Delete(tx, joined.ID)
 		check(t, vpc.DeleteVPC(tx, alice, n.vpc.ID))
 		if rows := len(store.RouteTables.List(tx)) + len(store.SecurityGroups.List(tx)) + len(store.NetworkInterfaces.List(tx)); rows != 0 {
 			t.Errorf("rows left after all is deleted: got %d, want 0", rows)

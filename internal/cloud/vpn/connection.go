@@ -21,7 +21,8 @@ type CreateVPNConnectionInput struct {
 	TransitGatewayID resource.TransitGatewayID
 	StaticRoutesOnly bool // fixed for life; false means BGP
 	// LocalIPv4NetworkCIDR is the customer's side and RemoteIPv4NetworkCIDR the
-	// cloud's: the traffic selectors. Host bits are cleared; zero: 0.0.0.0/0.
+	// cloud's: the traffic selectors. Host bits are cleared; zero: 0.0.0.0/0. With
+	// IPv6 inside it is those of Options, and ::/0.
 	LocalIPv4NetworkCIDR, RemoteIPv4NetworkCIDR netip.Prefix
 	Options                                     FixedOptionsInput
 	Tunnels                                     [2]TunnelOptionsInput
@@ -97,7 +98,7 @@ func place(tx *store.Tx, c *resource.VPNConnection) error {
 	for slots[c.Slot] {
 		c.Slot++
 	}
-	if err := chooseInside(tx, insideInUse(tx, *c), &c.Tunnels); err != nil {
+	if err := chooseInside(tx, insideInUse(tx, *c), c); err != nil {
 		return err
 	}
 	return chooseOutside(tx, c)
@@ -126,10 +127,11 @@ func connection(in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 	if c.Options, err = in.Options.options(to); err != nil {
 		return none, err
 	}
-	if c.LocalCIDR, err = selector("LocalIpv4NetworkCidr", in.LocalIPv4NetworkCIDR); err != nil {
+	v6 := c.Options.InsideIPv6
+	if c.LocalCIDR, err = selector(v6, "Local", in.LocalIPv4NetworkCIDR, in.Options.LocalIPv6NetworkCIDR); err != nil {
 		return none, err
 	}
-	if c.RemoteCIDR, err = selector("RemoteIpv4NetworkCidr", in.RemoteIPv4NetworkCIDR); err != nil {
+	if c.RemoteCIDR, err = selector(v6, "Remote", in.RemoteIPv4NetworkCIDR, in.Options.RemoteIPv6NetworkCIDR); err != nil {
 		return none, err
 	}
 	for i, t := range in.Tunnels {
@@ -137,16 +139,24 @@ func connection(in CreateVPNConnectionInput) (resource.VPNConnection, error) {
 			return none, err
 		}
 	}
-	return c, checkLogs(c)
+	return c, checkTunnels(c)
 }
 
-// selector checks one side of the traffic selectors; zero is everything.
-func selector(option string, p netip.Prefix) (netip.Prefix, error) {
-	if p == (netip.Prefix{}) {
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 0), nil
+// selector checks one side of the traffic selectors, of which a connection has
+// those of its own family; zero is everything.
+func selector(v6 bool, side string, four, six netip.Prefix) (netip.Prefix, error) {
+	option, family, p, all := side+"Ipv4NetworkCidr", "an IPv4", four, netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if v6 && four != (netip.Prefix{}) {
+		return four, resource.Errorf(resource.CodeInvalidParameterCombination, "%s: %v is for connections whose TunnelInsideIpVersion is ipv4", option, four)
 	}
-	if !p.IsValid() || !p.Addr().Is4() {
-		return p, resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is not an IPv4 block", option, p)
+	if v6 {
+		option, family, p, all = side+"Ipv6NetworkCidr", "an IPv6", six, netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	if p == (netip.Prefix{}) {
+		return all, nil
+	}
+	if !p.IsValid() || p.Addr().Is6() != v6 || p.Addr().Is4In6() {
+		return p, resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is not %s block", option, p, family)
 	}
 	return p.Masked(), nil
 }
@@ -175,6 +185,9 @@ func checkGateways(tx *store.Tx, c resource.VPNConnection) error {
 			return err
 		}
 		asn = gateway.AmazonSideASN
+	}
+	if a := customer.IPAddress; a.IsValid() && a.Is6() != c.Options.OutsideIPv6 {
+		return resource.Errorf(resource.CodeInvalidParameterCombination, "OutsideIpAddressType: the customer gateway %s has the address %v, and a tunnel's two outside addresses are of one family: %s is for IPv6, on transit gateways, and %s for IPv4", customer.ID, a, outsideIPv6, outsideIPv4)
 	}
 	// The session is always an external one (vpn §4.1); a static connection has
 	// none, and its number is a placeholder.

@@ -168,18 +168,17 @@ func TestTheLastInsideBlocksAreFound(t *testing.T) {
 					used[block] = "vpn-other"
 				}
 			}
-			var tunnels [2]resource.TunnelOptions
-			if err := chooseInside(tx, used, &tunnels); err != nil {
+			var c, more resource.VPNConnection
+			if err := chooseInside(tx, used, &c); err != nil {
 				return err
 			}
-			got := []netip.Prefix{tunnels[0].InsideCIDR, tunnels[1].InsideCIDR}
+			got := []netip.Prefix{c.Tunnels[0].InsideCIDR, c.Tunnels[1].InsideCIDR}
 			slices.SortFunc(got, netip.Prefix.Compare)
 			if want := []netip.Prefix{insideBlock(99), insideBlock(12345)}; !slices.Equal(got, want) {
 				t.Fatalf("blocks: got %v, want %v", got, want)
 			}
-			var more [2]resource.TunnelOptions
 			if err := chooseInside(tx, used, &more); resource.CodeOf(err) != codeNoAddresses {
-				t.Fatalf("a third tunnel: got %v and %v, want %s", more[0].InsideCIDR, err, codeNoAddresses)
+				t.Fatalf("a third tunnel: got %v and %v, want %s", more.Tunnels[0].InsideCIDR, err, codeNoAddresses)
 			}
 		}
 		return nil

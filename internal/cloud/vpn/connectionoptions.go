@@ -3,7 +3,6 @@ package vpn
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	"seikan/internal/cloud/resource"
 )
@@ -14,8 +13,8 @@ import (
 // it; what only this cloud lacks is refused with UnsupportedOperation.
 type FixedOptionsInput struct {
 	EnableAcceleration    bool   // transit gateways only; not offered
-	TunnelInsideIPVersion string // ipv4 (default); ipv6, transit gateways only, is not offered
-	OutsideIPAddressType  string // PublicIpv4 (default); PrivateIpv4 and Ipv6 are not offered
+	TunnelInsideIPVersion string // ipv4 (default); ipv6, not on VPN gateways
+	OutsideIPAddressType  string // PublicIpv4 (default); Ipv6, not on VPN gateways; PrivateIpv4 is not offered
 	TransportAttachmentID string // TransportTransitGatewayAttachmentId, for PrivateIpv4
 	LocalIPv6NetworkCIDR  netip.Prefix
 	RemoteIPv6NetworkCIDR netip.Prefix
@@ -24,7 +23,7 @@ type FixedOptionsInput struct {
 	PreSharedKeyStorage   string // Standard (default), SecretsManager
 }
 
-// Values of options that are not kept, since only one of each is offered.
+// Values of TunnelInsideIpVersion and OutsideIpAddressType.
 const (
 	insideIPv4  = "ipv4"
 	insideIPv6  = "ipv6"
@@ -41,6 +40,7 @@ func (in FixedOptionsInput) options(target target) (resource.ConnectionOptions, 
 	out := resource.ConnectionOptions{
 		Bandwidth:  c.word("TunnelBandwidth", in.Bandwidth, resource.BandwidthStandard, resource.BandwidthLarge),
 		KeyStorage: c.word("PreSharedKeyStorage", in.PreSharedKeyStorage, resource.KeysInConnection, resource.KeysInSecret),
+		InsideIPv6: inside == insideIPv6, OutsideIPv6: outside == outsideIPv6,
 	}
 	atGateway := target.gateway != ""
 	combination := func(wrong bool, option, format string, args ...any) {
@@ -62,23 +62,34 @@ func (in FixedOptionsInput) options(target target) (resource.ConnectionOptions, 
 	}{{"LocalIpv6NetworkCidr", in.LocalIPv6NetworkCIDR}, {"RemoteIpv6NetworkCidr", in.RemoteIPv6NetworkCIDR}} {
 		combination(side.block != netip.Prefix{} && inside != insideIPv6, side.option, "%v is for connections whose TunnelInsideIpVersion is ipv6", side.block)
 	}
-	c.unsupported(in, inside, outside)
+	c.unsupported(in, outside)
 	return out, c.err
 }
 
 // unsupported refuses what AWS has and this cloud has not.
-func (c *checker) unsupported(in FixedOptionsInput, inside, outside string) {
+func (c *checker) unsupported(in FixedOptionsInput, outside string) {
 	const cure = "is not offered by this cloud"
 	switch {
 	case in.VPNConcentratorID != "":
 		c.refuse(codeUnsupported, "VpnConcentratorId", "%s %s; name a transit gateway", in.VPNConcentratorID, cure)
 	case in.EnableAcceleration:
 		c.refuse(codeUnsupported, "EnableAcceleration", "true %s; leave it out", cure)
-	case inside != insideIPv4:
-		c.refuse(codeUnsupported, "TunnelInsideIpVersion", "%s %s; leave it out", inside, cure)
-	case outside != outsideIPv4:
+	case outside == outsideOwn:
 		c.refuse(codeUnsupported, "OutsideIpAddressType", "%s %s; leave it out", outside, cure)
 	}
+}
+
+// fixed is the request that would give the options of c that no later request can
+// change, and those that this one may leave as they are.
+func fixed(c resource.VPNConnection) FixedOptionsInput {
+	in := FixedOptionsInput{Bandwidth: c.Options.Bandwidth, PreSharedKeyStorage: c.Options.KeyStorage}
+	if c.Options.InsideIPv6 {
+		in.TunnelInsideIPVersion = insideIPv6
+	}
+	if c.Options.OutsideIPv6 {
+		in.OutsideIPAddressType = outsideIPv6
+	}
+	return in
 }
 
 // A target is the cloud's end of a connection: one of the two, or neither.
@@ -102,11 +113,20 @@ func (t target) check() error {
 	return nil
 }
 
-// checkLogs refuses a BGP log on a connection without BGP (vpn §6.3).
-func checkLogs(c resource.VPNConnection) error {
-	at := slices.IndexFunc(c.Tunnels[:], func(o resource.TunnelOptions) bool { return o.Logs.BGP.Enabled })
-	if c.StaticRoutesOnly && at >= 0 {
-		return resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelOptions.%d.LogOptions.CloudWatchLogOptions.BgpLogEnabled: the connection has static routes only and no BGP; leave it out", at+1)
+// checkTunnels refuses options of tunnels that their connection cannot have: IPv6
+// inside blocks without IPv6, and, without BGP, a log of it (vpn §6.3) and BFD,
+// which goes with it.
+func checkTunnels(c resource.VPNConnection) error {
+	for i, o := range c.Tunnels {
+		switch {
+		case o.InsideIPv6CIDR.IsValid() && !c.Options.InsideIPv6:
+			return resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelOptions.%d.TunnelInsideIpv6Cidr: %v is for connections whose TunnelInsideIpVersion is ipv6", i+1, o.InsideIPv6CIDR)
+		case !c.StaticRoutesOnly:
+		case o.Logs.BGP.Enabled:
+			return resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelOptions.%d.LogOptions.CloudWatchLogOptions.BgpLogEnabled: the connection has static routes only and no BGP; leave it out", i+1)
+		case o.BFD != resource.BFD{}:
+			return resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelOptions.%d.BFDInterval: the connection has static routes only, and BFD goes with BGP; leave it out, or use a shorter liveness", i+1)
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package vpn
 
 import (
 	"testing"
+	"time"
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
@@ -23,13 +24,15 @@ func TestConnectionOptionsAreForTheirTargets(t *testing.T) {
 		{"§2.1 acceleration needs a TGW", gateway, FixedOptionsInput{EnableAcceleration: true}, "InvalidParameterCombination: EnableAcceleration: true needs a transit gateway, and vgw-1 is a VPN gateway"},
 		{"§5.5 acceleration is not offered", transit, FixedOptionsInput{EnableAcceleration: true}, "UnsupportedOperation: EnableAcceleration: true is not offered by this cloud; leave it out"},
 		{"§2.1 IPv6 inside needs a TGW", gateway, FixedOptionsInput{TunnelInsideIPVersion: "ipv6"}, "InvalidParameterCombination: TunnelInsideIpVersion: ipv6 needs a transit gateway, and vgw-1 is a VPN gateway"},
-		{"§4.7 IPv6 inside is not offered", transit, FixedOptionsInput{TunnelInsideIPVersion: "ipv6"}, "UnsupportedOperation: TunnelInsideIpVersion: ipv6 is not offered by this cloud; leave it out"},
+		{"§4.7 IPv6 inside", transit, FixedOptionsInput{TunnelInsideIPVersion: "ipv6", LocalIPv6NetworkCIDR: prefix("2001:db8::/32")}, ""},
+		{"§4.7 IPv6 inside, associated later", none, FixedOptionsInput{TunnelInsideIPVersion: "ipv6"}, ""},
 		{"§2.1 inside version is a word of two", transit, FixedOptionsInput{TunnelInsideIPVersion: "IPv6"}, `InvalidParameterValue: TunnelInsideIpVersion: "IPv6" is none of ipv4, ipv6`},
 		{"§2.1 IPv6 selector without IPv6 inside", transit, FixedOptionsInput{LocalIPv6NetworkCIDR: prefix("::/0")}, "InvalidParameterCombination: LocalIpv6NetworkCidr: ::/0 is for connections whose TunnelInsideIpVersion is ipv6"},
 		{"§2.1 the other side, too", transit, FixedOptionsInput{RemoteIPv6NetworkCIDR: prefix("2001:db8::/32")}, "InvalidParameterCombination: RemoteIpv6NetworkCidr: 2001:db8::/32 is for connections whose TunnelInsideIpVersion is ipv6"},
 		{"§2.1 the API's spelling of Ipv6", transit, FixedOptionsInput{OutsideIPAddressType: "IPv6"}, `InvalidParameterValue: OutsideIpAddressType: "IPv6" is none of PublicIpv4, PrivateIpv4, Ipv6`},
 		{"§4.7 IPv6 outside needs a TGW", gateway, FixedOptionsInput{OutsideIPAddressType: "Ipv6"}, "InvalidParameterCombination: OutsideIpAddressType: Ipv6 needs a transit gateway, and vgw-1 is a VPN gateway"},
-		{"§4.7 IPv6 outside is not offered", transit, FixedOptionsInput{OutsideIPAddressType: "Ipv6"}, "UnsupportedOperation: OutsideIpAddressType: Ipv6 is not offered by this cloud; leave it out"},
+		{"§4.7 IPv6 outside", transit, FixedOptionsInput{OutsideIPAddressType: "Ipv6"}, ""},
+		{"§4.7 IPv6 inside and outside", transit, FixedOptionsInput{TunnelInsideIPVersion: "ipv6", OutsideIPAddressType: "Ipv6"}, ""},
 		{"§1.4 private outside needs its transport", transit, FixedOptionsInput{OutsideIPAddressType: "PrivateIpv4"}, "InvalidParameterCombination: TransportTransitGatewayAttachmentId: is required when OutsideIpAddressType is PrivateIpv4"},
 		{"§5.5 private outside is not accelerated", transit, FixedOptionsInput{OutsideIPAddressType: "PrivateIpv4", TransportAttachmentID: "tgw-attach-1", EnableAcceleration: true}, "InvalidParameterCombination: OutsideIpAddressType: PrivateIpv4 and EnableAcceleration exclude each other"},
 		{"§5.5 private outside is not offered", transit, FixedOptionsInput{OutsideIPAddressType: "PrivateIpv4", TransportAttachmentID: "tgw-attach-1"}, "UnsupportedOperation: OutsideIpAddressType: PrivateIpv4 is not offered by this cloud; leave it out"},
@@ -131,7 +134,7 @@ func TestLogOptionsAreChecked(t *testing.T) {
 		{"unknown format", bgp(TunnelLogInput{&on, group, "xml"}), `InvalidParameterValue: TunnelOptions.1.LogOptions.CloudWatchLogOptions.BgpLogOutputFormat: "xml" is none of json, text`},
 		{"IPv6 inside block of another network", TunnelOptionsInput{InsideIPv6CIDR: prefix("2001:db8::/126")}, "InvalidParameterValue: TunnelOptions.1.TunnelInsideIpv6Cidr: 2001:db8::/126 is not a /126 of fd00::/8"},
 		{"IPv6 inside block of another length", TunnelOptionsInput{InsideIPv6CIDR: prefix("fd00::/128")}, "InvalidParameterValue: TunnelOptions.1.TunnelInsideIpv6Cidr: fd00::/128 is not a /126 of fd00::/8"},
-		{"IPv6 inside block without IPv6 inside", TunnelOptionsInput{InsideIPv6CIDR: prefix("fd00::/126")}, "InvalidParameterCombination: TunnelOptions.1.TunnelInsideIpv6Cidr: fd00::/126 is for connections whose TunnelInsideIpVersion is ipv6"},
+		{"IPv6 inside block with host bits", TunnelOptionsInput{InsideIPv6CIDR: prefix("fd00::5/126")}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o, err := c.in.complete(1)
@@ -149,4 +152,16 @@ func TestLogOptionsAreChecked(t *testing.T) {
 	cl.refused("InvalidParameterCombination", creating(in), "TunnelOptions.2.LogOptions.CloudWatchLogOptions.BgpLogEnabled") // §6.3: dynamic only
 	in.StaticRoutesOnly = false
 	cl.refused("", creating(in))
+}
+
+func TestBFDGoesWithBGP(t *testing.T) {
+	c := newCloud(t)
+	in := c.pair().input()
+	in.Tunnels[1].BFD = &resource.BFD{Interval: 250 * time.Millisecond}
+	in.StaticRoutesOnly = true
+	c.refused(resource.CodeInvalidParameterCombination, creating(in), "TunnelOptions.2.BFDInterval: the connection has static routes only")
+	in.StaticRoutesOnly = false
+	if got := c.connect(in).Tunnels; got[0].BFD != (resource.BFD{}) || got[1].BFD != (resource.BFD{Interval: 250 * time.Millisecond, Multiplier: 3}) {
+		t.Errorf("got %+v and %+v, want none and every 250ms, 3 times", got[0].BFD, got[1].BFD)
+	}
 }

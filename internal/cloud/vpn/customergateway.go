@@ -29,7 +29,7 @@ var regionalASN = map[string]uint32{"eu-west-1": 9059, "ap-northeast-1": 10124, 
 // CreateCustomerGatewayInput says what customer gateway is wanted.
 type CreateCustomerGatewayInput struct {
 	Type      string     // "ipsec.1"
-	IPAddress netip.Addr // IPv4; behind NAT the router's outside address
+	IPAddress netip.Addr // behind NAT the router's outside address; one of IPv6 for tunnels whose outside is
 	// CertificateARN names the device's certificate. With one IPAddress may be
 	// left out: the device may then come from anywhere, and move (vpn §3.7).
 	CertificateARN resource.CertificateARN
@@ -85,9 +85,9 @@ func customerGateway(in CreateCustomerGatewayInput) (resource.CustomerGateway, e
 	}
 	switch {
 	case !in.IPAddress.IsValid() && in.CertificateARN == "":
-		return none, resource.Errorf(resource.CodeMissingParameter, "IpAddress: the device's outside IPv4 address is required, or a CertificateArn for a device without a fixed one")
+		return none, resource.Errorf(resource.CodeMissingParameter, "IpAddress: the device's outside address is required, or a CertificateArn for a device without a fixed one")
 	case in.IPAddress.IsValid() && !hostAddress(in.IPAddress):
-		return none, resource.Errorf(resource.CodeInvalidParameterValue, "IpAddress: %v is not the IPv4 address of a host: no loopback, link-local, multicast or reserved one", in.IPAddress)
+		return none, resource.Errorf(resource.CodeInvalidParameterValue, "IpAddress: %v is not the address of a host: no loopback, link-local, multicast or reserved one", in.IPAddress)
 	case len(in.DeviceName) > maxDeviceName:
 		return none, resource.Errorf(resource.CodeInvalidParameterValue, "DeviceName: has %d bytes, at most %d", len(in.DeviceName), maxDeviceName)
 	}
@@ -129,13 +129,13 @@ func checkType(t string) error {
 	return resource.Errorf(resource.CodeInvalidParameterValue, "Type: %q is not %q", t, resource.GatewayType)
 }
 
-// hostAddress reports whether a can be the IPv4 address of a device on some
+// hostAddress reports whether a can be the address of a device on some
 // network. Private ones are: a device may be reached by other ways than the
 // internet.
 func hostAddress(a netip.Addr) bool {
 	reserved := netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4)
 	thisNetwork := netip.PrefixFrom(netip.IPv4Unspecified(), 8)
-	return a.Is4() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !reserved.Contains(a) && !thisNetwork.Contains(a)
+	return !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !reserved.Contains(a) && !thisNetwork.Contains(a)
 }
 
 // DescribeCustomerGateways returns the gateways of ids, or without ids all that

@@ -1,16 +1,17 @@
 // Package vpn is Site-to-Site VPN: customer gateways, VPN gateways, VPN
-// connections, their static routes, and transit gateways as operations on the store, and the pure
-// plan of what VPN gateways need of a host (vpn §1 to §4).
+// connections, their static routes, and transit gateways as operations on the
+// store, and the pure plan of what gateways need of a host (vpn §1 to §4).
 //
 // Operations check a request and change rows, nothing else; MakePlan reads rows,
 // nothing else. With time the host calls Advance, which replaces endpoints, and
-// RecordHealth, which keeps what owners are to be told. The host makes the plan true, runs a worker for each gateway,
-// and tells what came of it through MarkRealised and SetTelemetry. Nothing here
+// RecordHealth, which keeps what owners are to be told. The host makes the plan
+// true, runs a worker for each gateway, and tells what came of it through
+// MarkRealised, MarkTransitRealised and SetTelemetry. Nothing here
 // negotiates keys or touches a kernel. The API, the lab and the host call it; it
 // calls no other feature. Of dynamic connections it says who speaks BGP to whom
-// and keeps what was learned; the worker speaks, and chooses between tunnels.
-// Transit gateways are rows and tables only: MakePlan has nothing of them yet, so
-// that they, and connections at them, stay pending.
+// and keeps what was learned; the worker speaks. A VPN gateway's worker chooses
+// between tunnels by itself; a transit gateway's does not: MakePlan has the routes
+// of its tables, chosen from what the store was told (docs/decisions/0012).
 package vpn
 
 // Codes of VPN (vpn §1.9); InvalidVpcState is what AWS was seen to answer for

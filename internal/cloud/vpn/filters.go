@@ -14,7 +14,7 @@ const codeCustomerGatewayMalformed = "InvalidCustomerGatewayId.Malformed"
 // customerGatewayFields are the filters of DescribeCustomerGateways (vpn §1.8).
 func customerGatewayFields() filter.Fields[resource.CustomerGateway] {
 	return filter.Fields[resource.CustomerGateway]{
-		"bgp-asn":             func(g resource.CustomerGateway) []string { return number(g.BGPASN) },
+		"bgp-asn":             func(g resource.CustomerGateway) []string { return asn(g.BGPASN) },
 		"customer-gateway-id": func(g resource.CustomerGateway) []string { return filter.One(g.ID) },
 		"ip-address": func(g resource.CustomerGateway) []string {
 			if !g.IPAddress.IsValid() {
@@ -31,7 +31,7 @@ func customerGatewayFields() filter.Fields[resource.CustomerGateway] {
 // of ours is in no zone, as AWS's new ones are.
 func vpnGatewayFields() filter.Fields[resource.VPNGateway] {
 	return filter.Fields[resource.VPNGateway]{
-		"amazon-side-asn":   func(g resource.VPNGateway) []string { return number(g.AmazonSideASN) },
+		"amazon-side-asn":   func(g resource.VPNGateway) []string { return asn(g.AmazonSideASN) },
 		"attachment.state":  func(g resource.VPNGateway) []string { return filter.One(g.Attachment.State) },
 		"attachment.vpc-id": func(g resource.VPNGateway) []string { return filter.One(g.Attachment.VPCID) },
 		"availability-zone": func(resource.VPNGateway) []string { return nil },
@@ -50,7 +50,7 @@ func connectionFields(tx *store.Tx) filter.Fields[resource.VPNConnection] {
 			if !ok {
 				return nil
 			}
-			return number(device.BGPASN)
+			return asn(device.BGPASN)
 		},
 		"customer-gateway-id":       func(c resource.VPNConnection) []string { return filter.One(c.CustomerGatewayID) },
 		"option.static-routes-only": func(c resource.VPNConnection) []string { return filter.YesNo(c.StaticRoutesOnly) },
@@ -75,7 +75,7 @@ func transitGatewayFields() filter.Fields[resource.TransitGateway] {
 		return func(g resource.TransitGateway) []string { return filter.EnableDisable(on(g.Options)) }
 	}
 	return filter.Fields[resource.TransitGateway]{
-		"options.amazon-side-asn":                    func(g resource.TransitGateway) []string { return number(g.AmazonSideASN) },
+		"options.amazon-side-asn":                    func(g resource.TransitGateway) []string { return asn(g.AmazonSideASN) },
 		"options.association-default-route-table-id": func(g resource.TransitGateway) []string { return filter.One(g.AssociationTable) },
 		"options.propagation-default-route-table-id": func(g resource.TransitGateway) []string { return filter.One(g.PropagationTable) },
 		"options.auto-accept-shared-attachments":     option(func(o resource.TransitGatewayOptions) bool { return o.AutoAccept }),
@@ -130,5 +130,5 @@ func transitTableFields() filter.Fields[resource.TransitGatewayRouteTable] {
 	}
 }
 
-// number is a BGP number as filters have it.
-func number(asn uint32) []string { return []string{fmt.Sprint(asn)} }
+// asn is a BGP number as filters have it.
+func asn(n uint32) []string { return []string{fmt.Sprint(n)} }

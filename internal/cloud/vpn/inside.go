@@ -44,56 +44,111 @@ func (c *checker) inside(p netip.Prefix) netip.Prefix {
 	return block
 }
 
+// insideIPv6Bits is the length of an inside block of IPv6.
+const insideIPv6Bits = 126
+
+// insideIPv6Network is where such blocks are from: unique local addresses (RFC
+// 4193).
+func insideIPv6Network() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd}), 8)
+}
+
+// insideIPv6 is inside for a block of IPv6.
+func (c *checker) insideIPv6(p netip.Prefix) netip.Prefix {
+	if all := insideIPv6Network(); p.Bits() != insideIPv6Bits || !all.Contains(p.Addr()) {
+		c.fail("TunnelInsideIpv6Cidr", "%v is not a /%d of %v", p, insideIPv6Bits, all)
+	}
+	return p.Masked()
+}
+
+// An insideOption is one inside block of a connection.
+type insideOption struct {
+	tunnel int // from 0
+	name   string
+	block  *netip.Prefix
+	free   func(*store.Tx, insideBlocksInUse) (netip.Prefix, bool)
+}
+
+// insideBlocksInUse are inside blocks by who has them; empty for the connection in
+// hand. All of a family are equally long, so those that overlap are equal.
+type insideBlocksInUse map[netip.Prefix]resource.VPNConnectionID
+
+// insideOptions are the inside blocks that c has or shall have.
+func insideOptions(c *resource.VPNConnection) (out []insideOption) {
+	for i := range c.Tunnels {
+		out = append(out, insideOption{i, "TunnelInsideCidr", &c.Tunnels[i].InsideCIDR, freeInside})
+		if c.Options.InsideIPv6 {
+			out = append(out, insideOption{i, "TunnelInsideIpv6Cidr", &c.Tunnels[i].InsideIPv6CIDR, freeInsideIPv6})
+		}
+	}
+	return out
+}
+
 // insideInUse are the inside blocks of the tunnels of c's target, but for c's
-// own, by the tunnel's connection. A block is free again once a host has taken
-// the tunnel down. AWS lets two tunnels of a transit gateway have one block (vpn
-// §2.1); here one process serves them all and could not tell them apart.
-func insideInUse(tx *store.Tx, c resource.VPNConnection) map[netip.Prefix]resource.VPNConnectionID {
-	used := make(map[netip.Prefix]resource.VPNConnectionID)
+// own. A block is free again once a host has taken the tunnel down. AWS lets two
+// tunnels of a transit gateway have one block of IPv4 (vpn §2.1); here one process
+// serves them all and could not tell them apart.
+func insideInUse(tx *store.Tx, c resource.VPNConnection) insideBlocksInUse {
+	used := make(insideBlocksInUse)
 	for _, old := range store.VPNConnections.List(tx) {
 		if old.ID == c.ID || c.Target() == "" || targetOf(old) != targetOf(c) || old.State == resource.StateDeleted {
 			continue
 		}
-		for _, t := range old.Tunnels {
-			used[t.InsideCIDR] = old.ID
+		for _, o := range insideOptions(&old) {
+			used[*o.block] = old.ID
 		}
 	}
 	return used
 }
 
-// chooseInside checks the inside blocks of a new connection against those that
-// its gateway has in use, and gives each tunnel without one a random free one.
-// Every block is a /30, so those that overlap are equal. It adds to used.
-func chooseInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID, tunnels *[2]resource.TunnelOptions) error {
-	for i, t := range tunnels {
-		if !t.InsideCIDR.IsValid() {
+// chooseInside checks the inside blocks of a connection against those that its
+// gateway has in use, and gives each tunnel without one a random free one. It adds
+// to used.
+func chooseInside(tx *store.Tx, used insideBlocksInUse, c *resource.VPNConnection) error {
+	options := insideOptions(c)
+	for _, o := range options {
+		if !o.block.IsValid() {
 			continue
 		}
-		if by, ok := used[t.InsideCIDR]; ok {
+		if by, ok := used[*o.block]; ok {
 			who := string(by)
 			if by == "" {
 				who = "the other tunnel of this connection"
 			}
-			return resource.Errorf(codeCIDRInUse, "TunnelOptions.%d.TunnelInsideCidr: %v is used by %s; each tunnel of a gateway has a block of its own", i+1, t.InsideCIDR, who)
+			return resource.Errorf(codeCIDRInUse, "TunnelOptions.%d.%s: %v is used by %s; each tunnel of a gateway has a block of its own", o.tunnel+1, o.name, o.block, who)
 		}
-		used[t.InsideCIDR] = ""
+		used[*o.block] = ""
 	}
-	for i := range tunnels {
-		if tunnels[i].InsideCIDR.IsValid() {
+	for _, o := range options {
+		if o.block.IsValid() {
 			continue
 		}
-		block, ok := freeInside(tx, used)
+		block, ok := o.free(tx, used)
 		if !ok {
-			return resource.Errorf(codeNoAddresses, "every inside block of 169.254.0.0/16 is in use on this gateway")
+			return resource.Errorf(codeNoAddresses, "TunnelOptions.%d.%s: no free block was found on this gateway; name one", o.tunnel+1, o.name)
 		}
-		tunnels[i].InsideCIDR = block
+		*o.block = block
 		used[block] = ""
 	}
 	return nil
 }
 
+// freeInsideIPv6 draws a block. The second draw is for show: there are 2^118.
+func freeInsideIPv6(tx *store.Tx, used insideBlocksInUse) (netip.Prefix, bool) {
+	for range 2 {
+		var b [16]byte
+		tx.Random(b[1:])
+		b[0] = insideIPv6Network().Addr().As16()[0]
+		block := netip.PrefixFrom(netip.AddrFrom16(b), insideIPv6Bits).Masked()
+		if _, taken := used[block]; !taken {
+			return block, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
 // freeInside looks for a free block from a random one onwards.
-func freeInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID) (netip.Prefix, bool) {
+func freeInside(tx *store.Tx, used insideBlocksInUse) (netip.Prefix, bool) {
 	var b [2]byte
 	tx.Random(b[:])
 	start := int(binary.BigEndian.Uint16(b[:]))
@@ -107,7 +162,7 @@ func freeInside(tx *store.Tx, used map[netip.Prefix]resource.VPNConnectionID) (n
 }
 
 // chooseOutside gives the tunnels of a new connection two addresses of one
-// namespace that no tunnel has: the worker of a gateway opens its sockets in
+// namespace, and of its family, that no tunnel has: the worker of a gateway opens its sockets in
 // one, so they come from where the gateway's other tunnels are. Pools are
 // taken in order of name, addresses in the pool's. A connection that has
 // addresses keeps them, if its gateway's other tunnels are there, too.
@@ -135,7 +190,7 @@ func chooseOutside(tx *store.Tx, c *resource.VPNConnection) error {
 	free := make(map[string][]netip.Addr) // by namespace
 	for _, p := range pools {
 		for _, a := range p.Addresses {
-			if used[a] || bound != "" && p.Namespace != bound || slices.Contains(free[p.Namespace], a) {
+			if used[a] || a.Is6() != c.Options.OutsideIPv6 || bound != "" && p.Namespace != bound || slices.Contains(free[p.Namespace], a) {
 				continue
 			}
 			free[p.Namespace] = append(free[p.Namespace], a)
@@ -145,5 +200,9 @@ func chooseOutside(tx *store.Tx, c *resource.VPNConnection) error {
 			}
 		}
 	}
-	return resource.Errorf(codeNoAddresses, "a VPN connection needs two outside addresses and no pool has two left for %s; delete a connection or enlarge a pool", targetOf(*c).label())
+	family := "IPv4"
+	if c.Options.OutsideIPv6 {
+		family = "IPv6"
+	}
+	return resource.Errorf(codeNoAddresses, "a VPN connection needs two outside addresses of %s and no pool has two left for %s; delete a connection or enlarge a pool", family, targetOf(*c).label())
 }

@@ -1,7 +1,6 @@
 package vpn
 
 import (
-	"net/netip"
 	"regexp"
 
 	"seikan/internal/cloud/resource"
@@ -35,15 +34,4 @@ func (c *checker) log(prefix, name string, in TunnelLogInput) resource.TunnelLog
 	format := prefix + name + "OutputFormat"
 	out.Format = c.word(format, in.Format, resource.LogJSON, resource.LogText)
 	return out
-}
-
-// insideIPv6 checks an IPv6 inside block (vpn §2.1). There is no connection yet
-// for which it could be used, so a right one is refused, too.
-func (c *checker) insideIPv6(p netip.Prefix) {
-	const option = "TunnelInsideIpv6Cidr"
-	local := netip.MustParsePrefix("fd00::/8")
-	if p.Bits() != 126 || !local.Contains(p.Addr()) {
-		c.fail(option, "%v is not a /126 of %v", p, local)
-	}
-	c.refuse(resource.CodeInvalidParameterCombination, option, "%v is for connections whose TunnelInsideIpVersion is ipv6", p)
 }

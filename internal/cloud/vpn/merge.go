@@ -14,10 +14,10 @@ func inputOf(o resource.TunnelOptions) TunnelOptionsInput {
 		return TunnelLogInput{Enabled: &l.Enabled, GroupARN: l.GroupARN, Format: l.Format}
 	}
 	return TunnelOptionsInput{
-		InsideCIDR: o.InsideCIDR, PreSharedKey: o.PreSharedKey,
+		InsideCIDR: o.InsideCIDR, InsideIPv6CIDR: o.InsideIPv6CIDR, PreSharedKey: o.PreSharedKey,
 		Phase1Lifetime: o.Phase1Lifetime, Phase2Lifetime: o.Phase2Lifetime, RekeyMargin: o.RekeyMargin, RekeyFuzz: &o.RekeyFuzz,
 		ReplayWindow: o.ReplayWindow, DPDTimeout: o.DPDTimeout, DPDTimeoutAction: o.DPDTimeoutAction, StartupAction: o.StartupAction,
-		Algorithms: o.Algorithms, LivenessInterval: o.LivenessInterval, LivenessTimeout: o.LivenessTimeout,
+		Algorithms: o.Algorithms, LivenessInterval: o.LivenessInterval, LivenessTimeout: o.LivenessTimeout, BFD: &o.BFD,
 		Logs:             TunnelLogsInput{Activity: log(o.Logs.Activity), BGP: log(o.Logs.BGP)},
 		LifecycleControl: &o.LifecycleControl,
 	}
@@ -31,6 +31,9 @@ func (in TunnelOptionsInput) over(base TunnelOptionsInput) TunnelOptionsInput {
 	if in.InsideCIDR == (netip.Prefix{}) {
 		in.InsideCIDR = base.InsideCIDR
 	}
+	if in.InsideIPv6CIDR == (netip.Prefix{}) {
+		in.InsideIPv6CIDR = base.InsideIPv6CIDR
+	}
 	in.Phase1Lifetime = cmp.Or(in.Phase1Lifetime, base.Phase1Lifetime)
 	in.Phase2Lifetime = cmp.Or(in.Phase2Lifetime, base.Phase2Lifetime)
 	in.RekeyMargin = cmp.Or(in.RekeyMargin, base.RekeyMargin)
@@ -42,6 +45,7 @@ func (in TunnelOptionsInput) over(base TunnelOptionsInput) TunnelOptionsInput {
 	in.Algorithms = mergeAlgorithms(in.Algorithms, base.Algorithms)
 	in.LivenessInterval = cmp.Or(in.LivenessInterval, base.LivenessInterval)
 	in.LivenessTimeout = cmp.Or(in.LivenessTimeout, base.LivenessTimeout)
+	in.BFD = cmp.Or(in.BFD, base.BFD)
 	in.Logs = TunnelLogsInput{Activity: in.Logs.Activity.over(base.Logs.Activity), BGP: in.Logs.BGP.over(base.Logs.BGP)}
 	in.LifecycleControl = cmp.Or(in.LifecycleControl, base.LifecycleControl)
 	return in

@@ -1,6 +1,7 @@
 package vpn
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -67,6 +68,8 @@ func retarget(tx *store.Tx, c resource.VPNConnection, to target) (resource.VPNCo
 	switch {
 	case to.transit != "" && len(c.Routes) > 0:
 		return c, resource.Errorf(resource.CodeIncorrectState, "the VPN connection %s has %d static routes, which a transit gateway does not take; delete them first and make transit gateway routes afterwards", c.ID, len(c.Routes))
+	case to.gateway != "" && (c.Options.InsideIPv6 || c.Options.OutsideIPv6):
+		return c, resource.Errorf(resource.CodeInvalidParameterCombination, "VpnGatewayId: %s has IPv6 inside or outside, which needs a transit gateway and cannot be changed; make another connection", c.ID)
 	case to.gateway != "" && c.Options.Bandwidth == resource.BandwidthLarge:
 		return c, resource.Errorf(resource.CodeInvalidParameterCombination, "TunnelBandwidth: %s has large tunnels, which need a transit gateway; make them standard first", c.ID)
 	}
@@ -89,7 +92,7 @@ func retarget(tx *store.Tx, c resource.VPNConnection, to target) (resource.VPNCo
 type ModifyVPNConnectionOptionsInput struct {
 	ID                                          resource.VPNConnectionID
 	LocalIPv4NetworkCIDR, RemoteIPv4NetworkCIDR netip.Prefix
-	LocalIPv6NetworkCIDR, RemoteIPv6NetworkCIDR netip.Prefix // only with IPv6 inside, which is not offered
+	LocalIPv6NetworkCIDR, RemoteIPv6NetworkCIDR netip.Prefix // only with IPv6 inside, as the others without
 	Bandwidth                                   string       // TunnelBandwidth
 }
 
@@ -107,25 +110,24 @@ func ModifyVPNConnectionOptions(tx *store.Tx, who resource.Account, in ModifyVPN
 	if in == (ModifyVPNConnectionOptionsInput{ID: in.ID}) {
 		return withheld(c), resource.Errorf(resource.CodeMissingParameter, "name at least one option to change")
 	}
-	if in.LocalIPv4NetworkCIDR != (netip.Prefix{}) {
-		if c.LocalCIDR, err = selector("LocalIpv4NetworkCidr", in.LocalIPv4NetworkCIDR); err != nil {
-			return withheld(c), err
-		}
-	}
-	if in.RemoteIPv4NetworkCIDR != (netip.Prefix{}) {
-		if c.RemoteCIDR, err = selector("RemoteIpv4NetworkCidr", in.RemoteIPv4NetworkCIDR); err != nil {
-			return withheld(c), err
-		}
-	}
 	before := c.Options.Bandwidth
-	fixed := FixedOptionsInput{LocalIPv6NetworkCIDR: in.LocalIPv6NetworkCIDR, RemoteIPv6NetworkCIDR: in.RemoteIPv6NetworkCIDR,
-		Bandwidth: in.Bandwidth, PreSharedKeyStorage: c.Options.KeyStorage}
-	if in.Bandwidth == "" {
-		fixed.Bandwidth = before
-	}
-	options, err := fixed.options(targetOf(c))
+	want := fixed(c)
+	want.LocalIPv6NetworkCIDR, want.RemoteIPv6NetworkCIDR, want.Bandwidth = in.LocalIPv6NetworkCIDR, in.RemoteIPv6NetworkCIDR, cmp.Or(in.Bandwidth, before)
+	options, err := want.options(targetOf(c))
 	if err != nil {
 		return withheld(c), err
+	}
+	for _, side := range []struct {
+		name      string
+		four, six netip.Prefix
+		to        *netip.Prefix
+	}{{"Local", in.LocalIPv4NetworkCIDR, in.LocalIPv6NetworkCIDR, &c.LocalCIDR}, {"Remote", in.RemoteIPv4NetworkCIDR, in.RemoteIPv6NetworkCIDR, &c.RemoteCIDR}} {
+		if side.four == (netip.Prefix{}) && side.six == (netip.Prefix{}) {
+			continue
+		}
+		if *side.to, err = selector(c.Options.InsideIPv6, side.name, side.four, side.six); err != nil {
+			return withheld(c), err
+		}
 	}
 	if c.Options.Bandwidth = options.Bandwidth; c.Options.Bandwidth != before {
 		if err := checkConnections(tx, c); err != nil {
@@ -176,7 +178,7 @@ func ModifyVPNTunnelOptions(tx *store.Tx, who resource.Account, in ModifyVPNTunn
 	}
 	merged.OutsideIP = old.OutsideIP
 	c.Tunnels[i] = merged
-	if err := checkLogs(c); err != nil {
+	if err := checkTunnels(c); err != nil {
 		return withheld(c), err
 	}
 	if err := checkInside(tx, c, i); err != nil {
@@ -186,7 +188,9 @@ func ModifyVPNTunnelOptions(tx *store.Tx, who resource.Account, in ModifyVPNTunn
 		return withheld(c), err
 	}
 	if in.PreSharedKeyStorage != "" {
-		options, err := FixedOptionsInput{Bandwidth: c.Options.Bandwidth, PreSharedKeyStorage: in.PreSharedKeyStorage}.options(targetOf(c))
+		want := fixed(c)
+		want.PreSharedKeyStorage = in.PreSharedKeyStorage
+		options, err := want.options(targetOf(c))
 		if err != nil {
 			return withheld(c), err
 		}
@@ -316,15 +320,19 @@ func rebuild(tx *store.Tx, c resource.VPNConnection, tunnels ...int) resource.VP
 	return withheld(c)
 }
 
-// checkInside refuses an inside block that another tunnel of c's gateway has.
+// checkInside refuses an inside block of tunnel i that another tunnel of c's
+// gateway has.
 func checkInside(tx *store.Tx, c resource.VPNConnection, i int) error {
-	block := c.Tunnels[i].InsideCIDR
-	by, taken := insideInUse(tx, c)[block]
-	if block == c.Tunnels[1-i].InsideCIDR {
-		by, taken = "the other tunnel of this connection", true
+	used := insideInUse(tx, c)
+	for _, o := range insideOptions(&c) {
+		if o.tunnel != i {
+			used[*o.block] = "the other tunnel of this connection"
+		}
 	}
-	if taken {
-		return resource.Errorf(codeCIDRInUse, "TunnelOptions.TunnelInsideCidr: %v is used by %s; each tunnel of a gateway has a block of its own", block, by)
+	for _, o := range insideOptions(&c) {
+		if by, taken := used[*o.block]; taken && o.tunnel == i {
+			return resource.Errorf(codeCIDRInUse, "TunnelOptions.%s: %v is used by %s; each tunnel of a gateway has a block of its own", o.name, o.block, by)
+		}
 	}
 	return nil
 }

@@ -38,12 +38,13 @@ func TestModifyingATunnelIsAMerge(t *testing.T) {
 	fuzz, yes, no, other := 50, true, false, 10
 	group := "arn:aws:logs:us-east-1:111111111111:log-group:a"
 	full := TunnelOptionsInput{
-		InsideCIDR: prefix("169.254.10.0/30"), PreSharedKey: secret.FromString("first.key"),
+		InsideCIDR: prefix("169.254.10.0/30"), InsideIPv6CIDR: prefix("fd00::4/126"), PreSharedKey: secret.FromString("first.key"),
 		Phase1Lifetime: 7200 * time.Second, Phase2Lifetime: 1800 * time.Second, RekeyMargin: 100 * time.Second, RekeyFuzz: &fuzz, ReplayWindow: 128,
 		DPDTimeout: 40 * time.Second, DPDTimeoutAction: "restart", StartupAction: "start",
 		Algorithms: Algorithms{IKEVersions: []string{"ikev2"}, Phase1Encryption: []string{"AES256"}, Phase2Encryption: []string{"AES256-GCM-16"},
 			Phase1Integrity: []string{"SHA2-256"}, Phase2Integrity: []string{"SHA2-384"}, Phase1DHGroups: []int{20}, Phase2DHGroups: []int{21}},
 		LivenessInterval: time.Second, LivenessTimeout: 3 * time.Second, LifecycleControl: &yes,
+		BFD:  &resource.BFD{Interval: time.Second, Multiplier: 4},
 		Logs: TunnelLogsInput{Activity: TunnelLogInput{&yes, group, "text"}, BGP: TunnelLogInput{&yes, group, "text"}},
 	}
 	before, err := full.complete(1)
@@ -54,18 +55,16 @@ func TestModifyingATunnelIsAMerge(t *testing.T) {
 		t.Fatalf("a request that names nothing: got %+v, %v, want %+v", again, err, before)
 	}
 	change := reflect.ValueOf(TunnelOptionsInput{
-		InsideCIDR: prefix("169.254.11.0/30"), PreSharedKey: secret.FromString("second.key"),
+		InsideCIDR: prefix("169.254.11.0/30"), InsideIPv6CIDR: prefix("fd00::8/126"), PreSharedKey: secret.FromString("second.key"),
 		Phase1Lifetime: 3600 * time.Second, Phase2Lifetime: 2400 * time.Second, RekeyMargin: 60 * time.Second, RekeyFuzz: &other, ReplayWindow: 256,
 		DPDTimeout: 50 * time.Second, DPDTimeoutAction: "none", StartupAction: "add",
 		Algorithms:       Algorithms{Phase1Encryption: []string{"AES128"}},
 		LivenessInterval: 2 * time.Second, LivenessTimeout: 4 * time.Second, LifecycleControl: &no,
+		BFD:  &resource.BFD{}, // switched off
 		Logs: TunnelLogsInput{Activity: TunnelLogInput{Format: "json"}},
 	})
 	for i := range change.NumField() {
 		name := change.Type().Field(i).Name
-		if name == "InsideIPv6CIDR" {
-			continue // never right
-		}
 		in := reflect.New(change.Type()).Elem()
 		in.Field(i).Set(change.Field(i))
 		after, err := in.Interface().(TunnelOptionsInput).over(inputOf(before)).complete(0)

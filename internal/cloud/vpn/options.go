@@ -1,6 +1,7 @@
 package vpn
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"seikan/internal/cloud/resource"
+	"seikan/internal/routing/bfd"
 	"seikan/internal/secret"
 )
 
@@ -36,11 +38,15 @@ type TunnelOptionsInput struct {
 	// DPDTimeout then.
 	LivenessInterval, LivenessTimeout time.Duration
 
+	// BFD is an extension of Seikan for connections with BGP: 50 ms to 1 min, 2 to
+	// 50, of which zero means 3. Nil and the zero value mean none.
+	BFD *resource.BFD
+
 	Logs TunnelLogsInput
 	// LifecycleControl is EnableTunnelLifecycleControl; nil: false.
 	LifecycleControl *bool
-	// InsideIPv6CIDR is a /126 of fd00::/8 and only for connections with IPv6
-	// inside, of which there are none yet.
+	// InsideIPv6CIDR is a /126 of fd00::/8, host bits are cleared, and only for
+	// connections with IPv6 inside; zero: a random free one there.
 	InsideIPv6CIDR netip.Prefix
 }
 
@@ -104,10 +110,11 @@ func (in TunnelOptionsInput) complete(n int) (resource.TunnelOptions, error) {
 		c.fail("StartupAction", "%s needs %s among IKEVersions, since IKEv1 is only answered; allow it, or use %s", startupStart, ikev2, startupAdd)
 	}
 	c.liveness(in, &o)
+	o.BFD = c.bfd(in.BFD)
 	o.Logs = resource.TunnelLogs{Activity: c.log("LogOptions.CloudWatchLogOptions.", "Log", in.Logs.Activity), BGP: c.log("LogOptions.CloudWatchLogOptions.", "BgpLog", in.Logs.BGP)}
 	o.LifecycleControl = in.LifecycleControl != nil && *in.LifecycleControl
 	if in.InsideIPv6CIDR != (netip.Prefix{}) {
-		c.insideIPv6(in.InsideIPv6CIDR)
+		o.InsideIPv6CIDR = c.insideIPv6(in.InsideIPv6CIDR)
 	}
 	return o, c.err
 }
@@ -212,4 +219,18 @@ func (c *checker) liveness(in TunnelOptionsInput, o *resource.TunnelOptions) {
 	if interval, timeout := livenessOf(*o); timeout < interval/2 {
 		c.fail("LivenessTimeout", "%v is less than half of LivenessInterval, %v", timeout, interval)
 	}
+}
+
+// usualMultiplier is that of most speakers of BFD.
+const usualMultiplier = 3
+
+// bfd checks the extension of that name.
+func (c *checker) bfd(in *resource.BFD) resource.BFD {
+	if in == nil || *in == (resource.BFD{}) {
+		return resource.BFD{}
+	}
+	if in.Interval < bfd.MinInterval || in.Interval > bfd.MaxInterval {
+		c.fail("BFDInterval", "%v is not %v to %v", in.Interval, bfd.MinInterval, bfd.MaxInterval)
+	}
+	return resource.BFD{Interval: in.Interval, Multiplier: c.number("BFDMultiplier", cmp.Or(in.Multiplier, usualMultiplier), bfd.MinMultiplier, bfd.MaxMultiplier)}
 }

@@ -97,6 +97,12 @@ func TestEveryOptionHasItsBounds(t *testing.T) {
 		{"liveness: interval too short", TunnelOptionsInput{LivenessInterval: 49 * time.Millisecond}, "LivenessInterval: 49ms is not 50ms to 10s"},
 		{"liveness: interval too long", TunnelOptionsInput{LivenessInterval: 11 * time.Second}, "LivenessInterval: 11s is not 50ms to 10s"},
 		{"liveness: timeout too short", TunnelOptionsInput{LivenessInterval: 50 * time.Millisecond, LivenessTimeout: 49 * time.Millisecond}, "LivenessTimeout: 49ms is not 50ms to 1h0m0s"},
+		{"BFD: fastest", TunnelOptionsInput{BFD: &resource.BFD{Interval: 50 * time.Millisecond, Multiplier: 2}}, ""},
+		{"BFD: interval too short", TunnelOptionsInput{BFD: &resource.BFD{Interval: 49 * time.Millisecond}}, "BFDInterval: 49ms is not 50ms to 1m0s"},
+		{"BFD: interval too long", TunnelOptionsInput{BFD: &resource.BFD{Interval: 61 * time.Second}}, "BFDInterval: 1m1s is not 50ms to 1m0s"},
+		{"BFD: multiplier alone", TunnelOptionsInput{BFD: &resource.BFD{Multiplier: 3}}, "BFDInterval: 0s is not 50ms to 1m0s"},
+		{"BFD: one lost packet", TunnelOptionsInput{BFD: &resource.BFD{Interval: time.Second, Multiplier: 1}}, "BFDMultiplier: 1 is not 2 to 50"},
+		{"BFD: slowest", TunnelOptionsInput{BFD: &resource.BFD{Interval: time.Second, Multiplier: 51}}, "BFDMultiplier: 51 is not 2 to 50"},
 		{"liveness: timeout alone", TunnelOptionsInput{LivenessTimeout: time.Second}, "LivenessTimeout: 1s is less than half of LivenessInterval, 10s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

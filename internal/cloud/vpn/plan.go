@@ -48,17 +48,18 @@ func Load(tx *store.Tx) Snapshot {
 
 // A Plan is what VPN gateways want of a host.
 type Plan struct {
-	// Spec has each gateway's namespace and both ends of its link to the
-	// router of its VPC. Routes to what is behind the tunnels are not in it:
-	// those of the VPC's tables are planned by cloud/vpc from
-	// resource.PropagatedRoutes, those of the gateway made by its worker.
+	// Spec has each gateway's namespace and both ends of its links to routers of
+	// VPCs, and the route tables of transit gateways. Routes to what is behind the
+	// tunnels of a VPN gateway are not in it: they are made by its worker. Those of
+	// the VPC's tables are planned by cloud/vpc.
 	Spec    netspec.Spec
 	Workers []Worker // by gateway id; gateways without a connection have none
 }
 
-// A Worker is the process that one VPN gateway runs in, and what it is told.
+// A Worker is the process that one VPN gateway or transit gateway runs in, and
+// what it is told.
 type Worker struct {
-	GatewayID resource.VPNGatewayID
+	GatewayID string // of a VPN gateway or a transit gateway
 	Name      string // for logs: the gateway's Name tag, or its id
 	Namespace string // in which it runs and makes its TUNs
 	// OutsideNamespace is where the sockets of the outside addresses are
@@ -66,6 +67,8 @@ type Worker struct {
 	OutsideNamespace string
 	Tunnels          []WorkerTunnel // by slot of the connection, tunnel 1 before 2
 	BGP              WorkerBGP
+	// Transit says that the routes are none of the worker's: they are in Plan.Spec.
+	Transit bool
 }
 
 // WorkerBGP is what the BGP sessions of a gateway have in common. Its zero value
@@ -73,6 +76,9 @@ type Worker struct {
 type WorkerBGP struct {
 	ASN      uint32         // the cloud's
 	Announce []netip.Prefix // the VPC's blocks, which every customer gateway is told of (vpn §4.2)
+	// Lists are what customer gateways are told of that name them: the route tables
+	// of a transit gateway, by id.
+	Lists map[string][]WorkerAnnouncement
 }
 
 // A WorkerSession is the BGP session of a tunnel of a dynamic connection; its
@@ -81,6 +87,7 @@ type WorkerSession struct {
 	PeerASN         uint32 // the customer gateway's
 	Hold, Keepalive time.Duration
 	MaxPrefixes     int // that the customer gateway may announce; one more ends the session
+	BFD             resource.BFD
 }
 
 // A WorkerTunnel is one tunnel as its worker sees it: here local is the cloud's
@@ -92,7 +99,8 @@ type WorkerTunnel struct {
 	// Peer is the customer gateway's address, which is also its identity; invalid
 	// for one that is known by its certificate alone and may come from anywhere.
 	Peer netip.Addr
-	// Inside is the cloud's inside address with its /30.
+	// Inside is the cloud's inside address with its /30, or with its /126 when the
+	// tunnel carries IPv6.
 	Inside     netip.Prefix
 	Auth       WorkerAuth
 	Algorithms Algorithms
@@ -111,6 +119,17 @@ type WorkerTunnel struct {
 	Endpoint WorkerEndpoint
 	Logs     resource.TunnelLogs
 	BGP      WorkerSession
+	// List names what of WorkerBGP.Lists the customer gateway is told of; empty: none.
+	List string
+}
+
+// A WorkerAnnouncement is a prefix, what of its AS path lies behind the cloud, and
+// how the ids of the tunnels begin that lead there: their customer gateways are
+// not told.
+type WorkerAnnouncement struct {
+	Prefix netip.Prefix
+	ASPath []uint32
+	Behind string
 }
 
 // WorkerAuth is how the two ends of a tunnel know each other: by a pre-shared key
@@ -156,6 +175,9 @@ const (
 	bgpHold        = 30 * time.Second
 	bgpKeepalive   = 10 * time.Second
 	maxBGPPrefixes = 100
+	// A transit gateway takes and gives more.
+	maxTransitBGPPrefixes = 1000
+	maxTransitAnnounced   = 5000 // what is beyond is left out: AWS does not say what happens
 )
 
 // vpcLink is the gateway's end of the link to its VPC's router.
@@ -176,6 +198,15 @@ func MakePlan(s Snapshot) Plan {
 			spaces[0].Tables = append(spaces[0].Tables, ends(w.Tunnels))
 		}
 		p.Spec.Namespaces = append(p.Spec.Namespaces, spaces...)
+	}
+	for _, g := range s.Transit {
+		if g.State == resource.StatePending || g.State == resource.StateAvailable {
+			spaces, w := s.transit(g)
+			if len(w.Tunnels) > 0 {
+				p.Workers = append(p.Workers, w)
+			}
+			p.Spec.Namespaces = append(p.Spec.Namespaces, spaces...)
+		}
 	}
 	slices.SortFunc(p.Workers, func(a, b Worker) int { return cmp.Compare(a.GatewayID, b.GatewayID) })
 	p.Spec = p.Spec.Normalize()
@@ -247,43 +278,65 @@ func guard(vpc netip.Prefix) netspec.Table {
 func ends(tunnels []WorkerTunnel) netspec.Table {
 	input := netspec.Chain{Name: "input", Type: "filter", Hook: "input", Priority: "filter"}
 	for _, t := range tunnels {
-		input.Rules = append(input.Rules, netspec.NftRule{Text: fmt.Sprintf("iifname %q ip daddr != %v counter drop", t.Interface, t.Inside.Addr()), Comment: "its own end only"})
+		input.Rules = append(input.Rules, netspec.NftRule{Text: fmt.Sprintf("iifname %q %s daddr != %v counter drop", t.Interface, family(t.Inside.Addr()), t.Inside.Addr()), Comment: "its own end only"})
 	}
-	return netspec.Table{Family: "ip", Name: "tunnels", Chains: []netspec.Chain{input}}
+	return netspec.Table{Family: "inet", Name: "tunnels", Chains: []netspec.Chain{input}}
+}
+
+// family is nftables's word for that of a.
+func family(a netip.Addr) string {
+	if a.Is6() {
+		return "ip6"
+	}
+	return "ip"
 }
 
 // worker is what the process of g is told.
 func (s Snapshot) worker(g resource.VPNGateway, vpc resource.VPC) Worker {
-	w := Worker{GatewayID: g.ID, Name: cmp.Or(g.Tags.Name(), string(g.ID)), Namespace: string(g.ID)}
-	var mine []resource.VPNConnection
-	for _, c := range s.Connections {
-		if c.VPNGatewayID == g.ID && c.Alive() {
-			mine = append(mine, c)
-		}
+	w := Worker{GatewayID: string(g.ID), Name: cmp.Or(g.Tags.Name(), string(g.ID)), Namespace: string(g.ID)}
+	for _, c := range s.connectionsAt(target{gateway: g.ID}) {
+		s.addTunnels(&w, c, vpc.CIDR)
 	}
-	slices.SortFunc(mine, func(a, b resource.VPNConnection) int { return cmp.Compare(a.Slot, b.Slot) })
-	for _, c := range mine {
-		at := slices.IndexFunc(s.CustomerGateways, func(cgw resource.CustomerGateway) bool { return cgw.ID == c.CustomerGatewayID })
-		if at < 0 {
-			continue // the operations let no customer gateway go before its connections
-		}
-		for i := range c.Tunnels {
-			t := tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc.CIDR)
-			t.BGP = session(c, i, s.CustomerGateways[at].BGPASN)
-			if s.CustomerGateways[at].CertificateARN != "" {
-				t.Auth = s.certificates(t.ID)
-			}
-			if t.BGP.PeerASN != 0 {
-				w.BGP.ASN = g.AmazonSideASN
-			}
-			w.Tunnels = append(w.Tunnels, t)
-		}
-		w.OutsideNamespace = namespaceOf(s.Pools, c.Tunnels[0].OutsideIP)
+	if w.speaks() {
+		w.BGP.ASN = g.AmazonSideASN
 	}
 	if w.BGP.ASN != 0 && vpc.CIDR.IsValid() {
 		w.BGP.Announce = []netip.Prefix{vpc.CIDR}
 	}
 	return w
+}
+
+// connectionsAt are the connections at a gateway that live, by slot.
+func (s Snapshot) connectionsAt(at target) (out []resource.VPNConnection) {
+	for _, c := range s.Connections {
+		if targetOf(c) == at && c.Alive() {
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(a, b resource.VPNConnection) int { return cmp.Compare(a.Slot, b.Slot) })
+	return out
+}
+
+// addTunnels gives w the tunnels of c.
+func (s Snapshot) addTunnels(w *Worker, c resource.VPNConnection, vpc netip.Prefix) {
+	at := slices.IndexFunc(s.CustomerGateways, func(cgw resource.CustomerGateway) bool { return cgw.ID == c.CustomerGatewayID })
+	if at < 0 {
+		return // the operations let no customer gateway go before its connections
+	}
+	for i := range c.Tunnels {
+		t := tunnel(c, i, s.CustomerGateways[at].IPAddress, vpc)
+		t.BGP = session(c, i, s.CustomerGateways[at].BGPASN)
+		if s.CustomerGateways[at].CertificateARN != "" {
+			t.Auth = s.certificates(t.ID)
+		}
+		w.Tunnels = append(w.Tunnels, t)
+	}
+	w.OutsideNamespace = namespaceOf(s.Pools, c.Tunnels[0].OutsideIP)
+}
+
+// speaks reports whether any tunnel has a BGP session.
+func (w Worker) speaks() bool {
+	return slices.ContainsFunc(w.Tunnels, func(t WorkerTunnel) bool { return t.BGP.PeerASN != 0 })
 }
 
 // certificates are what a tunnel that authenticates by them has.
@@ -310,7 +363,11 @@ func session(c resource.VPNConnection, i int, peer uint32) WorkerSession {
 	if c.StaticRoutesOnly || !c.RemoteCIDR.Contains(o.InsideLocal()) || !c.LocalCIDR.Contains(o.InsideRemote()) {
 		return WorkerSession{}
 	}
-	return WorkerSession{PeerASN: peer, Hold: bgpHold, Keepalive: bgpKeepalive, MaxPrefixes: maxBGPPrefixes}
+	most := maxBGPPrefixes
+	if c.TransitGatewayID != "" {
+		most = maxTransitBGPPrefixes
+	}
+	return WorkerSession{PeerASN: peer, Hold: bgpHold, Keepalive: bgpKeepalive, MaxPrefixes: most, BFD: o.BFD}
 }
 
 // tunnel is tunnel i of c as its worker sees it.
@@ -319,10 +376,10 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 	interval, timeout := livenessOf(o)
 	return WorkerTunnel{
 		ID:           TunnelID(c.ID, i),
-		Interface:    fmt.Sprintf("tun%d", 2*c.Slot+i+1),
+		Interface:    tunnelLink(c, i),
 		Outside:      o.OutsideIP,
 		Peer:         peer,
-		Inside:       netip.PrefixFrom(o.InsideLocal(), o.InsideCIDR.Bits()),
+		Inside:       netip.PrefixFrom(o.InsideLocal(), o.Inside().Bits()),
 		Auth:         WorkerAuth{PSK: o.PreSharedKey},
 		Algorithms:   o.Algorithms,
 		LocalTS:      c.RemoteCIDR,
@@ -336,6 +393,9 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 		Logs:         o.Logs,
 	}
 }
+
+// tunnelLink is the name of the TUN of tunnel i of c.
+func tunnelLink(c resource.VPNConnection, i int) string { return fmt.Sprintf("tun%d", 2*c.Slot+i+1) }
 
 // TunnelID names a tunnel of a connection, 0 or 1, to its worker:
 // "vpn-0123456789abcdef0/1" is the first.

@@ -66,6 +66,9 @@ func describe(workers []Worker) string {
 			fmt.Fprintf(&b, "    %v\n", t.Algorithms)
 			if t.BGP != (WorkerSession{}) {
 				fmt.Fprintf(&b, "    BGP with %d, hold %v, keepalive %v, at most %d prefixes\n", t.BGP.PeerASN, t.BGP.Hold, t.BGP.Keepalive, t.BGP.MaxPrefixes)
+				if t.BGP.BFD != (resource.BFD{}) {
+					fmt.Fprintf(&b, "    BFD every %v, %d times\n", t.BGP.BFD.Interval, t.BGP.BFD.Multiplier)
+				}
 			}
 		}
 	}
@@ -84,6 +87,7 @@ func TestThePlanOfTwoGateways(t *testing.T) {
 func dynamic(s Snapshot) Snapshot {
 	c := &s.Connections[0]
 	c.StaticRoutesOnly, c.Routes = false, nil
+	c.Tunnels[1].BFD = resource.BFD{Interval: 250 * time.Millisecond, Multiplier: 3}
 	c.LocalCIDR, c.RemoteCIDR = prefix("0.0.0.0/0"), prefix("0.0.0.0/0")
 	s.CustomerGateways[1].BGPASN, s.Gateways[1].AmazonSideASN = 65010, 64512
 	return s

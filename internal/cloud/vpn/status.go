@@ -18,7 +18,8 @@ const keepDeleted = time.Hour
 // detached, deleted or gone. What belongs to a gateway of which faulty says so
 // stays as it is. The host calls it after each look; when nothing was under way
 // it writes nothing. A row that was written while the host was at work is taken
-// for done, too: that write makes the host look again at once.
+// for done, too: that write makes the host look again at once. What is of transit
+// gateways is MarkTransitRealised's.
 func MarkRealised(tx *store.Tx, faulty func(resource.VPNGateway) bool) {
 	left := make(map[resource.VPNGatewayID]bool)
 	for _, g := range store.VPNGateways.List(tx) {
@@ -27,23 +28,10 @@ func MarkRealised(tx *store.Tx, faulty func(resource.VPNGateway) bool) {
 		}
 	}
 	for _, c := range store.VPNConnections.List(tx) {
-		if !left[c.VPNGatewayID] {
-			realiseConnection(tx, c, c.TransitGatewayID == "")
+		if c.TransitGatewayID == "" && !left[c.VPNGatewayID] {
+			realiseConnection(tx, c)
 		}
 	}
-	realiseTransit(tx, false)
-}
-
-// MarkTransitRealised is MarkRealised for transit gateways, their attachments and
-// the connections at them. No host builds these yet, so that they stay pending or
-// modifying until somebody calls this; what is on its way out goes all the same.
-func MarkTransitRealised(tx *store.Tx) {
-	for _, c := range store.VPNConnections.List(tx) {
-		if c.TransitGatewayID != "" {
-			realiseConnection(tx, c, true)
-		}
-	}
-	realiseTransit(tx, true)
 }
 
 func realiseGateway(tx *store.Tx, g resource.VPNGateway) {
@@ -63,14 +51,11 @@ func realiseGateway(tx *store.Tx, g resource.VPNGateway) {
 	store.VPNGateways.Put(tx, g.ID, g)
 }
 
-// realiseConnection takes c a step on; built says that a host has made its
-// tunnels.
-func realiseConnection(tx *store.Tx, c resource.VPNConnection, built bool) {
+// realiseConnection takes c a step on.
+func realiseConnection(tx *store.Tx, c resource.VPNConnection) {
 	switch c.State {
 	case resource.StatePending, resource.StateModifying:
-		if built {
-			c.State = resource.StateAvailable
-		}
+		c.State = resource.StateAvailable
 	case resource.StateDeleting:
 		uncertify(tx, c)
 		bury(&c, tx.Now())

@@ -203,7 +203,7 @@ func TestRouteTablesOfATransitGateway(t *testing.T) {
 	want("static", table.ID, "10.1.0.0/16>one(static) 10.1.7.0/24>blackhole(static)")
 	h.refused("RouteAlreadyExists", route("10.1.0.0/16", two.ID, CreateTransitGatewayRoute))
 	h.refused("InvalidRoute.NotFound", route("10.2.0.0/16", two.ID, ReplaceTransitGatewayRoute))
-	h.refused("InvalidParameterValue", route("2001:db8::/32", two.ID, CreateTransitGatewayRoute))
+	h.refused("InvalidParameterValue", route("ff02::/16", two.ID, CreateTransitGatewayRoute))
 	h.refused("InvalidTransitGatewayAttachmentID.NotFound", route("10.2.0.0/16", "tgw-attach-none", CreateTransitGatewayRoute))
 	h.refused("MissingParameter", func(tx *store.Tx) error {
 		return CreateTransitGatewayRoute(tx, alice, TransitGatewayRouteInput{RouteTableID: table.ID, Destination: prefix("10.2.0.0/16")})
@@ -272,14 +272,16 @@ func TestSelectionInATransitGateway(t *testing.T) {
 	}
 }
 
-// No host builds transit gateways yet, and none says that it has.
-func TestWhatNoHostBuildsStaysPending(t *testing.T) {
+// What a host has not built stays pending: the transit gateway with all that is
+// at it, or the VPC's attachment alone.
+func TestWhatNoHostHasBuiltStaysPending(t *testing.T) {
 	h := newHub(t, CreateTransitGatewayInput{})
 	in := h.pair().input()
 	in.VPNGatewayID, in.TransitGatewayID = "", h.gateway.ID
 	row := h.connect(in)
 	h.do(func(tx *store.Tx) error {
 		MarkRealised(tx, func(resource.VPNGateway) bool { return false })
+		MarkTransitRealised(tx, func(space string) bool { return space == string(h.gateway.ID) })
 		c, _ := store.VPNConnections.Get(tx, row.ID)
 		g, _ := store.TransitGateways.Get(tx, h.gateway.ID)
 		if a := store.TransitGatewayAttachments.List(tx)[0]; c.State != resource.StatePending || g.State != resource.StatePending || a.State != resource.StatePending || c.AssociationState() != "associating" {

@@ -66,6 +66,44 @@ func checkAttachedSubnets(tx *store.Tx, who resource.Account, in CreateTransitGa
 	return nil
 }
 
+// A ModifyTransitGatewayVPCAttachmentInput changes the subnets of an attachment.
+type ModifyTransitGatewayVPCAttachmentInput struct {
+	AttachmentID                  resource.TransitGatewayAttachmentID
+	AddSubnetIDs, RemoveSubnetIDs []resource.SubnetID
+}
+
+// ModifyTransitGatewayVPCAttachment gives the attachment of a VPC other subnets,
+// and so other zones from which the transit gateway is reached. Codes:
+// InvalidTransitGatewayAttachmentID.NotFound, IncorrectState, MissingParameter when
+// none is named or would be left, InvalidSubnetID.NotFound,
+// DuplicateSubnetsInSameZone.
+func ModifyTransitGatewayVPCAttachment(tx *store.Tx, who resource.Account, in ModifyTransitGatewayVPCAttachmentInput) (resource.TransitGatewayAttachment, error) {
+	a, err := usableAttachment(tx, who, in.AttachmentID)
+	switch {
+	case err != nil:
+		return a, err
+	case a.Type != resource.AttachVPC:
+		return a, resource.Errorf(resource.CodeIncorrectState, "the attachment %s is that of the VPN connection %s, which has no subnets", a.ID, a.VPNConnectionID)
+	case len(in.AddSubnetIDs)+len(in.RemoveSubnetIDs) == 0:
+		return a, resource.Errorf(resource.CodeMissingParameter, "AddSubnetIds, RemoveSubnetIds: name at least one subnet")
+	}
+	subnets := slices.Clone(a.SubnetIDs)
+	for _, id := range in.RemoveSubnetIDs {
+		at := slices.Index(subnets, id)
+		if at < 0 {
+			return a, resource.Errorf(resource.CodeSubnetNotFound, "RemoveSubnetIds: %s is no subnet of the attachment %s", id, a.ID)
+		}
+		subnets = slices.Delete(subnets, at, at+1)
+	}
+	wanted := CreateTransitGatewayVPCAttachmentInput{VPCID: a.VPCID, SubnetIDs: append(subnets, in.AddSubnetIDs...)}
+	if err := checkAttachedSubnets(tx, who, wanted); err != nil {
+		return a, err
+	}
+	a.SubnetIDs = wanted.SubnetIDs
+	store.TransitGatewayAttachments.Put(tx, a.ID, a)
+	return a, nil
+}
+
 // attach makes a the row of a new attachment of g, associated and propagated as
 // g's options say.
 func attach(tx *store.Tx, g resource.TransitGateway, a resource.TransitGatewayAttachment) (resource.TransitGatewayAttachment, error) {
@@ -75,6 +113,13 @@ func attach(tx *store.Tx, g resource.TransitGateway, a resource.TransitGatewayAt
 	a.ID = resource.TransitGatewayAttachmentID(tx.NewID("tgw-attach"))
 	a.OwnerID, a.State, a.TransitGatewayID = g.OwnerID, resource.StatePending, g.ID
 	a.RouteTableID = g.AssociationTable
+	if a.Type == resource.AttachVPC {
+		link, err := freeLink(tx)
+		if err != nil {
+			return a, err
+		}
+		a.Link = link
+	}
 	store.TransitGatewayAttachments.Put(tx, a.ID, a)
 	if t, ok := store.TransitGatewayRouteTables.Get(tx, g.PropagationTable); ok && g.PropagationTable != "" {
 		propagate(tx, t, a.ID)
@@ -156,48 +201,4 @@ func usableAttachment(tx *store.Tx, who resource.Account, id resource.TransitGat
 		err = resource.Errorf(resource.CodeIncorrectState, "the attachment %s is %s, not available", id, a.State)
 	}
 	return a, err
-}
-
-// realiseTransit is MarkRealised for transit gateways; built says that a host has
-// made what is pending.
-func realiseTransit(tx *store.Tx, built bool) {
-	for _, g := range store.TransitGateways.List(tx) {
-		switch {
-		case g.State == resource.StatePending && built:
-			g.State = resource.StateAvailable
-			store.TransitGateways.Put(tx, g.ID, g)
-		case g.State == resource.StateDeleting:
-			store.TransitGateways.Delete(tx, g.ID)
-		}
-	}
-	for _, a := range store.TransitGatewayAttachments.List(tx) {
-		switch {
-		case a.State == resource.StatePending && built:
-			a.State = resource.StateAvailable
-			store.TransitGatewayAttachments.Put(tx, a.ID, a)
-		case a.State == resource.StateDeleting:
-			store.TransitGatewayAttachments.Delete(tx, a.ID)
-		}
-	}
-	realiseTransitTables(tx, built)
-}
-
-// realiseTransitTables makes tables available, and forgets those of transit
-// gateways that are gone and what attachments that are gone propagated.
-func realiseTransitTables(tx *store.Tx, built bool) {
-	for _, t := range store.TransitGatewayRouteTables.List(tx) {
-		_, stands := store.TransitGateways.Get(tx, t.TransitGatewayID)
-		if !stands || t.State == resource.StateDeleting {
-			store.TransitGatewayRouteTables.Delete(tx, t.ID)
-			continue
-		}
-		if built {
-			t.State = resource.StateAvailable
-		}
-		t.Propagations = slices.DeleteFunc(t.Propagations, func(id resource.TransitGatewayAttachmentID) bool {
-			_, there := store.TransitGatewayAttachments.Get(tx, id)
-			return !there
-		})
-		store.TransitGatewayRouteTables.Put(tx, t.ID, t)
-	}
 }

@@ -17,8 +17,10 @@ type TransitGatewayRoute struct {
 	Blackhole   bool // nothing is forwarded, and nobody is told of it
 	Attachments []resource.TransitGatewayAttachmentID
 	// Tunnels are those of VPN attachments that carry it, "vpn-…/1", sorted; empty
-	// for a VPC.
+	// for a VPC, and while none is up.
 	Tunnels []string
+	// ASPath is that of a route learned by BGP, the customer gateway's number first.
+	ASPath []uint32
 }
 
 // A transitPath is one way that an attachment offers to a destination.
@@ -30,6 +32,7 @@ type transitPath struct {
 	ASPath       []uint32 // of a VPN attachment
 	MED          uint32   // 100 when the peer sent none (vpn §4.2)
 	Dynamic      bool     // learned by BGP, which alone is spread over tunnels
+	Draining     bool     // its tunnel's end is about to be replaced (vpn §3.6)
 }
 
 // selectRoutes is what a route table holds of static routes and of the paths
@@ -63,10 +66,11 @@ func selectRoutes(static []resource.TransitGatewayStaticRoute, paths []transitPa
 }
 
 // compare is below 0 when p is better than q, which goes to the same
-// destination: a VPC before a VPN, the shorter AS path, the lower MED, and then
-// any order that stays (vpn §4.3).
+// destination: a VPC before a VPN, a tunnel whose end stays before one whose end
+// is being replaced, the shorter AS path, the lower MED, and then any order that
+// stays (vpn §4.3).
 func (p transitPath) compare(q transitPath) int {
-	return cmp.Or(cmp.Compare(rank(p.Type), rank(q.Type)), cmp.Compare(len(p.ASPath), len(q.ASPath)), cmp.Compare(p.MED, q.MED),
+	return cmp.Or(cmp.Compare(rank(p.Type), rank(q.Type)), cmp.Compare(number(p.Draining), number(q.Draining)), cmp.Compare(len(p.ASPath), len(q.ASPath)), cmp.Compare(p.MED, q.MED),
 		cmp.Compare(p.AttachmentID, q.AttachmentID), cmp.Compare(p.Tunnel, q.Tunnel))
 }
 
@@ -78,12 +82,12 @@ func (p transitPath) same(q transitPath) bool {
 // learned by BGP over VPN, with the same AS path. The multipath of unequal paths
 // of one length is not relaxed (vpn §4.3).
 func (p transitPath) joins(q transitPath) bool {
-	return p.Type == resource.AttachVPN && q.Type == resource.AttachVPN && p.Dynamic && q.Dynamic && slices.Equal(p.ASPath, q.ASPath) && p.MED == q.MED
+	return p.Type == resource.AttachVPN && q.Type == resource.AttachVPN && p.Dynamic && q.Dynamic && p.Draining == q.Draining && slices.Equal(p.ASPath, q.ASPath) && p.MED == q.MED
 }
 
 // with adds a path of equal cost.
 func (r TransitGatewayRoute) with(p transitPath) TransitGatewayRoute {
-	r.Destination = p.Destination
+	r.Destination, r.ASPath = p.Destination, p.ASPath
 	if at, found := slices.BinarySearch(r.Attachments, p.AttachmentID); !found {
 		r.Attachments = slices.Insert(r.Attachments, at, p.AttachmentID)
 	}
@@ -92,6 +96,14 @@ func (r TransitGatewayRoute) with(p transitPath) TransitGatewayRoute {
 		r.Tunnels = slices.Insert(r.Tunnels, at, p.Tunnel)
 	}
 	return r
+}
+
+// number is 1 for true.
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // rank is the precedence of what attachments propagate (vpn §4.3).
@@ -130,7 +142,32 @@ func transitRoutes(s Snapshot, t resource.TransitGatewayRouteTable, ecmp bool) [
 			static[i].AttachmentID = ""
 		}
 	}
-	return selectRoutes(static, paths, ecmp)
+	lines := selectRoutes(static, paths, ecmp)
+	for i, line := range lines {
+		if line.Static && !line.Blackhole {
+			lines[i].Tunnels = s.carrier(line.Attachments[0])
+		}
+	}
+	return lines
+}
+
+// carrier is the one tunnel that carries what static routes lead to a VPN
+// attachment, of those that are up the first whose end is not being replaced:
+// static routes are not spread (vpn §4.3). None when none is up.
+func (s Snapshot) carrier(id resource.TransitGatewayAttachmentID) (tunnels []string) {
+	at := slices.IndexFunc(s.TransitAttachments, func(a resource.TransitGatewayAttachment) bool { return a.ID == id })
+	for _, c := range s.Connections {
+		if at < 0 || c.ID != s.TransitAttachments[at].VPNConnectionID {
+			continue
+		}
+		busy := false
+		for i, t := range c.Telemetry {
+			if t.Status == resource.TunnelUp && (tunnels == nil || busy) {
+				tunnels, busy = []string{TunnelID(c.ID, i)}, c.Endpoints[i].Busy()
+			}
+		}
+	}
+	return tunnels
 }
 
 // paths are what attachment a offers: the block of its VPC, or what its customer
@@ -149,7 +186,7 @@ func (s Snapshot) paths(a resource.TransitGatewayAttachment) (out []transitPath)
 			for _, r := range t.Learned {
 				out = append(out, transitPath{
 					Destination: r.Prefix, AttachmentID: a.ID, Type: a.Type, Tunnel: TunnelID(c.ID, i),
-					ASPath: r.ASPath, MED: r.MED, Dynamic: true,
+					ASPath: r.ASPath, MED: r.MED, Dynamic: true, Draining: c.Endpoints[i].Busy(),
 				})
 			}
 		}

@@ -35,9 +35,19 @@ func CreateTransitGatewayRouteTable(tx *store.Tx, who resource.Account, id resou
 	return t, nil
 }
 
+// firstTransitTable is the number of a transit gateway's first table in its
+// kernel.
+const firstTransitTable = 1000
+
 func newTransitTable(tx *store.Tx, g resource.TransitGateway, tags resource.Tags) resource.TransitGatewayRouteTable {
+	number := firstTransitTable
+	for _, t := range store.TransitGatewayRouteTables.List(tx) {
+		if t.TransitGatewayID == g.ID {
+			number = max(number, t.Number+1)
+		}
+	}
 	return resource.TransitGatewayRouteTable{
-		ID: resource.TransitGatewayRouteTableID(tx.NewID("tgw-rtb")), OwnerID: g.OwnerID, State: resource.StatePending, TransitGatewayID: g.ID, Tags: tags,
+		ID: resource.TransitGatewayRouteTableID(tx.NewID("tgw-rtb")), OwnerID: g.OwnerID, State: resource.StatePending, TransitGatewayID: g.ID, Number: number, Tags: tags,
 	}
 }
 
@@ -177,7 +187,7 @@ func DisableTransitGatewayRouteTablePropagation(tx *store.Tx, who resource.Accou
 // Blackhole, to nowhere.
 type TransitGatewayRouteInput struct {
 	RouteTableID resource.TransitGatewayRouteTableID
-	Destination  netip.Prefix // IPv4, host bits are cleared
+	Destination  netip.Prefix // host bits are cleared
 	AttachmentID resource.TransitGatewayAttachmentID
 	Blackhole    bool
 }
@@ -201,8 +211,8 @@ func setTransitRoute(tx *store.Tx, who resource.Account, in TransitGatewayRouteI
 	switch {
 	case err != nil:
 		return err
-	case !in.Destination.IsValid() || !in.Destination.Addr().Is4() || in.Destination.Addr().IsMulticast():
-		return resource.Errorf(resource.CodeInvalidParameterValue, "DestinationCidrBlock: %v is not an IPv4 block of hosts' addresses", in.Destination)
+	case !in.Destination.IsValid() || in.Destination.Addr().Is4In6() || in.Destination.Addr().IsMulticast():
+		return resource.Errorf(resource.CodeInvalidParameterValue, "DestinationCidrBlock: %v is not a block of hosts' addresses", in.Destination)
 	case in.Blackhole && in.AttachmentID != "":
 		return resource.Errorf(resource.CodeInvalidParameterCombination, "Blackhole: true and TransitGatewayAttachmentId %s exclude each other; give one", in.AttachmentID)
 	case !in.Blackhole && in.AttachmentID == "":

@@ -60,7 +60,7 @@ func (c *cloud) realise() {
 	c.Helper()
 	c.do(func(tx *store.Tx) error {
 		MarkRealised(tx, func(resource.VPNGateway) bool { return false })
-		MarkTransitRealised(tx)
+		MarkTransitRealised(tx, func(string) bool { return false })
 		return nil
 	})
 }
@@ -149,7 +149,11 @@ func TestCustomerGatewaysAreChecked(t *testing.T) {
 		{"another type", func(in *CreateCustomerGatewayInput) { in.Type = "ipsec.2" }, "InvalidParameterValue", "ipsec.2"},
 		{"no address", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.Addr{} }, "MissingParameter", "IpAddress"},
 		{"private address", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("192.168.0.9") }, "", "65000"},
-		{"IPv6 address", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("2001:db8::1") }, "InvalidParameterValue", "2001:db8::1"},
+		{"IPv6 address", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("2001:db8::1") }, "", "65000"},
+		{"IPv4 address in one of IPv6", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("::ffff:192.0.2.1") }, "InvalidParameterValue", "::ffff:192.0.2.1"},
+		{"address of one link", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("fe80::1") }, "InvalidParameterValue", "fe80::1"},
+		{"address with a zone", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("2001:db8::1%eth0") }, "InvalidParameterValue", "2001:db8::1%eth0"},
+		{"no address of IPv6", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.IPv6Unspecified() }, "InvalidParameterValue", "::"},
 		{"class E address", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("240.0.0.1") }, "InvalidParameterValue", "240.0.0.1"},
 		{"loopback address", func(in *CreateCustomerGatewayInput) { in.IPAddress = netip.MustParseAddr("127.0.0.1") }, "InvalidParameterValue", "127.0.0.1"},
 		{"long name", func(in *CreateCustomerGatewayInput) { in.DeviceName = strings.Repeat("x", 256) }, "InvalidParameterValue", "256 bytes"},

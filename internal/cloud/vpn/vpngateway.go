@@ -14,7 +14,7 @@ import (
 // §4.1).
 const defaultAmazonASN = 64512
 
-// errNoLinks is our limit, not the caller's: 32,768 gateways.
+// errNoLinks is our limit, not the caller's: 32,768 gateways and attachments.
 var errNoLinks = errors.New("vpn: every link address of 240.255.0.0/16 is in use")
 
 // CreateVPNGatewayInput says what VPN gateway is wanted.
@@ -53,12 +53,16 @@ func CreateVPNGateway(tx *store.Tx, who resource.Account, in CreateVPNGatewayInp
 	return g, nil
 }
 
-// freeLink is the lowest /31 of 240.255.0.0/16 that no gateway has. A gateway
-// keeps its own for life, so that attaching it anew moves nothing else.
+// freeLink is the lowest /31 of 240.255.0.0/16 that no gateway has and no
+// attachment of a transit gateway. A gateway keeps its own for life, so that
+// attaching it anew moves nothing else.
 func freeLink(tx *store.Tx) (netip.Prefix, error) {
 	used := make(map[netip.Prefix]bool)
 	for _, g := range store.VPNGateways.List(tx) {
 		used[g.Link] = true
+	}
+	for _, a := range store.TransitGatewayAttachments.List(tx) {
+		used[a.Link] = true
 	}
 	all := netip.PrefixFrom(netip.AddrFrom4([4]byte{240, 255}), 16)
 	for a := all.Addr(); all.Contains(a); a = a.Next().Next() {

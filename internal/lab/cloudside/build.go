@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"seikan/internal/cloud/endpoint"
@@ -27,6 +28,8 @@ type ids struct {
 	groups      map[string]resource.SecurityGroupID
 	instances   map[string]resource.Instance
 	gateways    map[string]resource.VPNGatewayID
+	transits    map[string]resource.TransitGateway
+	attachments map[string]resource.TransitGatewayAttachmentID // by transit gateway and what is attached: "tgw-1/vpc-a"
 	balancers   map[string]resource.LoadBalancer
 	listeners   []listener
 	services    map[string]resource.EndpointService
@@ -48,6 +51,7 @@ func newIDs() *ids {
 	return &ids{
 		accounts: map[string]resource.Account{}, vpcs: map[string]resource.VPC{}, subnets: map[string]resource.Subnet{}, routeTables: map[string]resource.RouteTableID{},
 		groups: map[string]resource.SecurityGroupID{}, instances: map[string]resource.Instance{},
+		transits: map[string]resource.TransitGateway{}, attachments: map[string]resource.TransitGatewayAttachmentID{},
 		gateways: map[string]resource.VPNGatewayID{}, balancers: map[string]resource.LoadBalancer{},
 		services: map[string]resource.EndpointService{}, endpoints: map[string]resource.Endpoint{},
 		zones: map[string]resource.HostedZoneID{}, directories: map[string]resource.DirectoryID{},
@@ -74,7 +78,7 @@ func build(ctx context.Context, s *store.Store, t *topology.Topology, edge strin
 		for _, a := range t.Cloud.Accounts {
 			b.accounts[a.Name] = resource.Account(a.ID)
 		}
-		store.OutsidePools.Put(tx, "edge", resource.OutsidePool{Name: "edge", Namespace: edge, Addresses: t.Cloud.Edge.Addresses})
+		store.OutsidePools.Put(tx, "edge", resource.OutsidePool{Name: "edge", Namespace: edge, Addresses: slices.Concat(t.Cloud.Edge.Addresses, t.Cloud.Edge.Addresses6)})
 		return b.steps(
 			each("cloud.vpcs", t.Cloud.VPCs, b.vpc),
 			each("cloud.load_balancers", t.Cloud.LoadBalancers, b.loadBalancer),
@@ -82,7 +86,10 @@ func build(ctx context.Context, s *store.Store, t *topology.Topology, edge strin
 			each("cloud.endpoints", t.Cloud.Endpoints, b.endpoint),
 			each("cloud.zones", t.Cloud.Zones, b.zone),
 			each("cloud.directories", t.Cloud.Directories, b.directory),
+			each("cloud.transit_gateways", t.Cloud.TransitGateways, b.transitGateway),
 			each("vpn", t.VPN, b.connection),
+			each("cloud.transit_gateways", t.Cloud.TransitGateways, b.transitTables),
+			each("cloud.vpcs", t.Cloud.VPCs, b.routesToTransit),
 		)
 	})
 	return made, err

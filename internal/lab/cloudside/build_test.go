@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
@@ -67,6 +68,34 @@ func TestARoamingGatewayHasACertificateAndNoAddress(t *testing.T) {
 		if !tunnel.Certificates.Used() || !tunnel.PSK.IsZero() || tunnel.BGP.PeerASN != topology.CloudASN || tunnel.Outside.LocalID != "" ||
 			!strings.HasSuffix(tunnel.Outside.RemoteID, fmt.Sprintf(".endpoint-%d", i)) {
 			t.Errorf("tunnel %d: got %+v, want a certificate, BGP, and the cloud's end by its subject", i+1, tunnel)
+		}
+	}
+}
+
+// Both ends of a tunnel have the BFD that the topology asks for.
+func TestBothEndsOfATunnelHaveItsBFD(t *testing.T) {
+	top := overview(t)
+	top.VPN[0].Tunnels[1].BFD = topology.BFD{Interval: 250 * time.Millisecond, Multiplier: 4}
+	s := &Side{cfg: lab.CloudConfig{Topology: top}, store: cloudtest.Open(t, store.Config{})}
+	var err error
+	if s.made, err = build(t.Context(), s.store, top, "edge"); err != nil {
+		t.Fatal(err)
+	}
+	conn, _, err := s.connection(t.Context(), top.VPN[0].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, err := s.CustomerConfig(t.Context(), top.VPN[0].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := conffile.Parse(text, t.TempDir())
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	for i, want := range []topology.BFD{{}, {Interval: 250 * time.Millisecond, Multiplier: 4}} {
+		if customer, cloud := f.Gateway.Tunnels[i].BGP.BFD, conn.Tunnels[i].BFD; topology.BFD(customer) != want || topology.BFD(cloud) != want {
+			t.Errorf("tunnel %d: got %+v at the customer's end and %+v at the cloud's, want %+v", i+1, customer, cloud, want)
 		}
 	}
 }

@@ -120,17 +120,16 @@ func (b *builder) directory(d topology.Directory) error {
 	return err
 }
 
-// connection makes a VPN connection as the account that owns its gateway's
-// VPC.
+// connection makes a VPN connection as the account that owns its gateway.
 func (b *builder) connection(c topology.Connection) error {
-	who := b.gatewayOwner(c.VPNGateway)
+	who := b.targetOwner(c)
 	wanted := vpn.CreateCustomerGatewayInput{
 		Type: resource.GatewayType, DeviceName: c.CustomerGateway, Tags: named(c.CustomerGateway),
 		BGPASN: plainASN(c.BGP.ASN), BGPASNExtended: c.BGP.ASN - plainASN(c.BGP.ASN),
 	}
 	var err error
 	if !c.Roaming {
-		if wanted.IPAddress, err = b.publicAddress(c.CustomerGateway); err != nil {
+		if wanted.IPAddress, err = b.publicAddress(c); err != nil {
 			return err
 		}
 	}
@@ -144,9 +143,10 @@ func (b *builder) connection(c topology.Connection) error {
 		return err
 	}
 	in := vpn.CreateVPNConnectionInput{
-		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
-		LocalIPv4NetworkCIDR: c.LocalCIDR, RemoteIPv4NetworkCIDR: c.RemoteCIDR,
+		Type: resource.GatewayType, CustomerGatewayID: device.ID, VPNGatewayID: b.gateways[c.VPNGateway], TransitGatewayID: b.transits[c.TransitGateway].ID,
+		StaticRoutesOnly: !c.Dynamic(), Tags: named(c.Name),
 	}
+	families(c, &in)
 	for i, t := range c.Tunnels {
 		in.Tunnels[i] = tunnelOptions(t)
 		in.Tunnels[i].Logs = logged(who, c)
@@ -156,6 +156,9 @@ func (b *builder) connection(c topology.Connection) error {
 		return err
 	}
 	b.connections[c.Name] = made.ID
+	if c.TransitGateway != "" {
+		return nil // what lies behind it stands in route tables
+	}
 	for _, p := range c.Routes {
 		if err := vpn.CreateVPNConnectionRoute(b.tx, who, made.ID, p); err != nil {
 			return err
@@ -172,6 +175,19 @@ func logged(who resource.Account, c topology.Connection) (in vpn.TunnelLogsInput
 		in.BGP = in.Activity
 	}
 	return in
+}
+
+// families asks for what of IPv6 a connection has, and for its selectors.
+func families(c topology.Connection, in *vpn.CreateVPNConnectionInput) {
+	if c.OutsideIPv6 {
+		in.Options.OutsideIPAddressType = "Ipv6"
+	}
+	if !c.InsideIPv6 {
+		in.LocalIPv4NetworkCIDR, in.RemoteIPv4NetworkCIDR = c.LocalCIDR, c.RemoteCIDR
+		return
+	}
+	in.Options.TunnelInsideIPVersion = "ipv6"
+	in.Options.LocalIPv6NetworkCIDR, in.Options.RemoteIPv6NetworkCIDR = c.LocalCIDR, c.RemoteCIDR
 }
 
 // certify makes an authority, and by it the certificate of a connection's customer
@@ -195,22 +211,26 @@ func plainASN(n uint32) uint32 {
 	return n
 }
 
-func (b *builder) gatewayOwner(name string) resource.Account {
+// targetOwner is the account of the gateway at the cloud's end of c.
+func (b *builder) targetOwner(c topology.Connection) resource.Account {
 	for _, v := range b.t.Cloud.VPCs {
-		if v.VPNGateway == name {
+		if c.VPNGateway != "" && v.VPNGateway == c.VPNGateway {
 			return b.owner(v.Name)
 		}
 	}
-	return ""
+	return b.transits[c.TransitGateway].OwnerID
 }
 
 func tunnelOptions(t topology.Tunnel) vpn.TunnelOptionsInput {
 	in := vpn.TunnelOptionsInput{
-		InsideCIDR: t.InsideCIDR, PreSharedKey: t.PSK,
+		InsideCIDR: t.InsideCIDR, InsideIPv6CIDR: t.InsideIPv6CIDR, PreSharedKey: t.PSK,
 		Phase1Lifetime: t.Phase1Lifetime, Phase2Lifetime: t.Phase2Lifetime, RekeyMargin: t.RekeyMargin, ReplayWindow: t.ReplayWindow,
 		DPDTimeout: t.DPDTimeout, DPDTimeoutAction: t.DPDTimeoutAction, StartupAction: t.StartupAction,
 		Algorithms:       vpn.Algorithms(t.Algorithms),
 		LivenessInterval: t.Liveness.Interval, LivenessTimeout: t.Liveness.Timeout,
+	}
+	if t.BFD != (topology.BFD{}) {
+		in.BFD = &resource.BFD{Interval: t.BFD.Interval, Multiplier: t.BFD.Multiplier}
 	}
 	if t.RekeyFuzz >= 0 {
 		in.RekeyFuzz = &t.RekeyFuzz

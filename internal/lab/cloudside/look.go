@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"seikan/internal/cloud/reach"
-	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/sample"
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpn"
@@ -23,21 +22,25 @@ func (s *Side) Look(ctx context.Context, a why.Ask, name string) (e why.Evidence
 	if !ok {
 		return e, fmt.Errorf("no VPN connection is called %q", name)
 	}
-	var gatewayID resource.VPNGatewayID
+	var gatewayID string             // of a VPN gateway or a transit gateway
+	var routes []gateway.RouteStatus // of a transit gateway
 	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
 		e, err = reach.Look(tx, a, id)
 		row, _ := store.VPNConnections.Get(tx, id)
-		gatewayID = row.VPNGatewayID
+		gatewayID, routes = row.Target(), transitRoutes(tx, row.TransitGatewayID)
 		return err
 	})
 	if err != nil {
 		return e, err
 	}
 	var status *gateway.Status
-	if st, ok := s.host.Gateways()[string(gatewayID)]; ok {
+	if st, ok := s.host.Gateways()[gatewayID]; ok {
+		if e.Transit != nil {
+			st.Routes = routes
+		}
 		status = &st
 	}
-	e.Cloud = lab.CloudEvidence(string(gatewayID), status, string(id))
+	e.Cloud = lab.CloudEvidence(gatewayID, status, string(id))
 	return e, nil
 }
 

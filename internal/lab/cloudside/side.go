@@ -94,12 +94,16 @@ func (s *Side) build(ctx context.Context) (err error) {
 	return s.host.Settle(ctx)
 }
 
-// publicAddress is where a customer gateway is seen from outside: the address
-// of its site's router when that masquerades.
-func (b *builder) publicAddress(hostName string) (netip.Addr, error) {
-	_, site, ok := b.t.Host(hostName)
+// publicAddress is where the customer gateway of c is seen from outside: the
+// address of its site's router, or its own of IPv6, which nobody translates.
+func (b *builder) publicAddress(c topology.Connection) (netip.Addr, error) {
+	hostName := c.CustomerGateway
+	h, site, ok := b.t.Host(hostName)
 	if !ok {
 		return netip.Addr{}, fmt.Errorf("customer gateway %q is no host of a site", hostName)
+	}
+	if c.OutsideIPv6 {
+		return h.Address6, nil
 	}
 	for _, h := range site.Hosts {
 		if h.Role == topology.Router && h.Outside.IsValid() {
@@ -123,6 +127,10 @@ func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[str
 	c := s.cfg.Topology.VPN[at]
 	cfg := gateway.Config{Name: name, Forward: true, BGP: gateway.BGP{ASN: c.BGP.ASN, Announce: c.BGP.Announce}}
 	for i, t := range conn.Tunnels {
+		if c.InsideIPv6 && c.Dynamic() && i == 0 {
+			// A session over IPv6 needs an address of IPv4 for a name.
+			cfg.BGP.RouterID = t.InsideCIDR.Masked().Addr().Next().Next()
+		}
 		tunnel, err := host.CustomerTunnel(t, device.IPAddress)
 		if err != nil {
 			return nil, nil, err
@@ -134,27 +142,22 @@ func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[str
 		}
 		tunnel.ID, tunnel.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
 		if c.Dynamic() {
-			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced}
+			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced(c), BFD: gateway.BFD(t.BFD)}
 		} else {
-			tunnel.Routes = s.behind(c.VPNGateway)
+			tunnel.Routes = s.cfg.Topology.Behind(c)
 		}
 		cfg.Tunnels = append(cfg.Tunnels, tunnel)
 	}
 	return conffile.FormatFiles(conffile.File{Gateway: cfg})
 }
 
-// maxAnnounced is how many prefixes a virtual private gateway announces at most
-// (vpn §4.5).
-const maxAnnounced = 1000
-
-// behind lists the networks behind a VPN gateway: its VPC's block.
-func (s *Side) behind(gatewayName string) (out []netip.Prefix) {
-	for _, v := range s.cfg.Topology.Cloud.VPCs {
-		if v.VPNGateway == gatewayName {
-			out = append(out, v.CIDR)
-		}
+// maxAnnounced is how many prefixes a virtual private gateway, or a transit
+// gateway, announces at most (vpn §4.5).
+func maxAnnounced(c topology.Connection) int {
+	if c.TransitGateway != "" {
+		return 5000
 	}
-	return out
+	return 1000
 }
 
 // connection reads the rows of a connection of the topology.

@@ -29,8 +29,8 @@ func (s *Side) Status(ctx context.Context) (st lab.CloudStatus, err error) {
 	if err != nil {
 		return lab.CloudStatus{}, err
 	}
-	st.Tunnels = s.tunnels()
 	return st, s.store.View(ctx, func(tx *store.Tx) error {
+		st.Tunnels = s.tunnels(tx)
 		for i, t := range st.Tunnels {
 			row, _ := store.VPNConnections.Get(tx, s.made.connections[t.Connection])
 			told := row.Telemetry[t.Number-1]
@@ -55,6 +55,14 @@ func (s *Side) resources(tx *store.Tx) (out []lab.ResourceStatus) {
 	for name, id := range s.made.gateways {
 		row, _ := store.VPNGateways.Get(tx, id)
 		add("vpn-gateway", name, string(id), row.State)
+	}
+	for name, g := range s.made.transits {
+		row, _ := store.TransitGateways.Get(tx, g.ID)
+		add("transit-gateway", name, string(g.ID), row.State)
+	}
+	for name, id := range s.made.attachments {
+		row, _ := store.TransitGatewayAttachments.Get(tx, id)
+		add("transit-gateway-attachment", name, string(id), row.State)
 	}
 	for name, id := range s.made.connections {
 		row, _ := store.VPNConnections.Get(tx, id)
@@ -172,11 +180,11 @@ func (s *Side) events(tx *store.Tx) (out []lab.HealthEvent, err error) {
 }
 
 // tunnels are the cloud's ends, as their gateways report them.
-func (s *Side) tunnels() (out []lab.TunnelStatus) {
+func (s *Side) tunnels(tx *store.Tx) (out []lab.TunnelStatus) {
 	reports := s.host.Gateways()
 	for _, c := range s.cfg.Topology.VPN {
 		id := s.made.connections[c.Name]
-		report, ok := reports[string(s.made.gateways[c.VPNGateway])]
+		report, ok := reports[s.made.target(c)]
 		if !ok {
 			continue
 		}
@@ -184,6 +192,9 @@ func (s *Side) tunnels() (out []lab.TunnelStatus) {
 		report.Tunnels = slices.DeleteFunc(slices.Clone(report.Tunnels), func(t gateway.TunnelStatus) bool {
 			return !strings.HasPrefix(t.ID, string(id)+"/")
 		})
+		if g, transit := s.made.transits[c.TransitGateway]; transit {
+			report.Routes = transitRoutes(tx, g.ID) // the worker knows nothing of them
+		}
 		out = append(out, lab.TunnelsOf(c.Name, "cloud", report)...)
 	}
 	return out

@@ -21,6 +21,8 @@ func (d *decoder) check(t *Topology) {
 	c := &cloudChecker{d: d, c: &t.Cloud}
 	c.check()
 	d.checkVPN(t)
+	d.checkTransit(t)
+	d.checkIPv6(t)
 }
 
 // resolve complains when name is not among known.
@@ -240,17 +242,31 @@ func (d *decoder) checkVPN(t *Topology) {
 		at := fmt.Sprintf("vpn[%d]", i)
 		d.unique(seen, c.Name, "another connection", at)
 		d.resolve(at+".customer_gateway", "host with the role customer-gateway", c.CustomerGateway, customers)
-		d.resolve(at+".vpn_gateway", "vpn_gateway of a VPC", c.VPNGateway, gateways)
+		if c.VPNGateway != "" {
+			d.resolve(at+".vpn_gateway", "vpn_gateway of a VPC", c.VPNGateway, gateways)
+		}
+		if c.TransitGateway != "" {
+			d.resolve(at+".transit_gateway", "transit gateway", c.TransitGateway, names(t.Cloud.TransitGateways, func(g TransitGateway) string { return g.Name }))
+		}
 		d.checkRouting(at, c)
 		d.checkAuthentication(at, c)
 		for j, tn := range c.Tunnels {
 			tunnelAt := fmt.Sprintf("%s.tunnels[%d]", at, j)
-			d.checkInsideCIDR(tunnelAt+".TunnelInsideCidr", tn.InsideCIDR, inside[c.VPNGateway])
-			inside[c.VPNGateway] = append(inside[c.VPNGateway], tn.InsideCIDR)
+			d.checkInsideCIDR(tunnelAt+".TunnelInsideCidr", tn.InsideCIDR, inside[c.Target()])
+			inside[c.Target()] = append(inside[c.Target()], tn.InsideCIDR)
 			d.checkTunnel(tunnelAt, tn)
+			if tn.BFD != (BFD{}) && !c.Dynamic() {
+				d.errorAt(tunnelAt+".bfd", "goes with BGP, and the connection has static routes; give the connection a block bgp, or write a shorter liveness")
+			}
 		}
 	}
-	if want, have := 2*len(t.VPN), len(t.Cloud.Edge.Addresses); have < want {
+	want := 0
+	for _, c := range t.VPN {
+		if !c.OutsideIPv6 {
+			want += len(c.Tunnels)
+		}
+	}
+	if have := len(t.Cloud.Edge.Addresses); have < want {
 		d.errorAt("cloud.edge.addresses", "has %d; the VPN connections need %d, one for each tunnel", have, want)
 	}
 }

@@ -19,7 +19,8 @@ import (
 func (d *decoder) topology(o *object) *Topology {
 	t := &Topology{Name: o.name("name", required)}
 	o.objects("internet", required, func(o *object) {
-		t.Internet = append(t.Internet, Link{Name: o.name("name", required), Subnet: o.prefix("subnet", required, 8, 30), Router: o.addr("router", required)})
+		t.Internet = append(t.Internet, Link{Name: o.name("name", required), Subnet: o.prefix("subnet", required, 8, 30), Router: o.addr("router", required),
+			Subnet6: o.prefix6("subnet6", 16, 126), Router6: o.addr6("router6")})
 	})
 	o.objects("sites", required, func(o *object) { t.Sites = append(t.Sites, d.site(o)) })
 	c := o.child("cloud", required)
@@ -33,11 +34,11 @@ func (d *decoder) topology(o *object) *Topology {
 func (d *decoder) site(o *object) Site {
 	s := Site{Name: o.name("name", required)}
 	lan := o.child("lan", required)
-	s.LAN = LAN{Name: lan.name("name", required), CIDR: lan.prefix("cidr", required, 8, 29)}
+	s.LAN = LAN{Name: lan.name("name", required), CIDR: lan.prefix("cidr", required, 8, 29), CIDR6: lan.prefix6("cidr6", 16, 126)}
 	lan.done()
 	o.objects("hosts", required, func(o *object) { s.Hosts = append(s.Hosts, d.host(o)) })
 	o.objects("routes", optional, func(o *object) {
-		s.Routes = append(s.Routes, SiteRoute{To: o.prefix("to", required, 1, 32), Via: o.name("via", required)})
+		s.Routes = append(s.Routes, SiteRoute{To: o.destination("to"), Via: o.name("via", required)})
 	})
 	return s
 }
@@ -46,8 +47,9 @@ func (d *decoder) host(o *object) Host {
 	h := Host{Name: o.name("name", required), Address: o.addr("address", required)}
 	h.Role = Role(o.choice("role", "", string(Client), string(DNSServer), string(CustomerGateway), string(Router)))
 	h.Resolver = o.name("resolver", optional)
+	h.Address6 = o.addr6("address6")
 	if h.Role == Router {
-		h.Uplink, h.Outside = o.name("uplink", required), o.addr("outside", required)
+		h.Uplink, h.Outside, h.Outside6 = o.name("uplink", required), o.addr("outside", required), o.addr6("outside6")
 		h.Masquerade = o.choice("nat", "none", "masquerade", "none") == "masquerade"
 	}
 	if h.Role == DNSServer {
@@ -113,7 +115,7 @@ func (d *decoder) record(o *object, aliases bool) Record {
 
 func (d *decoder) cloud(o *object) (c Cloud) {
 	e := o.child("edge", required)
-	c.Edge = Edge{Link: e.name("link", required), Addresses: e.addrs("addresses", required)}
+	c.Edge = Edge{Link: e.name("link", required), Addresses: e.addrs("addresses", required), Addresses6: e.addrs6("addresses6")}
 	e.done()
 	o.objects("accounts", required, func(o *object) {
 		const rule = "an account id has 12 digits"
@@ -144,6 +146,7 @@ func (d *decoder) cloud(o *object) (c Cloud) {
 		c.Directories = append(c.Directories, Directory{Name: o.name("name", required), Domain: o.domain("domain"), VPC: o.name("vpc", required),
 			Subnets: o.names("subnets", required), Addresses: o.addrs("addresses", required)})
 	})
+	o.objects("transit_gateways", optional, func(o *object) { c.TransitGateways = append(c.TransitGateways, d.transitGateway(o)) })
 	return c
 }
 
@@ -155,7 +158,11 @@ func (d *decoder) vpc(o *object) VPC {
 			Zone: o.choice("az", "", "a", "b", "c", "d", "e", "f"), RouteTable: o.name("route_table", optional)})
 	})
 	o.objects("route_tables", optional, func(o *object) {
-		v.RouteTables = append(v.RouteTables, RouteTable{Name: o.name("name", required), Propagate: o.boolean("propagate")})
+		t := RouteTable{Name: o.name("name", required), Propagate: o.boolean("propagate")}
+		o.objects("routes", optional, func(o *object) {
+			t.Routes = append(t.Routes, Route{To: o.prefix("to", required, 0, 32), TransitGateway: o.name("transit_gateway", required)})
+		})
+		v.RouteTables = append(v.RouteTables, t)
 	})
 	o.objects("security_groups", optional, func(o *object) {
 		g := SecurityGroup{Name: o.name("name", required)}
@@ -222,16 +229,20 @@ func (d *decoder) loadBalancer(o *object) LoadBalancer {
 }
 
 func (d *decoder) connection(o *object) Connection {
-	c := Connection{Name: o.name("name", required), CustomerGateway: o.name("customer_gateway", required), VPNGateway: o.name("vpn_gateway", required)}
-	c.Routes = o.prefixes("routes", optional)
+	c := Connection{Name: o.name("name", required), CustomerGateway: o.name("customer_gateway", required), VPNGateway: o.name("vpn_gateway", optional), TransitGateway: o.name("transit_gateway", optional)}
+	if (c.VPNGateway == "") == (c.TransitGateway == "") && o.node.Kind == yaml.MappingNode {
+		d.errorf(o.node, o.path, "has exactly one of vpn_gateway and transit_gateway; name the gateway at the cloud's end")
+	}
+	c.Routes = o.anyPrefixes("routes", optional)
 	c.LocalCIDR, c.RemoteCIDR = o.prefix("LocalIpv4NetworkCidr", optional, 0, 32), o.prefix("RemoteIpv4NetworkCidr", optional, 0, 32)
 	if b := o.child("bgp", optional); b.node.Kind != 0 {
-		c.BGP = BGP{ASN: uint32(b.number("asn", 0, 1, math.MaxUint32)), Announce: b.prefixes("announce", required)}
+		c.BGP = BGP{ASN: uint32(b.number("asn", 0, 1, math.MaxUint32)), Announce: b.anyPrefixes("announce", required)}
 		if c.BGP.ASN == 0 && b.fields["asn"] == nil {
 			d.errorf(b.node, b.sub("asn"), "is missing; the customer gateway's autonomous system number, such as 65000, belongs here")
 		}
 		b.done()
 	}
+	c.families(o)
 	c.Certificates = o.choice("authentication", "psk", "psk", "certificate") == "certificate"
 	c.Roaming = o.boolean("roaming")
 	n := 0
@@ -255,7 +266,7 @@ var pskRule = regexp.MustCompile(`^[A-Za-z1-9._][A-Za-z0-9._]{7,63}$`)
 
 // tunnel reads the options of vpn §2.1, by AWS's names.
 func (d *decoder) tunnel(o *object) Tunnel {
-	t := Tunnel{InsideCIDR: o.prefix("TunnelInsideCidr", required, 30, 30)}
+	t := Tunnel{InsideCIDR: o.prefix("TunnelInsideCidr", required, 30, 30), InsideIPv6CIDR: o.prefix6("TunnelInsideIpv6Cidr", 126, 126)}
 	if s, n := o.scalar("PreSharedKey", optional, pskWords); n != nil {
 		if !pskRule.MatchString(s) {
 			// The key is not shown: errors are read over shoulders and kept in logs.
@@ -287,5 +298,12 @@ func (d *decoder) tunnel(o *object) Tunnel {
 	l := o.child("liveness", optional)
 	t.Liveness = Liveness{Interval: l.duration("interval", 50*time.Millisecond, 10*time.Second), Timeout: l.duration("timeout", 100*time.Millisecond, time.Hour)}
 	l.done()
+	if b := o.child("bfd", optional); b.node.Kind != 0 {
+		t.BFD = BFD{Interval: b.duration("interval", 50*time.Millisecond, time.Minute), Multiplier: b.number("multiplier", 3, 2, 50)}
+		if b.fields["interval"] == nil && b.node.Kind == yaml.MappingNode {
+			d.errorf(b.node, b.sub("interval"), "is missing; how often each end is heard, such as 250ms, belongs here")
+		}
+		b.done()
+	}
 	return t
 }

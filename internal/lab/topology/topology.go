@@ -32,6 +32,9 @@ type Link struct {
 	Name   string
 	Subnet netip.Prefix
 	Router netip.Addr // the internet's end
+	// Subnet6 and Router6 are the same of IPv6; zero values mean none.
+	Subnet6 netip.Prefix
+	Router6 netip.Addr
 }
 
 // A Site is one on-premises network: hosts on one LAN.
@@ -44,8 +47,9 @@ type Site struct {
 
 // A LAN is the network that joins a site's hosts.
 type LAN struct {
-	Name string
-	CIDR netip.Prefix
+	Name  string
+	CIDR  netip.Prefix
+	CIDR6 netip.Prefix // zero value: no IPv6
 }
 
 // A SiteRoute is a static route that the site's hosts have, but the host Via
@@ -71,6 +75,9 @@ type Host struct {
 	Name    string
 	Role    Role
 	Address netip.Addr // on the LAN
+	// Address6 is one of IPv6 on the LAN, and Outside6 a router's to the internet;
+	// zero values mean none. Nobody translates it.
+	Address6, Outside6 netip.Addr
 	// Resolver names the host whose DNS server this host asks; empty: none.
 	Resolver string
 	// Uplink names the internet link of a router and Outside is its address
@@ -116,6 +123,7 @@ type Cloud struct {
 	Endpoints        []Endpoint
 	Zones            []Zone
 	Directories      []Directory
+	TransitGateways  []TransitGateway
 }
 
 // An Edge is where the cloud meets the internet: the outside addresses that
@@ -123,6 +131,8 @@ type Cloud struct {
 type Edge struct {
 	Link      string
 	Addresses []netip.Addr
+	// Addresses6 are of IPv6, for connections with OutsideIPv6.
+	Addresses6 []netip.Addr
 }
 
 // An Account owns resources.
@@ -155,6 +165,13 @@ type Subnet struct {
 type RouteTable struct {
 	Name      string
 	Propagate bool
+	Routes    []Route
+}
+
+// A Route of a VPC's table leads to a transit gateway that the VPC is attached to.
+type Route struct {
+	To             netip.Prefix
+	TransitGateway string
 }
 
 // A SecurityGroup lets in what its rules name and lets everything out.
@@ -257,11 +274,15 @@ type Directory struct {
 type Connection struct {
 	Name            string
 	CustomerGateway string // a host with that role
-	VPNGateway      string
+	// One of the two is at the cloud's end.
+	VPNGateway, TransitGateway string
 	// Routes are static routes to the customer's side; with them there is no BGP.
 	Routes  []netip.Prefix
 	BGP     BGP
 	Tunnels [2]Tunnel
+	// InsideIPv6 says that the tunnels carry IPv6 and nothing else, OutsideIPv6 that
+	// they are between outside addresses of IPv6 (vpn §4.7).
+	InsideIPv6, OutsideIPv6 bool
 	// LocalCIDR is the customer's side of the traffic that the tunnels may carry,
 	// and RemoteCIDR the cloud's (vpn §1.1); zero values mean everything.
 	LocalCIDR, RemoteCIDR netip.Prefix
@@ -285,6 +306,7 @@ type BGP struct {
 // zero values mean AWS's defaults.
 type Tunnel struct {
 	InsideCIDR       netip.Prefix
+	InsideIPv6CIDR   netip.Prefix  // a /126 of fd00::/8 with IPv6 inside; zero: the cloud chooses
 	PSK              secret.Secret // empty: the cloud generates one
 	Phase1Lifetime   time.Duration // 900 to 28,800 s
 	Phase2Lifetime   time.Duration // 900 to 3,600 s
@@ -296,6 +318,7 @@ type Tunnel struct {
 	StartupAction    string        // add, start
 	Algorithms       Algorithms
 	Liveness         Liveness
+	BFD              BFD
 }
 
 // Algorithms restricts what a tunnel may use; empty lists allow all.
@@ -313,6 +336,14 @@ type Algorithms struct {
 // for Interval, a tunnel is probed; silent for Timeout more, it is dead. Zero
 // values mean AWS's 10 s, and what is left of DPDTimeout.
 type Liveness struct{ Interval, Timeout time.Duration }
+
+// BFD is Seikan's extension for a failover below a second: both ends of the
+// tunnel are heard every Interval, and its path is broken after Multiplier of
+// them in silence. Zero values mean none.
+type BFD struct {
+	Interval   time.Duration // 50 ms to 1 min
+	Multiplier int           // 2 to 50
+}
 
 // Host returns the site's host called name.
 func (t *Topology) Host(name string) (Host, Site, bool) {

@@ -50,6 +50,13 @@ func TestTheOtherTopologiesAreAccepted(t *testing.T) {
 	if c := static.VPN[0]; c.Dynamic() || len(c.Routes) != 1 || c.Certificates || c.Roaming {
 		t.Errorf("static: got %+v, want a static route and pre-shared keys", c)
 	}
+	transit, err := ReadFile("../../../lab/transit.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := transit.Cloud.TransitGateways[0]; !g.ECMP || len(g.VPCs) != 2 || len(g.RouteTables) != 2 || !g.RouteTables[1].Routes[0].Blackhole || len(transit.Behind(transit.VPN[0])) != 2 {
+		t.Errorf("transit: got %+v, want two VPCs, two route tables, ECMP and a blackhole", g)
+	}
 	roaming, err := ReadFile("../../../lab/roaming.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -9,14 +9,28 @@ import (
 
 	"seikan/internal/lab"
 	"seikan/internal/lab/probe"
+	"seikan/internal/lab/topology"
 )
 
-// Limits of the gap: with AWS's own DPD, and with the shorter liveness that a
-// topology can ask for.
+// Limits of the gap: with AWS's own DPD, and with the shorter liveness or the BFD
+// that a topology can ask for.
 const (
 	slowGap = 40 * time.Second
 	fastGap = 2 * time.Second
+	bfdGap  = time.Second
 )
+
+// gapOf is the limit for a tunnel. BFD finds a broken path after Multiplier
+// intervals, and may be slower than it can be.
+func gapOf(t topology.Tunnel) time.Duration {
+	switch l := t.Liveness; {
+	case t.BFD != topology.BFD{} && t.BFD.Interval*time.Duration(t.BFD.Multiplier) < bfdGap:
+		return bfdGap
+	case l.Interval > 0 && l.Timeout > 0:
+		return fastGap
+	}
+	return slowGap
+}
 
 // stepFailover cuts the tunnel that carries the traffic, under a ping, and
 // measures how long nothing is answered.
@@ -30,10 +44,7 @@ func (p *picture) stepFailover(ctx context.Context, w lab.World, tell *Teller) (
 		_, seen := p.tunnelsUp(st)
 		return &Failure{Expected: "a tunnel that carries the traffic", Seen: seen, Look: "seikan lab status"}
 	}
-	limit := slowGap
-	if l := p.vpn.Tunnels[carrier.Number-1].Liveness; l.Interval > 0 && l.Timeout > 0 {
-		limit = fastGap
-	}
+	limit := gapOf(p.vpn.Tunnels[carrier.Number-1])
 	outside := carrier.Remote.Addr()
 	defer func() { err = errors.Join(err, mend(ctx, w, []netip.Addr{outside})) }()
 	r, err := p.pingOver(ctx, w, tell, outside, limit+2*time.Second)

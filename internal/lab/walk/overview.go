@@ -78,10 +78,8 @@ func (p *picture) findSite(t *topology.Topology) error {
 	if p.router.Name == "" || p.client.Name == "" {
 		return fmt.Errorf("its site lacks a router or a client")
 	}
-	for _, v := range t.Cloud.VPCs {
-		if v.VPNGateway == p.vpn.VPNGateway {
-			p.consumer = v
-		}
+	if all := t.Reached(p.vpn); len(all) > 0 {
+		p.consumer = all[0]
 	}
 	for _, i := range p.consumer.Instances {
 		if i.Service == topology.HTTPS && i.Address.IsValid() {

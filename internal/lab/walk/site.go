@@ -49,13 +49,16 @@ func (p *picture) stepConnection(ctx context.Context, w lab.World, tell *Teller)
 	if err != nil {
 		return err
 	}
-	showResources(tell, st, p.consumer.Account, p.consumer.Name, p.consumer.VPNGateway, p.vpn.Name)
+	showResources(tell, st, p.consumer.Account, p.consumer.Name, p.vpn.Target(), p.vpn.Name)
 	if !p.vpn.Dynamic() {
-		tell.Show("routes", "static: %s behind %s, %v behind %s", joined(p.vpn.Routes), p.gateway.Name, p.consumer.CIDR, p.consumer.VPNGateway)
+		tell.Show("routes", "static: %s behind %s, %v behind %s", joined(p.vpn.Routes), p.gateway.Name, p.consumer.CIDR, p.vpn.Target())
 	}
 	for _, r := range p.consumer.RouteTables {
 		if r.Propagate {
 			tell.Show("route table", "%s, routes of %s propagated", r.Name, p.consumer.VPNGateway)
+		}
+		for _, to := range r.Routes {
+			tell.Show("route table", "%s, %v to %s", r.Name, to.To, to.TransitGateway)
 		}
 	}
 	return nil

@@ -79,7 +79,11 @@ func (p *pass) addAddr(ctx context.Context, s *space, l netspec.Link, k kernelLi
 			// detection is of no use as the source of a route.
 			addr.Flags = unix.IFA_F_NODAD
 		}
-		return s.route.AddrAdd(k, addr)
+		err := s.route.AddrAdd(k, addr)
+		if errors.Is(err, unix.EEXIST) {
+			return nil // whoever made the link has just added it as well
+		}
+		return err
 	})
 }
 

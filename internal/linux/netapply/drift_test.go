@@ -25,6 +25,7 @@ func everything() netspec.Spec {
 		netspec.Route{Dst: prefix("fd00::/16"), Via: addr("fd00:3::2"), Dev: "br0", Src: addr("fd00:3::1")},
 		netspec.Route{Dst: prefix("fd01::/16"), Type: netspec.Blackhole},
 		netspec.Route{Dst: prefix("10.4.0.0/16"), Via: addr("10.250.0.1"), Dev: "br0", OnLink: true, Src: addr("10.3.0.1")},
+		netspec.Route{Dst: prefix("10.5.0.0/16"), Spread: netspec.LinksOf("to-server", "to-client"), Table: 102},
 	)
 	rt.Rules = append(rt.Rules, netspec.Rule{Priority: 400, From: prefix("::/0"), IIF: "br0", Table: 9})
 	return s
@@ -59,6 +60,10 @@ func TestDriftIsRepaired(t *testing.T) {
 		"ip route add 10.88.0.0/16 dev to-client table 44",
 		"ip route del blackhole fd01::/16",
 		"ip -6 route replace fd00::/16 dev br0 metric 1024",
+		"ip route del 10.5.0.0/16 table 102",
+		"ip route replace 10.5.0.0/16 dev to-client table 102",
+		"ip route replace 10.5.0.0/16 table 102 nexthop dev to-client weight 2 nexthop dev to-server",
+		"ip route replace 10.5.0.0/16 table 102 nexthop via 10.0.2.10 dev to-server nexthop dev to-client",
 		"ip rule del priority 100",
 		"ip rule add priority 50 from 10.1.0.0/16 lookup 50",
 		"ip rule add priority 200 from all iif to-client fwmark 1 lookup 101",

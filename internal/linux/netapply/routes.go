@@ -38,6 +38,11 @@ func (p *pass) waits(s *space, r netspec.Route) bool {
 		return wanted && !exists
 	}
 	wanted := p.lookup(s)
+	for _, name := range r.Spread.Names() {
+		if dev, named := wanted.links[name]; missing(dev, named) {
+			return true
+		}
+	}
 	dev, named := wanted.links[r.Dev]
 	from, sourced := wanted.addrs[r.Src]
 	return missing(dev, named) || missing(from, sourced)
@@ -69,6 +74,9 @@ func (p *pass) addRoute(ctx context.Context, s *space, r netspec.Route) error {
 	raw.Protocol = netlink.RouteProtocol(ours)
 	if r.Dev != "" {
 		raw.LinkIndex = s.have.links[r.Dev].Attrs().Index
+	}
+	for _, name := range r.Spread.Names() {
+		raw.MultiPath = append(raw.MultiPath, &netlink.NexthopInfo{LinkIndex: s.have.links[name].Attrs().Index})
 	}
 	replace := s.owned || p.own(s).keyed[keyOf(r)]
 	return p.do(ctx, s, "add route "+r.String(), func() error {

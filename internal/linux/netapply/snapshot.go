@@ -159,8 +159,23 @@ func (s *snapshot) route(r netlink.Route, family int) kernelRoute {
 	if kind == netspec.Unicast {
 		out.spec.Dev = s.names[r.LinkIndex]
 	}
-	out.plain = known && len(r.MultiPath) == 0 && r.Tos == 0 && r.Via == nil && r.Encap == nil && r.MTU == 0 && r.Realm == 0
+	even := s.spread(r, &out.spec)
+	out.plain = known && even && r.Tos == 0 && r.Via == nil && r.Encap == nil && r.MTU == 0 && r.Realm == 0
 	return out
+}
+
+// spread reads the links that share r's flows, if any, into out. It reports
+// whether there is nothing more to them than a Spread can say.
+func (s *snapshot) spread(r netlink.Route, out *netspec.Route) bool {
+	var names []string
+	for _, hop := range r.MultiPath {
+		if hop.Gw != nil || hop.Via != nil || hop.Encap != nil || hop.Hops != 0 || hop.Flags&int(unix.RTNH_F_DEAD) != 0 {
+			return false
+		}
+		names = append(names, s.names[hop.LinkIndex])
+	}
+	out.Spread = netspec.LinksOf(names...)
+	return len(out.Spread.Names()) == len(r.MultiPath)
 }
 
 // readRule reads r in our words.

@@ -6,7 +6,11 @@
 // package does no I/O. Anything above it may use it.
 package netspec
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
 
 // A Spec is all that Seikan wants of one machine. The order of its parts does
 // not matter; Normalize sorts them.
@@ -78,11 +82,26 @@ type Route struct {
 	Type   RouteType
 	Dst    netip.Prefix // 0.0.0.0/0 or ::/0 is the default route
 	Via    netip.Addr   // gateway; the zero value is a directly connected route
-	Dev    string       // a link of the same namespace; Unicast needs it, others have none
+	Dev    string       // a link of the same namespace; Unicast needs it or Spread, others have none
+	Spread Links        // links that share the flows instead of Dev, in equal parts; without a gateway
 	Src    netip.Addr   // preferred source
 	Metric int          // the lowest wins; 0 means 1024 for IPv6, as ip-route(8) has it
 	OnLink bool         // the gateway is reached over Dev though no route says so
 }
+
+// Links are names of links, sorted and each once; LinksOf makes them. Unlike a
+// slice they can be compared.
+type Links string
+
+// LinksOf returns the Links of these names, in any order.
+func LinksOf(names ...string) Links {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return Links(strings.Join(slices.Compact(names), " "))
+}
+
+// Names are the names of l, sorted.
+func (l Links) Names() []string { return strings.Fields(string(l)) }
 
 // A Rule is one entry of the routing policy database, ip-rule(8). Without any
 // prefix it is an IPv4 rule; From ::/0 makes it an IPv6 one.

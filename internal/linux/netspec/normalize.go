@@ -63,6 +63,9 @@ func (r Route) normalize() Route {
 	if r.Metric == 0 && r.Dst.Addr().Is6() {
 		r.Metric = ipv6Metric
 	}
+	if names := r.Spread.Names(); len(names) == 1 && r.Dev == "" {
+		r.Dev, r.Spread = names[0], "" // which the kernel tells nobody apart from it
+	}
 	return r
 }
 

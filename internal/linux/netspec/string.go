@@ -121,7 +121,8 @@ func (l Link) String() string {
 	return strings.Join(words, " ")
 }
 
-// String returns r like "ip route": "10.0.0.0/16 via 10.0.1.1 dev eth0 table 100".
+// String returns r like "ip route": "10.0.0.0/16 via 10.0.1.1 dev eth0 table 100",
+// "10.0.0.0/16 nexthop dev tun1 nexthop dev tun2".
 func (r Route) String() string {
 	var words []string
 	if r.Type != Unicast {
@@ -140,6 +141,9 @@ func (r Route) String() string {
 	}
 	if r.Dev != "" {
 		words = append(words, "dev", r.Dev)
+	}
+	for _, link := range r.Spread.Names() {
+		words = append(words, "nexthop dev", link)
 	}
 	if r.Src.IsValid() {
 		words = append(words, "src", r.Src.String())

@@ -189,8 +189,8 @@ func (v *validator) route(r Route) {
 	case Unicast:
 		v.unicast(r)
 	case Blackhole, Unreachable, Prohibit:
-		if r.Dev != "" || r.Via.IsValid() || r.Src.IsValid() || r.OnLink {
-			v.fault("type %s takes no dev, via, src or onlink", r.Type)
+		if r.Dev != "" || r.Spread != "" || r.Via.IsValid() || r.Src.IsValid() || r.OnLink {
+			v.fault("type %s takes no dev, spread, via, src or onlink", r.Type)
 		}
 	default:
 		v.fault("type %q is none of blackhole, unreachable, prohibit and the empty word", r.Type)
@@ -199,11 +199,17 @@ func (v *validator) route(r Route) {
 }
 
 func (v *validator) unicast(r Route) {
-	link, ok := v.links[Peer{v.ns.Name, r.Dev}]
-	if !ok {
-		v.fault("dev %q is not a link of this namespace", r.Dev)
-	} else if link.Down {
-		v.fault("dev %q is down: the kernel keeps no route over it", r.Dev)
+	devs := []string{r.Dev}
+	if r.Spread != "" {
+		devs = r.Spread.Names()
+		v.spread(r)
+	}
+	for _, dev := range devs {
+		if link, ok := v.links[Peer{v.ns.Name, dev}]; !ok {
+			v.fault("dev %q is not a link of this namespace", dev)
+		} else if link.Down {
+			v.fault("dev %q is down: the kernel keeps no route over it", dev)
+		}
 	}
 	if r.Via.IsValid() && r.Via.Is4() != r.Dst.Addr().Is4() {
 		v.fault("via %v is not of the family of %v", r.Via, r.Dst)
@@ -213,6 +219,18 @@ func (v *validator) unicast(r Route) {
 	}
 	if r.OnLink && !r.Via.IsValid() {
 		v.fault("onlink needs a gateway: set via")
+	}
+}
+
+// spread checks what only a route with several links can have wrong.
+func (v *validator) spread(r Route) {
+	switch {
+	case r.Dev != "" || r.Via.IsValid() || r.OnLink:
+		v.fault("spread over %s takes no dev, via or onlink", r.Spread)
+	case r.Dst.Addr().Is6():
+		v.fault("spread over %s: IPv4 alone has it", r.Spread)
+	case r.Spread != LinksOf(r.Spread.Names()...):
+		v.fault("spread %q is not sorted, with each link once: make it with LinksOf", r.Spread)
 	}
 }
 

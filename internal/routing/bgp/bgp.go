@@ -121,8 +121,8 @@ func (c Config) Validate() error {
 	}
 	for i, r := range c.Relayed {
 		switch {
-		case !r.Prefix.IsValid() || !r.Prefix.Addr().Is4() || r.Prefix != r.Prefix.Masked():
-			return fmt.Errorf("bgp: Relayed %v: an IPv4 prefix without host bits is wanted", r.Prefix)
+		case !r.Prefix.IsValid() || r.Prefix.Addr().Is4In6() || r.Prefix != r.Prefix.Masked():
+			return fmt.Errorf("bgp: Relayed %v: a prefix of IPv4 or IPv6 without host bits is wanted", r.Prefix)
 		case slices.Contains(r.ASPath, c.ASN):
 			return fmt.Errorf("bgp: Relayed %v: its path %v holds our own ASN %d, so that it went in a circle", r.Prefix, r.ASPath, c.ASN)
 		case slices.ContainsFunc(c.Relayed[:i], func(o Relayed) bool { return o.Prefix == r.Prefix }):

@@ -45,6 +45,14 @@ func TestIPv6BetweenTwoSpeakers(t *testing.T) {
 	if !got.Established {
 		t.Errorf("got %+v, want the session still", got)
 	}
+
+	// What others announce is passed on with their path.
+	a.Relayed = []Relayed{{prefix("2001:db8:c::/48"), []uint32{65002}}}
+	both[0].set(t, a)
+	both[1].until(t, "a", "the path of what is passed on", func(p PeerStatus) bool {
+		at := slices.IndexFunc(p.Routes, func(r Route) bool { return r.Prefix == prefix("2001:db8:c::/48") })
+		return at >= 0 && slices.Equal(p.Routes[at].ASPath, []uint32{64512, 64512, 65002}) && p.Routes[at].NextHop == one
+	})
 }
 
 func TestFamiliesDoNotMix(t *testing.T) {

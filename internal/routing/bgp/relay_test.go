@@ -48,7 +48,7 @@ func TestWhatIsRelayedIsChecked(t *testing.T) {
 		"192.168.1.1/24":       {{prefix("192.168.1.1/24"), nil}},
 		"our own ASN 64512":    {{prefix("192.168.1.0/24"), []uint32{65001, 64512}}},
 		"stands there twice":   {{prefix("192.168.1.0/24"), nil}, {prefix("192.168.1.0/24"), nil}},
-		"an IPv4 prefix witho": {{prefix("fd00::/64"), nil}},
+		"a prefix of IPv4 or ": {{prefix("fd00::1/64"), nil}},
 	} {
 		cfg := at(64512, "127.0.0.1")
 		cfg.Relayed = relayed

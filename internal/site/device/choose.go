@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -203,10 +204,14 @@ func shown(list []choice) string {
 	return strings.Join(out, ", ")
 }
 
-// mtu is the largest packet that the tunnel carries in an IPv4 packet of 1500
-// octets with ESP in UDP, whichever suite is chosen (vpn §3.5).
-func (p phase) mtu() int {
-	const path, ip, udp, esp, trailer = 1500, 20, 8, 8, 2
+// mtu is the largest packet that the tunnel to an outside address carries in a
+// packet of 1500 octets with ESP in UDP, whichever suite is chosen (vpn §3.5).
+func (p phase) mtu(outside netip.Addr) int {
+	const path, udp, esp, trailer = 1500, 8, 8, 2
+	ip := 20
+	if outside.Is6() {
+		ip = 40
+	}
 	least := path
 	for _, s := range p.Suites {
 		block, iv, icv := 16, 16, map[string]int{"SHA1": 12, "SHA2-256": 16, "SHA2-384": 24, "SHA2-512": 32}[s.AWS.Integrity]

@@ -165,8 +165,8 @@ func (t Type) fits(c Connection, choice Choices) error {
 		return fmt.Errorf("nothing says which networks to announce, and %s might take that for all; say them with --advertise, such as --advertise 192.168.1.0/24", t.full())
 	case t.spec.Two && n != 2:
 		return fmt.Errorf("%d tunnels; this format has exactly two, as a connection of AWS's has", n)
-	case choice.Local.IsValid() && !choice.Local.Is4():
-		return fmt.Errorf("the device's address %v: an IPv4 address is wanted", choice.Local)
+	case choice.Local.IsValid() && choice.Local.Is4() != c.Gateway.Tunnels[0].Outside.Remote.Is4():
+		return fmt.Errorf("the device's address %v: one of the family of the other end's %v is wanted", choice.Local, c.Gateway.Tunnels[0].Outside.Remote)
 	case !plainWord(choice.Interface):
 		return fmt.Errorf("the interface %q: a name has letters, digits, dots, slashes, hyphens, underscores and colons only", choice.Interface)
 	case !plainWord(c.ID) || !plainWord(c.GatewayID) || !plainWord(c.CustomerGatewayID):
@@ -198,6 +198,10 @@ func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
 		return errors.New("it requires a post-quantum pre-shared key, which is in another file; leave ppk_required out")
 	case !tunnel.Outside.Remote.IsValid():
 		return errors.New("it waits for a peer of any address; a device must know where to connect to")
+	case tunnel.Outside.Remote.Is6() && !t.spec.Outside6:
+		return fmt.Errorf("its outside addresses are of IPv6, such as %v, which is not written for %s; make a connection whose OutsideIpAddressType is PublicIpv4", tunnel.Outside.Remote, t.full())
+	case tunnel.Inside.Addr().Is6():
+		return fmt.Errorf("it carries IPv6, inside address %v, which is not written for %s; seikan gateway runs it", tunnel.Inside.Addr(), t.full())
 	case !tunnel.Inside.IsValid() || tunnel.Inside.Bits() > 30 || !tunnel.Inside.Addr().Is4():
 		return fmt.Errorf("its inside address is %v; a device needs one in a /30, such as 169.254.10.2/30", tunnel.Inside)
 	case !t.spec.Selectors && !t.spec.AnyPeer && (tunnel.LocalTS.Bits() > 0 || tunnel.RemoteTS.Bits() > 0):
@@ -208,6 +212,8 @@ func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
 		return fmt.Errorf("%s must be told its own outside address, private if it is behind NAT; say it with --local-address", t.full())
 	case t.spec.OwnIdentity && tunnel.Outside.LocalID != cmp.Or(choice.Local, tunnel.Outside.Local).String():
 		return fmt.Errorf("%s identifies itself by its interface's address, and the other end knows it as %s: it cannot be behind NAT; give it that address and say so with --local-address %[2]s", t.full(), tunnel.Outside.LocalID)
+	case tunnel.BGP.BFD != gateway.BFD{} && !t.spec.BFD && !t.spec.BGPApart:
+		return fmt.Errorf("its path is watched by BFD every %v, which is not written for %s; leave bfd out at both ends, and a broken path is found by dead peer detection and the hold time", tunnel.BGP.BFD.Interval, t.full())
 	case t.spec.AnyPeer:
 		return nil
 	}

@@ -70,6 +70,14 @@ type spec struct {
 	BGPApart           bool // BGP is another device's matter
 	OwnIdentity        bool // its identity is its own address, whatever it is told
 	Policies           bool // has no tunnel interface: one network at each end
+
+	rare // in device.json its fields stand among the others
+}
+
+// rare is what few connections ask for, and few devices are told.
+type rare struct {
+	Outside6 bool // its outside address may be one of IPv6
+	BFD      bool // can watch the path of a BGP session by BFD
 }
 
 // A target is one file: its template, and where it goes, which is a template,

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"seikan/internal/gateway"
 	"seikan/internal/ipsec/ike/suite"
 	"seikan/internal/secret"
 )
@@ -278,8 +280,47 @@ func TestMTUIsThatOfTheTable(t *testing.T) {
 		{Encryption: "AES256", Integrity: "SHA2-384"}: 1422,
 		{Encryption: "AES256", Integrity: "SHA2-512"}: 1406,
 	} {
-		if got := (phase{Suites: []algorithms{{AEAD: s.aead(), AWS: s}}}).mtu(); got != want {
+		if got := (phase{Suites: []algorithms{{AEAD: s.aead(), AWS: s}}}).mtu(netip.MustParseAddr("203.0.113.10")); got != want {
 			t.Errorf("%+v: got %d, want %d", s, got, want)
+		}
+	}
+}
+
+func TestBFDIsWrittenOrRefused(t *testing.T) {
+	all, err := Types()
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := map[string][]string{
+		"frr":  {"neighbor 169.254.11.1 bfd profile vpn-9abcdef0-2", "receive-interval 250", "detect-multiplier 4"},
+		"bird": {"protocol bfd {", "min rx interval 250 ms;", "multiplier 4;"},
+		// Their BGP is another's, and so is what watches its path.
+		"strongswan": nil, "libreswan": nil,
+		"seikan": {"interval: 250ms", "multiplier: 4"},
+	}
+	for _, typ := range all {
+		if !slices.Contains(typ.Routing, "bgp") {
+			continue
+		}
+		c := office(true)
+		for i := range c.Gateway.Tunnels {
+			c.Gateway.Tunnels[i].BGP.BFD = gateway.BFD{Interval: 250 * time.Millisecond, Multiplier: 4}
+		}
+		files, err := Configure(typ, c, choices(typ, ""))
+		want, can := has[typ.Name]
+		if !can {
+			if err == nil || !strings.Contains(err.Error(), "BFD every 250ms") {
+				t.Errorf("%s: got %v, want an error that says that it has no BFD", typ.Name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", typ.Name, err)
+		}
+		for _, w := range want {
+			if !strings.Contains(files[0].Text, w) {
+				t.Errorf("%s: got no %q in\n%s", typ.Name, w, files[0].Text)
+			}
 		}
 	}
 }

@@ -1,9 +1,14 @@
 package device
 
 import (
+	"fmt"
+	"net/netip"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
+	"seikan/internal/gateway"
 	"seikan/internal/gateway/conffile"
 	"seikan/internal/site/awsconfig"
 )
@@ -40,6 +45,50 @@ func TestAWSFormatsAreReadAgain(t *testing.T) {
 						t.Errorf("%s, tunnel %d: got %+v, want %+v", name, i+1, tun, want)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestIPv6OutsideIsReadAgainOrRefused is the same for outside addresses of IPv6
+// (vpn §4.7); what else is written for them is refused or has them.
+func TestIPv6OutsideIsReadAgainOrRefused(t *testing.T) {
+	six := func() Connection {
+		c := office(true)
+		for i := range c.Gateway.Tunnels {
+			c.Gateway.Tunnels[i].Outside = gateway.Outside{Remote: netip.MustParseAddr(fmt.Sprintf("2001:db8:fc::1%d", i)), LocalID: "2001:db8:1::4"}
+		}
+		return c
+	}
+	all, err := Types()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range all {
+		files, err := Configure(typ, six(), Choices{})
+		if !typ.spec.Outside6 && typ.Name != ownName {
+			if err == nil || !strings.Contains(err.Error(), "of IPv6") && !typ.spec.NeedsLocal && !typ.spec.Policies && slices.Contains(typ.Routing, "bgp") {
+				t.Errorf("%s: got %v, want an error about IPv6", typ.Name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", typ.Name, err)
+			continue
+		}
+		if typ.spec.AnyPeer && strings.Contains(files[0].Text, "2001:db8:fc") {
+			t.Errorf("%s: got an address of IPv6 among prefixes of IPv4 in\n%s", typ.Name, files[0].Text)
+		}
+		if typ.Name != "aws-xml" {
+			continue
+		}
+		got, err := awsconfig.Parse([]byte(files[0].Text), "")
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, files[0].Text)
+		}
+		for i, tun := range got.Tunnels {
+			if want := six().Gateway.Tunnels[i].Outside; tun.AWS.Outside != want.Remote || tun.Customer.Outside.String() != want.LocalID || tun.MSS != 1378 {
+				t.Errorf("tunnel %d: got %v, %v, MSS %d, want %v, %v, 1378 behind a header of 40 octets", i+1, tun.AWS.Outside, tun.Customer.Outside, tun.MSS, want.Remote, want.LocalID)
 			}
 		}
 	}

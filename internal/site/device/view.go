@@ -76,13 +76,20 @@ type session struct {
 	Prepend             int
 	PrependPath         string // our ASN as often
 	LocalPref, Distance int    // the first tunnel is preferred where nothing else decides
+	BFD                 bfd
 }
+
+// bfd is how a session's path is watched; without an interval it is not.
+type bfd struct{ Millis, Multiplier int }
 
 // Mask is the netmask of the inside range.
 func (t tunnel) Mask() string { return mask(t.Inside) }
 
 // Network is the inside range.
 func (t tunnel) Network() netip.Prefix { return t.Inside.Masked() }
+
+// Remote4 reports whether the other end's outside address is one of IPv4.
+func (t tunnel) Remote4() bool { return t.Remote.Is4() }
 
 // NamedID reports whether the device's identity is a name.
 func (t tunnel) NamedID() bool { return named(t.LocalID) }
@@ -186,7 +193,7 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 		Selectors: selectors{g.LocalTS, g.RemoteTS}, Routes: g.Routes,
 		DPD: dpd{Interval: max(1, whole(g.Liveness.Interval)), Timeout: max(1, whole(g.Liveness.Timeout))},
 		Session: session{PeerASN: g.BGP.PeerASN, Hold: whole(g.BGP.Hold), Keepalive: whole(g.BGP.Keepalive),
-			MaxPrefixes: g.BGP.MaxPrefixes, MED: g.BGP.MED, Prepend: g.BGP.Prepend},
+			MaxPrefixes: g.BGP.MaxPrefixes, MED: g.BGP.MED, Prepend: g.BGP.Prepend, BFD: bfd{int(g.BGP.BFD.Interval.Milliseconds()), g.BGP.BFD.Multiplier}},
 	}
 	if out.Peer == g.Inside.Addr() { // we are the first: the other end is the second
 		out.Peer = out.Peer.Next()
@@ -227,7 +234,7 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 	}
 	out.Phase1.Lifetime, out.Phase1.Rekey = whole(g.Lifetime.Phase1), whole(g.Lifetime.Phase1-margin)
 	out.Phase2.Lifetime, out.Phase2.Rekey = whole(g.Lifetime.Phase2), whole(g.Lifetime.Phase2-margin)
-	out.MTU = out.Phase2.mtu()
+	out.MTU = out.Phase2.mtu(out.Remote)
 	out.MSS = out.MTU - 40
 	out.PSK, err = t.psk(g.PSK)
 	return out, err

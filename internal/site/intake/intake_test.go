@@ -263,3 +263,19 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// TestIPv6OutsideIsImported has both ends' outside addresses in IPv6 (vpn §4.7).
+func TestIPv6OutsideIsImported(t *testing.T) {
+	text := strings.NewReplacer("203.0.113.1", "2001:db8:fc::1", "198.51.100.2", "2001:db8:1::4", `"OutsideIpAddressType": "PublicIpv4"`, `"OutsideIpAddressType": "Ipv6"`).
+		Replace(string(sample(t, "bgp.json")))
+	r := taken(t, []byte(text), Options{Advertise: nets("192.168.1.0/24")})
+	for i, want := range []string{"2001:db8:fc::10", "2001:db8:fc::11"} {
+		if o := r.Gateway.Tunnels[i].Outside; o.Remote != netip.MustParseAddr(want) || o.LocalID != "2001:db8:1::4" {
+			t.Errorf("tunnel %d: got %+v, want %s, and us by 2001:db8:1::4", i+1, o, want)
+		}
+	}
+	mixed := strings.Replace(text, "2001:db8:1::4", "198.51.100.2", 1)
+	if _, err := Parse([]byte(mixed), t.TempDir(), Options{Advertise: nets("192.168.1.0/24")}); err == nil {
+		t.Error("one end of IPv4 and one of IPv6: got nothing, want an error")
+	}
+}
