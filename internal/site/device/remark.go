@@ -94,9 +94,6 @@ func sessionAsks() []ask {
 		{name: "bgp.max_prefixes", bgp: true, says: func(t tunnel) string { return positive(t.BGP.MaxPrefixes) }, other: func(t *tunnel) { t.BGP.MaxPrefixes++ }},
 		{name: "bgp.med", bgp: true, says: func(t tunnel) string { return positive(t.BGP.MED) }, other: func(t *tunnel) { t.BGP.MED++ }},
 		{name: "bgp.prepend", bgp: true, says: func(t tunnel) string { return positive(t.BGP.Prepend) }, other: func(t *tunnel) { t.BGP.Prepend++ }},
-		{name: "bgp.bfd", bgp: true, says: func(t tunnel) string {
-			return yes(t.BGP.BFD != gateway.BFD{}, fmt.Sprintf("%v by %d", t.BGP.BFD.Interval, t.BGP.BFD.Multiplier))
-		}, other: func(t *tunnel) { t.BGP.BFD = gateway.BFD{} }},
 	}
 }
 

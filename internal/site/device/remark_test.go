@@ -92,6 +92,9 @@ func unasked() map[string]string {
 		"Tunnels.Endpoint.AnswerIKEv1":  "of AWS's ends alone",
 		"Tunnels.Endpoint.Generation":   "of AWS's ends alone",
 		"Tunnels.Endpoint.Draining":     "of AWS's ends alone",
+		"Tunnels.Endpoint.List":         "of AWS's ends alone",
+		"RoutesElsewhere":               "of AWS's ends alone",
+		"BGP.Lists":                     "of AWS's ends alone",
 		"Tunnels.Extensions.PPK":        "goes with PPKID",
 		"Tunnels.Certificates.Key":      "any of Certificates is refused as Own is",
 		"Tunnels.Certificates.CA":       "any of Certificates is refused as Own is",
@@ -184,11 +187,6 @@ func TestWhatADeviceIsNotToldIsSaid(t *testing.T) {
 		change            func(*Connection)
 	}{
 		{"paloalto", "bgp.med 200 of tunnel-2", "", func(c *Connection) { c.Gateway.Tunnels[1].BGP.MED = 200 }},
-		{"juniper-srx", "bgp.bfd 300ms by 3", "", func(c *Connection) {
-			for i := range c.Gateway.Tunnels {
-				c.Gateway.Tunnels[i].BGP.BFD = gateway.BFD{Interval: 300 * time.Millisecond, Multiplier: 3}
-			}
-		}},
 		{"fortigate", "replay_window 1024\n", "bgp.med", func(c *Connection) { c.Gateway.Tunnels[1].BGP.MED = 200 }},
 		{"cisco-iosxe", "", "replay_window", func(*Connection) {}},
 		{"strongswan", "liveness.action none", "bgp.", func(c *Connection) {
