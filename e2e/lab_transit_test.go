@@ -108,6 +108,7 @@ func TestTransitGateway(t *testing.T) {
 		t.Errorf("a ping that may not be cut: got %v, want to be told that it is too large", s)
 	}
 	t.Run("isolation", func(t *testing.T) { inner := *l; inner.t = t; transitIsolates(t, &inner) })
+	t.Run("source check", func(t *testing.T) { inner := *l; inner.t = t; transitChecksSources(t, &inner) })
 	t.Run("ecmp", func(t *testing.T) { inner := *l; inner.t = t; transitSpreads(t, &inner) })
 	t.Run("replacement", func(t *testing.T) { inner := *l; inner.t = t; transitReplaces(t, &inner) })
 	t.Run("failover", func(t *testing.T) { inner := *l; inner.t = t; transitFailsOver(t, &inner) })
@@ -218,6 +219,26 @@ func transitIsolates(t *testing.T, l *runningLab) {
 	}
 	if s := l.exec("app-a", "ping", "-q", "-c", "20", "-i", "0.01", "-W", "0.5", "192.168.66.1"); !strings.Contains(s.out, " 0 received") {
 		t.Errorf("into the blackhole: got %v, want nothing received", s)
+	}
+}
+
+// transitChecksSources pings an instance from the site as if from its own VPC, by
+// whose addresses security groups know their members: nothing arrives. The other
+// VPC's addresses are as good as any.
+func transitChecksSources(t *testing.T, l *runningLab) {
+	echos := func() (n int) {
+		s := l.exec("app-a", "sh", "-c", `awk '/^Icmp:/ {if (!col) {for (i = 1; i <= NF; i++) if ($i == "InEchos") col = i} else print $col}' /proc/net/snmp`)
+		if _, err := fmt.Sscan(s.out, &n); err != nil {
+			t.Fatalf("pings received: %v, %v", s, err)
+		}
+		return n
+	}
+	for source, want := range map[string]int{"10.1.1.99": 0, "10.2.1.99": 5} {
+		before := echos()
+		l.exec("cgw", "sh", "-c", fmt.Sprintf("ip addr add %[1]s/32 dev lo; ping -q -c 5 -i 0.05 -W 0.3 -I %[1]s 10.1.1.20; ip addr del %[1]s/32 dev lo", source))
+		if got := echos() - before; got != want {
+			t.Errorf("of five pings from %s: got %d at app-a, want %d", source, got, want)
+		}
 	}
 }
 

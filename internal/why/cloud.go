@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -50,6 +51,16 @@ func lookBack(e Evidence) look {
 		Setting: "add the site's network to the connection (CreateVpnConnectionRoute)"})
 }
 
+// spread is how many tunnels share the flows to a prefix.
+func (g Gateway) spread(p netip.Prefix) (n int) {
+	for _, r := range g.Routes {
+		if r.Prefix == p && r.Tunnel != "" && r.Refused == "" {
+			n++
+		}
+	}
+	return n
+}
+
 // lookSymmetry looks whether answers come back by the tunnel that the packets
 // went out by, where that matters.
 func lookSymmetry(e Evidence) look {
@@ -62,6 +73,11 @@ func lookSymmetry(e Evidence) look {
 	_, in := e.Cloud.tunnel(back.Tunnel)
 	if !ok || !known || out < 0 || in < 0 {
 		return dark("a direction has no route")
+	}
+	if n := e.Cloud.spread(back.Prefix); n > 1 && !e.Customer.StrictReverse {
+		return fine("out by tunnel %d and back by %d tunnels, a flow by one of them, which the customer gateway takes", out+1, n)
+	} else if n > 1 && in == out {
+		in = 1 - out // some flows come back by the other one
 	}
 	if out == in {
 		return fine("tunnel %d in both directions", out+1)

@@ -210,6 +210,11 @@ var faults = []fault{
 	{15, "leads elsewhere", func(e *Evidence) { through(e).There.Leads = "att-other" }, "tgw-elsewhere", "more specific", false},
 	{15, "no tunnel up for a transit gateway", func(e *Evidence) { through(e).Back.Down = true }, "no-tunnel-up", "bring a tunnel", false},
 	{15, "no subnet in the zone", func(e *Evidence) { through(e).Zone = "us-east-1b" }, "tgw-zone", "ModifyTransitGatewayVpcAttachment", false},
+	{12, "flows come back by either tunnel, and a strict host", func(e *Evidence) {
+		through(e)
+		e.Cloud.Routes = append(e.Cloud.Routes, Route{Prefix: prefix("192.168.1.0/24"), Tunnel: "tunnel-2", Learned: true})
+		e.Customer.StrictReverse = true
+	}, "one-way", "rp_filter", false},
 	{15, "no VPC attachment", func(e *Evidence) { through(e).Back.From, e.VPC.Attached = "", false }, "not-attached", "CreateTransitGatewayVpcAttachment", false},
 	{15, "no route of the VPC to the transit gateway", func(e *Evidence) { through(e); e.VPC.Back, e.VPC.Propagates = "", false }, "no-vpc-route", "CreateRoute", false},
 	{16, "cannot steer", func(e *Evidence) {
@@ -332,9 +337,13 @@ func TestEveryComplaintAndEveryCodeHasACase(t *testing.T) {
 func TestNothingIsFoundOnTheWayThroughATransitGateway(t *testing.T) {
 	e := healthy()
 	through(&e)
+	e.Cloud.Routes = append(e.Cloud.Routes, Route{Prefix: prefix("192.168.1.0/24"), Tunnel: "tunnel-2", Learned: true})
 	v := Explain(e)
 	if v.Fault != nil || len(v.Warnings) > 0 {
 		t.Fatalf("got %v, %v", v.Fault, v.Warnings)
+	}
+	if !slices.ContainsFunc(v.Steps, func(s Step) bool { return s.Hop == "both ways" && strings.Contains(s.Saw, "back by 2 tunnels") }) {
+		t.Errorf("steps: got %+v, want that flows come back by both tunnels", v.Steps)
 	}
 	if !slices.ContainsFunc(v.Steps, func(s Step) bool {
 		return s.Hop == "transit gateway" && s.State == OK && strings.Contains(s.Saw, "att-vpc")

@@ -123,6 +123,7 @@ func (b *builder) routesToTransit(v topology.VPC) error {
 // transitRoutes are what the route tables of a transit gateway send into tunnels,
 // a line for each.
 func transitRoutes(tx *store.Tx, id resource.TransitGatewayID) (out []gateway.RouteStatus) {
+	seen := map[gateway.RouteStatus]bool{} // tables have routes in common
 	for _, t := range store.TransitGatewayRouteTables.List(tx) {
 		if t.TransitGatewayID != id {
 			continue
@@ -133,7 +134,10 @@ func transitRoutes(tx *store.Tx, id resource.TransitGatewayID) (out []gateway.Ro
 		}
 		for _, l := range lines {
 			for _, tunnel := range l.Tunnels {
-				out = append(out, gateway.RouteStatus{Prefix: l.Destination, Tunnel: tunnel, Learned: !l.Static})
+				if r := (gateway.RouteStatus{Prefix: l.Destination, Tunnel: tunnel, Learned: !l.Static}); !seen[r] {
+					seen[r] = true
+					out = append(out, r)
+				}
 			}
 		}
 	}
