@@ -20,6 +20,7 @@ func TestLabDemosOfTheSmallTopologies(t *testing.T) {
 	for name, evidence := range map[string][]string{
 		"static":  {"authenticated by PSK", "static: 192.168.1.0/24 behind cgw", "the server saw 192.168.1.10:", "goes on       over tunnel", "all 4 steps held"},
 		"roaming": {"authenticated by ECDSA-P256", "UP 1 BGP ROUTES", "198.51.100.2 → 198.51.100.3", "the cloud saw 198.51.100.2:", "and now sees 198.51.100.3:", "25165824 octets", "as sent", "all 4 steps held"},
+		"ipv6":    {"[2001:db8:1::4]:500 → [2001:db8:fc::10]:500", "NAT in front of nobody", "192.168.0.0/16 to hub", "the server saw 192.168.1.10:", "(at most 1s)", "goes on       over tunnel", "all 4 steps held"},
 		"transit": {"authenticated by PSK", "hub", "192.168.0.0/16 to hub", "the server saw 192.168.1.10:", "goes on       over tunnel", "all 4 steps held"},
 	} {
 		t.Run(name, func(t *testing.T) {

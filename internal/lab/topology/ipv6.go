@@ -223,6 +223,9 @@ func (d *decoder) checkFamilies(t *Topology, c Connection, at string) {
 			d.errorAt(at+"."+name, "IPv6 needs a transit_gateway, and %s is a VPN gateway", c.VPNGateway)
 		}
 	}
+	if c.InsideIPv6 && !c.Dynamic() {
+		d.errorAt(at+".TunnelInsideIpVersion", "ipv6 needs a block bgp here: static routes lead a customer gateway to VPCs, which have no IPv6")
+	}
 	family := "IPv4"
 	if c.InsideIPv6 {
 		family = "IPv6"

@@ -216,3 +216,19 @@ func TestTunnelMustSpeakAVersionThatTheTopologyAllows(t *testing.T) {
 		}
 	}
 }
+
+// How long traffic may be away depends on what notices.
+func TestTheGapDependsOnWhatWatchesATunnel(t *testing.T) {
+	quick := topology.Liveness{Interval: 250 * time.Millisecond, Timeout: 750 * time.Millisecond}
+	for want, tunnels := range map[time.Duration][]topology.Tunnel{
+		slowGap: {{}, {BFD: topology.BFD{Interval: time.Second, Multiplier: 3}}},
+		fastGap: {{Liveness: quick}},
+		bfdGap:  {{BFD: topology.BFD{Interval: 250 * time.Millisecond, Multiplier: 3}}, {Liveness: quick, BFD: topology.BFD{Interval: 250 * time.Millisecond, Multiplier: 3}}},
+	} {
+		for _, tn := range tunnels {
+			if got := gapOf(tn); got != want {
+				t.Errorf("%+v, %+v: got %v, want %v", tn.Liveness, tn.BFD, got, want)
+			}
+		}
+	}
+}

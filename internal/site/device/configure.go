@@ -200,9 +200,9 @@ func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
 		return errors.New("it waits for a peer of any address; a device must know where to connect to")
 	case tunnel.Outside.Remote.Is6() && !t.spec.Outside6:
 		return fmt.Errorf("its outside addresses are of IPv6, such as %v, which is not written for %s; make a connection whose OutsideIpAddressType is PublicIpv4", tunnel.Outside.Remote, t.full())
-	case tunnel.Inside.Addr().Is6():
+	case tunnel.Inside.Addr().Is6() && !t.spec.Inside6:
 		return fmt.Errorf("it carries IPv6, inside address %v, which is not written for %s; seikan gateway runs it", tunnel.Inside.Addr(), t.full())
-	case !tunnel.Inside.IsValid() || tunnel.Inside.Bits() > 30 || !tunnel.Inside.Addr().Is4():
+	case !tunnel.Inside.IsValid() || tunnel.Inside.Bits() > tunnel.Inside.Addr().BitLen()-2:
 		return fmt.Errorf("its inside address is %v; a device needs one in a /30, such as 169.254.10.2/30", tunnel.Inside)
 	case !t.spec.Selectors && !t.spec.AnyPeer && (tunnel.LocalTS.Bits() > 0 || tunnel.RemoteTS.Bits() > 0):
 		return fmt.Errorf("it is narrowed to %v and %v, and %s is configured with a tunnel that carries everything; open the connection's LocalIpv4NetworkCidr and RemoteIpv4NetworkCidr", tunnel.LocalTS, tunnel.RemoteTS, t.full())

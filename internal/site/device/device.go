@@ -77,6 +77,7 @@ type spec struct {
 // rare is what few connections ask for, and few devices are told.
 type rare struct {
 	Outside6 bool // its outside address may be one of IPv6
+	Inside6  bool // its tunnels may carry IPv6
 	BFD      bool // can watch the path of a BGP session by BFD
 }
 

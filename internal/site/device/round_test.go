@@ -94,6 +94,41 @@ func TestIPv6OutsideIsReadAgainOrRefused(t *testing.T) {
 	}
 }
 
+// TestIPv6InsideIsReadAgainOrRefused is the same for what the tunnels carry.
+func TestIPv6InsideIsReadAgainOrRefused(t *testing.T) {
+	six := office(true)
+	six.Gateway.BGP = gateway.BGP{ASN: 65000, RouterID: netip.MustParseAddr("169.254.10.2"), Announce: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")}}
+	for i := range six.Gateway.Tunnels {
+		six.Gateway.Tunnels[i].Inside = netip.MustParsePrefix(fmt.Sprintf("fd00:1%d::2/126", i))
+	}
+	for _, name := range []string{"strongswan", "frr", "bird", "fortigate", "generic"} {
+		typ, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Configure(typ, six, Choices{}); err == nil || !strings.Contains(err.Error(), "carries IPv6") {
+			t.Errorf("%s: got %v, want an error about IPv6", name, err)
+		}
+	}
+	typ, err := Find("aws-xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := Configure(typ, six, Choices{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := awsconfig.Parse([]byte(files[0].Text), "")
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, files[0].Text)
+	}
+	for i, tun := range got.Tunnels {
+		if want := six.Gateway.Tunnels[i].Inside; tun.Customer.Inside != want || tun.AWS.Inside.Addr() != want.Masked().Addr().Next() || tun.MSS != 1378 {
+			t.Errorf("tunnel %d: got %v, %v, MSS %d, want %v, the first address of it, 1378", i+1, tun.Customer.Inside, tun.AWS.Inside, tun.MSS, want)
+		}
+	}
+}
+
 // TestOurOwnFileIsReadAgain has conffile find the same gateway.
 func TestOurOwnFileIsReadAgain(t *testing.T) {
 	typ, err := Find("seikan")

@@ -198,8 +198,8 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 	if out.Peer == g.Inside.Addr() { // we are the first: the other end is the second
 		out.Peer = out.Peer.Next()
 	}
-	inside := g.Inside.Addr().As4()
-	out.Mark = int(inside[2])<<8 | int(inside[3])&^3 | 1
+	inside := g.Inside.Addr().AsSlice()
+	out.Mark = int(inside[len(inside)-2])<<8 | int(inside[len(inside)-1])&^3 | 1
 	out.DPD.Retries = out.DPD.Timeout/out.DPD.Interval + 1
 	out.Session.Hold = cmp.Or(out.Session.Hold, defaultHold)
 	out.Session.Keepalive = keepalive(g)
@@ -235,7 +235,10 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 	out.Phase1.Lifetime, out.Phase1.Rekey = whole(g.Lifetime.Phase1), whole(g.Lifetime.Phase1-margin)
 	out.Phase2.Lifetime, out.Phase2.Rekey = whole(g.Lifetime.Phase2), whole(g.Lifetime.Phase2-margin)
 	out.MTU = out.Phase2.mtu(out.Remote)
-	out.MSS = out.MTU - 40
+	out.MSS = out.MTU - 40 // the headers of IP and TCP
+	if g.Inside.Addr().Is6() {
+		out.MSS -= 20
+	}
 	out.PSK, err = t.psk(g.PSK)
 	return out, err
 }

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -26,6 +27,11 @@ func convert(c awsconfig.Connection, o Options) (Result, error) {
 		if err := carryIPv6(&c); err != nil {
 			return r, err
 		}
+	}
+	if own := c.Tunnels[0].Customer.Inside.Addr(); own.Is6() && !c.Static && !r.Gateway.BGP.RouterID.IsValid() {
+		sum := sha256.Sum256(own.AsSlice())
+		r.Gateway.BGP.RouterID = netip.AddrFrom4([4]byte{198, 18 | sum[0]&1, sum[1], sum[2]})
+		r.note("bgp.router_id", "A session over IPv6 needs an IPv4 address for a name. This is one of those for\nbenchmarks (RFC 2544), which nobody else has; any of yours will do.")
 	}
 	r.note("", "From %s of connection %s.\nDo not edit twice: after a change at AWS, import again.", c.Format, c.ID)
 	for i, t := range c.Tunnels {

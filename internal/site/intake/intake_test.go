@@ -2,10 +2,12 @@ package intake
 
 import (
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -277,5 +279,19 @@ func TestIPv6OutsideIsImported(t *testing.T) {
 	mixed := strings.Replace(text, "2001:db8:1::4", "198.51.100.2", 1)
 	if _, err := Parse([]byte(mixed), t.TempDir(), Options{Advertise: nets("192.168.1.0/24")}); err == nil {
 		t.Error("one end of IPv4 and one of IPv6: got nothing, want an error")
+	}
+}
+
+// TestXMLWithIPv6InsideIsImported has no address of IPv4 inside that could be our
+// name in BGP.
+func TestXMLWithIPv6InsideIsImported(t *testing.T) {
+	text := string(sample(t, "bgp.xml"))
+	for i, block := range []string{"10", "11"} {
+		text = strings.NewReplacer("169.254."+block+".1<", fmt.Sprintf("fd00:%d::1<", i), "169.254."+block+".2<", fmt.Sprintf("fd00:%d::2<", i)).Replace(text)
+	}
+	text = regexp.MustCompile(`<network_mask>[0-9.]*</network_mask>`).ReplaceAllString(strings.ReplaceAll(text, "<network_cidr>30<", "<network_cidr>126<"), "")
+	r := taken(t, []byte(text), Options{Advertise: nets("2001:db8:1::/64")})
+	if got := r.Gateway.Tunnels[1].Inside; !got.Addr().Is6() || got.Bits() != 126 || !r.Gateway.BGP.RouterID.Is4() {
+		t.Errorf("got the inside address %v and the name %v, want one of IPv6, and a name of IPv4", got, r.Gateway.BGP.RouterID)
 	}
 }
