@@ -157,7 +157,7 @@ const outlive = 100 * time.Millisecond
 // installed are the SAs of a tunnel in the data plane.
 type installed struct {
 	sas
-	lasting atomic.Bool   // SAs that IKE is done with stay
+	lasting atomic.Bool   // SAs that IKE is done with stay until the tunnel goes
 	used    atomic.Uint32 // the inbound SPI of the SA that is sent with
 }
 
@@ -181,7 +181,11 @@ func (i *installed) Remove(spiIn uint32) {
 	switch {
 	case i.lasting.Load():
 	case i.used.CompareAndSwap(spiIn, 0):
-		time.AfterFunc(outlive, func() { i.sas.Remove(spiIn) })
+		time.AfterFunc(outlive, func() {
+			if !i.lasting.Load() {
+				i.sas.Remove(spiIn)
+			}
+		})
 	default:
 		i.sas.Remove(spiIn)
 	}

@@ -166,6 +166,7 @@ func (r *running) stop() {
 	r.unwatch() // its goodbye goes through the tunnel
 	r.cancel()
 	r.loop.Wait()
+	r.installed.lasting.Store(true) // they go with the tunnel
 	r.close()
 }
 

@@ -29,7 +29,7 @@ func TestOtherCertificatesAreTakenOver(t *testing.T) {
 	}
 	before := spi(customer)
 	proved := here.Tunnels[0].Certificates.Own
-	over := w.traffic(12)
+	over := w.traffic(6)
 	set := func(s *side, cfg *gateway.Config, change func(*gateway.Certificates)) {
 		t.Helper()
 		cfg.Tunnels = append([]gateway.Tunnel(nil), cfg.Tunnels...)
