@@ -214,14 +214,14 @@ func (m *Machine) linger(t *turn, c *child, ours bool) {
 func (m *Machine) expireChild(t *turn, c *child) {
 	switch {
 	case !slices.Contains(m.children, c): // removed by what was due before
+	case due(t, c.hard): // whatever else is: its keys must not be used any more
+		m.expired(t, c)
 	case due(t, c.until) && !c.told && (m.asking() || m.current == nil):
 		c.until = t.now.Add(lingerFor) // see fallback, which would be misled
 	case due(t, c.until) && (!c.told || c.doubt && c.farewells < maxFarewells):
 		m.part(t, c)
 	case due(t, c.until):
 		m.removeChild(t, c)
-	case due(t, c.hard):
-		m.expired(t, c)
 	case due(t, c.useAt):
 		m.use(t, c)
 	case due(t, c.soft):
