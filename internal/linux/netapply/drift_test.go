@@ -27,7 +27,7 @@ func everything() netspec.Spec {
 		netspec.Route{Dst: prefix("10.4.0.0/16"), Via: addr("10.250.0.1"), Dev: "br0", OnLink: true, Src: addr("10.3.0.1")},
 		netspec.Route{Dst: prefix("10.5.0.0/16"), Spread: netspec.LinksOf("to-server", "to-client"), Table: 102},
 	)
-	rt.Rules = append(rt.Rules, netspec.Rule{Priority: 400, From: prefix("::/0"), IIF: "br0", Table: 9})
+	rt.Rules = append(rt.Rules, netspec.Rule{Priority: 400, From: prefix("::/0"), IIF: "br0", Table: 9}, netspec.Rule{Priority: 300, IIF: "lo", Mark: 7, Table: 9})
 	return s
 }
 
@@ -65,6 +65,8 @@ func TestDriftIsRepaired(t *testing.T) {
 		"ip route replace 10.5.0.0/16 table 102 nexthop dev to-client weight 2 nexthop dev to-server",
 		"ip route replace 10.5.0.0/16 table 102 nexthop via 10.0.2.10 dev to-server nexthop dev to-client",
 		"ip rule del priority 100",
+		"ip rule del priority 300",
+		"ip rule add priority 300 from all iif lo fwmark 7/0xff lookup 9",
 		"ip rule add priority 50 from 10.1.0.0/16 lookup 50",
 		"ip rule add priority 200 from all iif to-client fwmark 1 lookup 101",
 		"ip -6 rule del priority 400",

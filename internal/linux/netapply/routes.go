@@ -184,7 +184,7 @@ func toRule(r netspec.Rule) *netlink.Rule {
 	if r.IsIPv6() {
 		raw.Family = unix.AF_INET6
 	}
-	raw.Priority, raw.IifName, raw.Table = r.Priority, r.IIF, r.Table
+	raw.Priority, raw.IifName, raw.Table, raw.Mark = r.Priority, r.IIF, r.Table, r.Mark
 	if r.From.Bits() > 0 {
 		raw.Src = fromPrefix(r.From)
 	}

@@ -180,7 +180,7 @@ func (s *snapshot) spread(r netlink.Route, out *netspec.Route) bool {
 
 // readRule reads r in our words.
 func readRule(r netlink.Rule) kernelRule {
-	out := kernelRule{raw: r, spec: netspec.Rule{Priority: r.Priority, IIF: r.IifName, Table: r.Table}}
+	out := kernelRule{raw: r, spec: netspec.Rule{Priority: r.Priority, IIF: r.IifName, Table: r.Table, Mark: r.Mark}}
 	out.spec.From, _ = toPrefix(r.Src)
 	out.spec.To, _ = toPrefix(r.Dst)
 	if r.Family == unix.AF_INET6 && !out.spec.From.IsValid() && !out.spec.To.IsValid() {
@@ -189,6 +189,9 @@ func readRule(r netlink.Rule) kernelRule {
 	// What a netspec.Rule cannot say must be at the default of the dump.
 	rest := r
 	rest.Priority, rest.Family, rest.Table, rest.IifName, rest.Src, rest.Dst, rest.Protocol, rest.Type = 0, 0, 0, "", nil, nil, 0, 0
+	if rest.Mark = 0; r.Mark != 0 && r.Mask != nil && *r.Mask == math.MaxUint32 {
+		rest.Mask = nil // the whole of the mark, which is what a rule with one means
+	}
 	for _, field := range []*int{&rest.SuppressIfgroup, &rest.SuppressPrefixlen} {
 		if *field == math.MaxUint32 { // the library does not extend the sign
 			*field = -1

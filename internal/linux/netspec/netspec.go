@@ -109,6 +109,7 @@ type Rule struct {
 	Priority int          // 1 to 32765; the lowest is asked first
 	IIF      string       // a link that need not exist yet
 	From, To netip.Prefix // zero value: all
+	Mark     uint32       // that the packet must have; 0: any
 	Table    int
 }
 

@@ -129,6 +129,7 @@ func compareRules(a, b Rule) int {
 		cmp.Compare(a.IIF, b.IIF),
 		comparePrefixes(a.From, b.From),
 		comparePrefixes(a.To, b.To),
+		cmp.Compare(a.Mark, b.Mark),
 		cmp.Compare(a.Table, b.Table),
 	)
 }

@@ -173,6 +173,9 @@ func (r Rule) String() string {
 	if r.IIF != "" {
 		words = append(words, "iif", r.IIF)
 	}
+	if r.Mark != 0 {
+		words = append(words, "fwmark", fmt.Sprintf("%#x", r.Mark))
+	}
 	return strings.Join(append(words, "lookup", fmt.Sprint(r.Table)), " ")
 }
 
