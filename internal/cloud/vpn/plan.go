@@ -395,7 +395,12 @@ func tunnel(c resource.VPNConnection, i int, peer netip.Addr, vpc netip.Prefix) 
 }
 
 // tunnelLink is the name of the TUN of tunnel i of c.
-func tunnelLink(c resource.VPNConnection, i int) string { return fmt.Sprintf("tun%d", 2*c.Slot+i+1) }
+func tunnelLink(c resource.VPNConnection, i int) string {
+	return fmt.Sprintf("tun%d", tunnelNumber(c, i))
+}
+
+// tunnelNumber is that of tunnel i of c among those of its gateway, from 1.
+func tunnelNumber(c resource.VPNConnection, i int) int { return 2*c.Slot + i + 1 }
 
 // TunnelID names a tunnel of a connection, 0 or 1, to its worker:
 // "vpn-0123456789abcdef0/1" is the first.

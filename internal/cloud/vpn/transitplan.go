@@ -18,6 +18,17 @@ import (
 const (
 	transitPriority = 200
 	noTable         = 999
+	// What the transit gateway itself answers to what came in by a link, such as that
+	// a packet is too large, leaves by that link again: no table is asked, for those of
+	// others may have a route to the sender. Packets carry the number of such a table
+	// as their mark, and answers take it over.
+	answerPriority   = 190
+	firstTunnelTable = 100_000 // and that of the TUN
+	firstVPCTable    = 200_000 // and that of the link, of all that there are
+	// lastMetric is that of a blackhole behind each route into a tunnel: a TUN that
+	// goes, as with its worker, takes its routes along, and what they carried must not
+	// go elsewhere.
+	lastMetric = 1 << 16
 )
 
 // transit is what a transit gateway needs: a namespace of its own with a kernel
@@ -43,6 +54,7 @@ func (s Snapshot) transit(g resource.TransitGateway) ([]netspec.Namespace, Worke
 			"net.ipv4.conf.default.send_redirects": "0",
 			// Flows are spread by addresses and ports.
 			"net.ipv4.fib_multipath_hash_policy": "1",
+			"net.ipv4.fwmark_reflect":            "1",
 		},
 	}
 	for _, a := range s.TransitAttachments {
@@ -57,8 +69,9 @@ func (s Snapshot) transit(g resource.TransitGateway) ([]netspec.Namespace, Worke
 	}
 	w := p.worker()
 	p.lay()
-	p.own.Tables = []netspec.Table{onlyv4.Table(p.six...), p.guard()}
+	p.own.Tables = []netspec.Table{onlyv4.Table(p.six...), p.guard(), p.marks()}
 	if len(p.six) > 0 {
+		p.own.Sysctls["net.ipv6.fwmark_reflect"] = "1"
 		p.own.Sysctls["net.ipv6.conf.all.forwarding"] = "1"
 	}
 	if len(w.Tunnels) > 0 {
@@ -79,13 +92,13 @@ type transitPlanner struct {
 	own         netspec.Namespace
 	routers     []netspec.Namespace
 	vpcs        []attachedVPC
+	answers     []string // elements of the map from links to marks
 }
 
 // An attachedVPC is a VPC and its link in the transit gateway's namespace.
 type attachedVPC struct {
-	link   string
-	router netip.Addr // the other end
-	cidr   netip.Prefix
+	link string
+	cidr netip.Prefix
 }
 
 // joinVPC plans the link to the router of a VPC; false when there is no such VPC.
@@ -104,9 +117,29 @@ func (p *transitPlanner) joinVPC(a resource.TransitGatewayAttachment) bool {
 		Name: there.Link, Kind: netspec.Veth, Peer: here, Sysctls: off, MTU: transitMTU, Comment: "to the transit gateway " + p.own.Name,
 		Addrs: []netip.Prefix{netip.PrefixFrom(a.RouterAddress(), a.Link.Bits())},
 	}}})
-	p.vpcs = append(p.vpcs, attachedVPC{here.Link, a.RouterAddress(), p.VPCs[at].CIDR})
+	p.vpcs = append(p.vpcs, attachedVPC{here.Link, p.VPCs[at].CIDR})
 	p.policy(here.Link, a)
+	b := a.Link.Addr().As4()
+	p.answer(netspec.Route{Table: firstVPCTable + int(b[2])<<8 + int(b[3]), Dst: everywhere4(), Via: a.RouterAddress(), Dev: here.Link})
 	return true
+}
+
+// answer plans that answers to what comes in by a link leave by back, a default
+// route in a table of its own.
+func (p *transitPlanner) answer(back netspec.Route) {
+	rule := netspec.Rule{Priority: answerPriority, IIF: "lo", Mark: uint32(back.Table), Table: back.Table}
+	if back.Dst.Addr().Is6() {
+		rule.From = everywhere6()
+	}
+	p.own.Routes, p.own.Rules = append(p.own.Routes, back), append(p.own.Rules, rule)
+	p.answers = append(p.answers, fmt.Sprintf("%q : 0x%08x", back.Dev, back.Table))
+}
+
+// marks gives packets the mark of the link that they come in by.
+func (p *transitPlanner) marks() netspec.Table {
+	return netspec.Table{Family: "inet", Name: "answers", Sets: []netspec.Set{{Name: "links", Type: "ifname", Value: "mark", Elements: p.answers}},
+		Chains: []netspec.Chain{{Name: "prerouting", Type: "filter", Hook: "prerouting", Priority: "mangle",
+			Rules: []netspec.NftRule{{Text: "meta mark set iifname map @links", Comment: "answers go back"}}}}}
 }
 
 // transitMTU is that of a transit gateway for VPN (vpn §3.5).
@@ -146,9 +179,11 @@ func (p *transitPlanner) worker() Worker {
 				lists[t.List] = p.announced(a.RouteTableID)
 			}
 			p.links[t.ID] = t.Interface
+			back := netspec.Route{Table: firstTunnelTable + tunnelNumber(c, i), Dst: everywhere4(), Dev: t.Interface}
 			if t.Inside.Addr().Is6() {
-				p.six = append(p.six, t.Interface)
+				p.six, back.Dst = append(p.six, t.Interface), everywhere6()
 			}
+			p.answer(back)
 			p.own.Links = append(p.own.Links, netspec.Link{Name: t.Interface, Kind: netspec.External, Addrs: []netip.Prefix{t.Inside}})
 			p.policy(t.Interface, a)
 		}
@@ -190,7 +225,7 @@ func (p *transitPlanner) announced(id resource.TransitGatewayRouteTableID) []Wor
 // lay plans the kernel's tables. Each ends in blackhole, so that nothing falls
 // through to another.
 func (p *transitPlanner) lay() {
-	ends := []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
+	ends := []netip.Prefix{everywhere4()}
 	if len(p.six) > 0 {
 		ends = append(ends, everywhere6())
 	}
@@ -200,24 +235,14 @@ func (p *transitPlanner) lay() {
 	for _, all := range ends {
 		p.own.Routes = append(p.own.Routes, end(noTable, all))
 	}
-	for i, v := range p.vpcs {
-		// What the transit gateway itself says, such as that a packet is too large, goes
-		// by the main table; nothing else does. Of equal blocks the first is told.
-		if !slices.ContainsFunc(p.vpcs[:i], func(o attachedVPC) bool { return o.cidr == v.cidr }) {
-			p.own.Routes = append(p.own.Routes, netspec.Route{Dst: v.cidr, Via: v.router, Dev: v.link})
-		}
-	}
-	said := map[netip.Prefix]bool{}
 	for _, t := range p.tables {
 		known := map[netip.Prefix]bool{}
 		for _, r := range p.lines[t.ID] {
 			known[r.Destination] = true
 			route := p.route(t.Number, r)
 			p.own.Routes = append(p.own.Routes, route)
-			if route.Dev != "" && r.Destination.Addr().Is6() && !said[r.Destination] {
-				said[r.Destination] = true
-				route.Table = 0 // the main one, as above: nobody else cuts what is too large
-				p.own.Routes = append(p.own.Routes, route)
+			if route.Type == netspec.Unicast && !route.Via.IsValid() {
+				p.own.Routes = append(p.own.Routes, netspec.Route{Table: t.Number, Dst: r.Destination, Type: netspec.Blackhole, Metric: lastMetric})
 			}
 		}
 		for _, all := range ends {
@@ -228,6 +253,7 @@ func (p *transitPlanner) lay() {
 	}
 }
 
+func everywhere4() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
 func everywhere6() netip.Prefix { return netip.PrefixFrom(netip.IPv6Unspecified(), 0) }
 
 // route is r in the kernel's words.

@@ -68,20 +68,36 @@ func kernel(p Plan) string {
 }
 
 // A table of the kernel for each route table, with ECMP, a tunnel that is up for
-// a static route, blackholes, and an end; by the link that packets come in by.
+// a static route, blackholes, also behind what TUNs take along when they go, and an
+// end; by the link that packets come in by. Nothing is in the main table.
 func TestTheKernelsTablesOfATransitGateway(t *testing.T) {
 	p := MakePlan(transitSnapshot())
-	const want = `10.0.0.0/16 via 240.255.0.0 dev vpca
-10.1.0.0/16 via 240.255.0.2 dev vpcb
-blackhole default table 999
+	const want = `blackhole default table 999
 default dev tun1 table 1000
+blackhole default metric 65536 table 1000
 172.20.0.0/16 dev tun4 table 1000
+blackhole 172.20.0.0/16 metric 65536 table 1000
 192.168.1.0/24 nexthop dev tun1 nexthop dev tun2 table 1000
+blackhole 192.168.1.0/24 metric 65536 table 1000
 blackhole 192.168.66.0/24 table 1000
 default dev tun1 table 1001
+blackhole default metric 65536 table 1001
 10.0.0.0/16 via 240.255.0.0 dev vpca table 1001
 10.1.0.0/16 via 240.255.0.2 dev vpcb table 1001
 192.168.1.0/24 nexthop dev tun1 nexthop dev tun2 table 1001
+blackhole 192.168.1.0/24 metric 65536 table 1001
+default dev tun1 table 100001
+default dev tun2 table 100002
+default dev tun3 table 100003
+default dev tun4 table 100004
+default via 240.255.0.0 dev vpca table 200000
+default via 240.255.0.2 dev vpcb table 200002
+190: from all iif lo fwmark 0x186a1 lookup 100001
+190: from all iif lo fwmark 0x186a2 lookup 100002
+190: from all iif lo fwmark 0x186a3 lookup 100003
+190: from all iif lo fwmark 0x186a4 lookup 100004
+190: from all iif lo fwmark 0x30d40 lookup 200000
+190: from all iif lo fwmark 0x30d42 lookup 200002
 200: from all iif tun1 lookup 1001
 200: from all iif tun2 lookup 1001
 200: from all iif tun3 lookup 1001
@@ -132,7 +148,7 @@ func TestATransitGatewayForwardsIPv6BetweenItsTunnels(t *testing.T) {
 	}
 	got := kernel(p)
 	for _, line := range []string{
-		"2001:db8:1::/64 dev tun1 metric 1024 table 1001", "2001:db8:1::/64 dev tun1 metric 1024", "blackhole 2001:db8:2::/64 metric 1024 table 1001", "blackhole 2001:db8:3::/64 metric 1024 table 1001",
+		"2001:db8:1::/64 dev tun1 metric 1024 table 1001", "blackhole 2001:db8:1::/64 metric 65536 table 1001", "::/0 dev tun1 metric 1024 table 100001", "190: from ::/0 iif lo fwmark 0x186a1 lookup 100001", "blackhole 2001:db8:2::/64 metric 1024 table 1001", "blackhole 2001:db8:3::/64 metric 1024 table 1001",
 		"2001:db8:4::/64 dev tun1 metric 1024 table 1001", "blackhole ::/0 metric 1024 table 999", "blackhole ::/0 metric 1024 table 1001", "200: from ::/0 iif tun1 lookup 1001", "200: from ::/0 iif tun2 lookup 1001",
 	} {
 		if !strings.Contains(got, line+"\n") {
