@@ -13,42 +13,76 @@ import (
 	"seikan/internal/site/device"
 )
 
-// maxAnnounced is how many prefixes a VPN gateway announces at most (vpn §4.5).
-const maxAnnounced = 1000
+// How many prefixes a VPN gateway, and a transit gateway, announce at most (vpn
+// §4.5).
+const (
+	maxAnnounced        = 1000
+	maxTransitAnnounced = 5000
+)
 
-// connection is the customer's end of c, as a device is told.
-func connection(tx *store.Tx, c resource.VPNConnection, announce []netip.Prefix) (device.Connection, error) {
+// CustomerEnd is the customer's end of c as a gateway of ours would run it, with
+// tunnel-1 on tun1 and tunnel-2 on tun2. The caller adds what is announced or, with
+// static routing, routed, and certificates.
+func CustomerEnd(tx *store.Tx, c resource.VPNConnection) (gateway.Config, error) {
 	customer, ok := store.CustomerGateways.Get(tx, c.CustomerGatewayID)
 	if !ok {
-		return device.Connection{}, fmt.Errorf("the customer gateway %s of %s is gone", c.CustomerGatewayID, c.ID)
+		return gateway.Config{}, fmt.Errorf("the customer gateway %s of %s is gone", c.CustomerGatewayID, c.ID)
 	}
-	out := device.Connection{ID: string(c.ID), GatewayID: c.Target(), CustomerGatewayID: string(c.CustomerGatewayID), Gateway: gateway.Config{Name: string(c.ID), Forward: true}}
-	for _, r := range c.Routes {
-		out.Site = append(out.Site, r.Destination)
-	}
+	out := gateway.Config{Name: string(c.ID), Forward: true}
 	if !c.StaticRoutesOnly {
-		out.Gateway.BGP = gateway.BGP{ASN: customer.BGPASN, Announce: announce}
-		if len(announce) == 0 {
-			out.Gateway.BGP.Announce = announced(c)
-		}
-		out.Site = out.Gateway.BGP.Announce
+		out.BGP.ASN = customer.BGPASN
+	}
+	if first := c.Tunnels[0]; !c.StaticRoutesOnly && first.Inside().Addr().Is6() {
+		// A session over IPv6 needs an address of IPv4 for a name.
+		out.BGP.RouterID = first.InsideCIDR.Masked().Addr().Next().Next()
+	}
+	most := maxAnnounced
+	if c.TransitGatewayID != "" {
+		most = maxTransitAnnounced
 	}
 	for i, o := range c.Tunnels {
-		if o.PreSharedKey.IsZero() && c.Options.SecretARN != "" {
-			o.PreSharedKey = secret.FromString(fmt.Sprintf("KEY_OF_TUNNEL_%d_IS_IN_SECRETS_MANAGER", i+1))
-		}
 		t, err := host.CustomerTunnel(o, customer.IPAddress)
 		if err != nil {
 			return out, err
 		}
 		t.ID, t.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
+		if !c.StaticRoutesOnly {
+			t.BGP = gateway.Session{PeerASN: cloudASN(tx, c), MaxPrefixes: most, BFD: gateway.BFD(o.BFD)}
+		}
+		out.Tunnels = append(out.Tunnels, t)
+	}
+	return out, nil
+}
+
+// connection is the customer's end of c, as a device is told. One that has no BFD is
+// told of none: the path is then watched by neither end, as with AWS (vpn §4.2).
+func connection(tx *store.Tx, c resource.VPNConnection, typ device.Type, announce []netip.Prefix) (device.Connection, error) {
+	end, err := CustomerEnd(tx, c)
+	if err != nil {
+		return device.Connection{}, err
+	}
+	out := device.Connection{ID: string(c.ID), GatewayID: c.Target(), CustomerGatewayID: string(c.CustomerGatewayID), Gateway: end}
+	for _, r := range c.Routes {
+		out.Site = append(out.Site, r.Destination)
+	}
+	if !c.StaticRoutesOnly {
+		if out.Gateway.BGP.Announce = announce; len(announce) == 0 {
+			out.Gateway.BGP.Announce = announced(c)
+		}
+		out.Site = out.Gateway.BGP.Announce
+	}
+	for i := range out.Gateway.Tunnels {
+		t := &out.Gateway.Tunnels[i]
+		if t.PSK.IsZero() && c.Options.SecretARN != "" {
+			t.PSK = secret.FromString(fmt.Sprintf("KEY_OF_TUNNEL_%d_IS_IN_SECRETS_MANAGER", i+1))
+		}
 		t.LocalTS, t.RemoteTS = c.LocalCIDR, c.RemoteCIDR
 		if c.StaticRoutesOnly {
 			t.Routes = behind(tx, c)
-		} else {
-			t.BGP = gateway.Session{PeerASN: cloudASN(tx, c), MaxPrefixes: maxAnnounced}
 		}
-		out.Gateway.Tunnels = append(out.Gateway.Tunnels, t)
+		if !typ.BFD() {
+			t.BGP.BFD = gateway.BFD{}
+		}
 	}
 	return out, nil
 }
@@ -64,8 +98,12 @@ func announced(c resource.VPNConnection) (out []netip.Prefix) {
 	return slices.Compact(out)
 }
 
-// behind are the networks behind the cloud's end: the blocks of its VPCs.
+// behind are the networks behind the cloud's end: the blocks of its VPCs, which
+// have no IPv6.
 func behind(tx *store.Tx, c resource.VPNConnection) (out []netip.Prefix) {
+	if c.Options.InsideIPv6 {
+		return nil
+	}
 	add := func(id resource.VPCID) {
 		if v, ok := store.VPCs.Get(tx, id); ok && id != "" {
 			out = append(out, v.CIDR)

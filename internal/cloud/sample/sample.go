@@ -114,7 +114,7 @@ func GetVPNConnectionDeviceSampleConfiguration(tx *store.Tx, who resource.Accoun
 	if err != nil {
 		return nil, err
 	}
-	c, err := connection(tx, rows, in.Announce)
+	c, err := connection(tx, rows, typ, in.Announce)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func Configuration(tx *store.Tx, c resource.VPNConnection) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	told, err := connection(tx, c, nil)
+	told, err := connection(tx, c, typ, nil)
 	if err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/filter"
@@ -262,5 +263,63 @@ func TestConnectionsAreDescribedWithTheirConfiguration(t *testing.T) {
 		if (d.CustomerGatewayConfiguration == "") != (d.ID == w.static.ID) {
 			t.Errorf("%s is %s: got a document of %d bytes", d.ID, d.State, len(d.CustomerGatewayConfiguration))
 		}
+	}
+}
+
+// A connection at a transit gateway with IPv6 inside and BFD: each device is told of
+// both what it can be, the document has the inside addresses of IPv6, and more
+// prefixes are taken than a VPN gateway would announce.
+func TestIPv6InsideAndBFDAreDescribed(t *testing.T) {
+	w := &world{T: t, store: cloudtest.Open(t, store.Config{})}
+	cloudtest.Do(t, w.store, func(tx *store.Tx) error {
+		store.OutsidePools.Put(tx, "edge", resource.OutsidePool{Name: "edge", Namespace: "edge", Addresses: []netip.Addr{
+			netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("203.0.113.11"), netip.MustParseAddr("203.0.113.12"), netip.MustParseAddr("203.0.113.13")}})
+		hub, err := vpn.CreateTransitGateway(tx, alice, vpn.CreateTransitGatewayInput{})
+		if err != nil {
+			return err
+		}
+		store.VPCs.Put(tx, "vpc-1", resource.VPC{ID: "vpc-1", OwnerID: alice, State: resource.StateAvailable, CIDR: netip.MustParsePrefix("10.0.0.0/16")})
+		store.TransitGatewayAttachments.Put(tx, "tgw-attach-1", resource.TransitGatewayAttachment{ID: "tgw-attach-1", OwnerID: alice, State: resource.StateAvailable, Type: resource.AttachVPC, TransitGatewayID: hub.ID, VPCID: "vpc-1"})
+		for i, to := range []*resource.VPNConnection{&w.static, &w.dynamic} {
+			customer, err := vpn.CreateCustomerGateway(tx, alice, vpn.CreateCustomerGatewayInput{Type: "ipsec.1", IPAddress: netip.AddrFrom4([4]byte{198, 51, 100, byte(2 + i)}), BGPASN: 65010})
+			if err != nil {
+				return err
+			}
+			in := vpn.CreateVPNConnectionInput{Type: "ipsec.1", CustomerGatewayID: customer.ID, TransitGatewayID: hub.ID, StaticRoutesOnly: i == 0}
+			in.Options.TunnelInsideIPVersion = "ipv6"
+			if i == 1 {
+				for n := range in.Tunnels {
+					in.Tunnels[n].BFD = &resource.BFD{Interval: 300 * time.Millisecond, Multiplier: 3}
+				}
+			}
+			if *to, err = vpn.CreateVPNConnection(tx, alice, in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, c := range []resource.VPNConnection{w.dynamic, w.static} {
+		var text string
+		cloudtest.Do(t, w.store, func(tx *store.Tx) (err error) {
+			text, err = Configuration(tx, c)
+			return err
+		})
+		got, err := awsconfig.Parse([]byte(text), "")
+		if err != nil {
+			t.Errorf("%s: %v in\n%s", c.ID, err, text)
+			continue
+		}
+		if got.Static != c.StaticRoutesOnly || got.Tunnels[1].Customer.Inside.Addr() != c.Tunnels[1].InsideRemote() || !got.Tunnels[1].AWS.Inside.Addr().Is6() {
+			t.Errorf("%s: got %+v", c.ID, got)
+		}
+	}
+	text, err := w.ask(ConfigurationInput{VPNConnectionID: w.dynamic.ID, DeviceTypeID: "seikan"})
+	for _, want := range []string{"bfd", "max_prefixes: 5000", "router_id: " + w.dynamic.Tunnels[0].InsideCIDR.Masked().Addr().Next().Next().String()} {
+		if err != nil || !strings.Contains(text, want) {
+			t.Errorf("our own gateway: got %v and no %q in\n%s", err, want, text)
+		}
+	}
+	if text, err := w.ask(ConfigurationInput{VPNConnectionID: w.static.ID, DeviceTypeID: "seikan"}); err != nil || strings.Contains(text, "10.0.0.0") {
+		t.Errorf("static: got %v and a block of IPv4 in\n%s", err, text)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"seikan/internal/cloud/host"
 	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/sample"
 	"seikan/internal/cloud/store"
 	"seikan/internal/gateway"
 	"seikan/internal/gateway/conffile"
@@ -116,7 +117,7 @@ func (b *builder) publicAddress(c topology.Connection) (netip.Addr, error) {
 // CustomerConfig is the file of a connection's customer gateway, with those that
 // it names: the other end of what the cloud's worker is told.
 func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[string][]byte, error) {
-	conn, device, err := s.connection(ctx, name)
+	conn, _, err := s.connection(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,39 +126,27 @@ func (s *Side) CustomerConfig(ctx context.Context, name string) ([]byte, map[str
 		return nil, nil, fmt.Errorf("the topology has no VPN connection %q", name)
 	}
 	c := s.cfg.Topology.VPN[at]
-	cfg := gateway.Config{Name: name, Forward: true, BGP: gateway.BGP{ASN: c.BGP.ASN, Announce: c.BGP.Announce}}
-	for i, t := range conn.Tunnels {
-		if c.InsideIPv6 && c.Dynamic() && i == 0 {
-			// A session over IPv6 needs an address of IPv4 for a name.
-			cfg.BGP.RouterID = t.InsideCIDR.Masked().Addr().Next().Next()
-		}
-		tunnel, err := host.CustomerTunnel(t, device.IPAddress)
-		if err != nil {
-			return nil, nil, err
-		}
+	var cfg gateway.Config
+	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
+		cfg, err = sample.CustomerEnd(tx, conn)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Name, cfg.BGP.Announce = name, c.BGP.Announce
+	for i := range cfg.Tunnels {
+		tunnel := &cfg.Tunnels[i]
 		if c.Certificates {
 			tunnel.Certificates = s.made.devices[name]
 			// Its subject says which of the cloud's ends it is (vpn §3.7).
 			tunnel.Outside.LocalID, tunnel.Outside.RemoteID = "", fmt.Sprintf("CN=%s.endpoint-%d", conn.ID, i)
 		}
-		tunnel.ID, tunnel.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
-		if c.Dynamic() {
-			tunnel.BGP = gateway.Session{PeerASN: topology.CloudASN, MaxPrefixes: maxAnnounced(c), BFD: gateway.BFD(t.BFD)}
-		} else {
+		if !c.Dynamic() {
 			tunnel.Routes = s.cfg.Topology.Behind(c)
 		}
-		cfg.Tunnels = append(cfg.Tunnels, tunnel)
 	}
 	return conffile.FormatFiles(conffile.File{Gateway: cfg})
-}
-
-// maxAnnounced is how many prefixes a virtual private gateway, or a transit
-// gateway, announces at most (vpn §4.5).
-func maxAnnounced(c topology.Connection) int {
-	if c.TransitGateway != "" {
-		return 5000
-	}
-	return 1000
 }
 
 // connection reads the rows of a connection of the topology.

@@ -212,7 +212,7 @@ func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
 		return fmt.Errorf("%s must be told its own outside address, private if it is behind NAT; say it with --local-address", t.full())
 	case t.spec.OwnIdentity && tunnel.Outside.LocalID != cmp.Or(choice.Local, tunnel.Outside.Local).String():
 		return fmt.Errorf("%s identifies itself by its interface's address, and the other end knows it as %s: it cannot be behind NAT; give it that address and say so with --local-address %[2]s", t.full(), tunnel.Outside.LocalID)
-	case tunnel.BGP.BFD != gateway.BFD{} && !t.spec.BFD && !t.spec.BGPApart:
+	case tunnel.BGP.BFD != gateway.BFD{} && !t.BFD():
 		return fmt.Errorf("its path is watched by BFD every %v, which is not written for %s; leave bfd out at both ends, and a broken path is found by dead peer detection and the hold time", tunnel.BGP.BFD.Interval, t.full())
 	case t.spec.AnyPeer:
 		return nil

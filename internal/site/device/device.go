@@ -81,6 +81,10 @@ type rare struct {
 	BFD      bool // can watch the path of a BGP session by BFD
 }
 
+// BFD reports whether a device can be told to watch the paths of BGP sessions by
+// BFD. What cannot refuses a connection that asks for it.
+func (t Type) BFD() bool { return t.Name == ownName || t.spec.BFD || t.spec.BGPApart }
+
 // A target is one file: its template, and where it goes, which is a template,
 // too.
 type target struct{ Template, Path string }
