@@ -267,15 +267,16 @@ func downTargets(name string, all bool) ([]sandbox.Handle, error) {
 
 func newLabCheck(s *streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "check FILE",
-		Short: "Validate a topology file",
-		Long: `Reads FILE strictly and reports everything that is wrong with it, each with line,
-column, field, value, rule and cure. It builds nothing.
-` + exitHelp,
-		Example: "  seikan lab check lab/system-overview.yaml",
+		Use:   "check FILE|NAME",
+		Short: "Validate a topology",
+		Long: `Reads a topology strictly and reports everything that is wrong with it, each with
+line, column, field, value, rule and cure. It builds nothing.
+
+` + topologyHelp + exitHelp,
+		Example: "  seikan lab check mine.yaml\n  seikan lab check transit",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := topology.ReadFile(args[0])
+			t, err := readTopology(args)
 			var problems topology.Problems
 			if errors.As(err, &problems) {
 				fmt.Fprintln(s.err, problems.Error())
