@@ -2,7 +2,11 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,24 +54,48 @@ func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status, r
 			changed[id] = silent() // said once: the id may never come back
 		}
 	}
-	first := t.last == nil
-	if !first && len(changed) == 0 {
-		return nil
-	}
-	err := t.store.Update(ctx, func(tx *store.Tx) error {
-		if first {
+	if t.last == nil {
+		err := t.store.Update(ctx, func(tx *store.Tx) error {
 			silenceOthers(tx, now)
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		for id, r := range changed {
-			if conn, index, ok := tunnelOf(id); ok {
-				vpn.SetTelemetry(tx, conn, index, r)
+	}
+	return t.write(ctx, changed, now)
+}
+
+// write writes the changes, of each connection by themselves: what one's customer
+// gateway announces may be as much as a transaction holds. What could not be written
+// is a change the next time, too.
+func (t *telemetry) write(ctx context.Context, changed, now map[string]vpn.Report) (err error) {
+	byConnection := map[resource.VPNConnectionID][]string{}
+	for id := range changed {
+		if conn, _, ok := tunnelOf(id); ok {
+			byConnection[conn] = append(byConnection[conn], id)
+		}
+	}
+	for _, conn := range slices.Sorted(maps.Keys(byConnection)) {
+		e := t.store.Update(ctx, func(tx *store.Tx) error {
+			for _, id := range byConnection[conn] {
+				_, index, _ := tunnelOf(id)
+				vpn.SetTelemetry(tx, conn, index, changed[id])
+			}
+			return nil
+		})
+		if e == nil {
+			continue
+		}
+		err = errors.Join(err, fmt.Errorf("telemetry of %s: %w", conn, e))
+		for _, id := range byConnection[conn] {
+			delete(now, id)
+			if old, known := t.last[id]; known {
+				now[id] = old
 			}
 		}
-		return nil
-	})
-	if err == nil {
-		t.last = now
 	}
+	t.last = now
 	return err
 }
 

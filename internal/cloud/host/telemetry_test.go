@@ -3,12 +3,16 @@ package host
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
+	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/resource"
+	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpn"
 	"seikan/internal/gateway"
+	"seikan/internal/routing/bgp"
 )
 
 func TestAReportHasWhatTheTunnelsSessionBrings(t *testing.T) {
@@ -40,6 +44,50 @@ func TestAReportHasWhatTheTunnelsSessionBrings(t *testing.T) {
 		if got := report(c.tunnel, peerOf(c.status, c.tunnel.ID)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
 		}
+	}
+}
+
+// A customer gateway may announce as much as it may: what others' tunnels report is
+// written all the same, and what the store refuses is tried again.
+func TestWhatOnePeerAnnouncesKeepsNoOtherFromBeingRecorded(t *testing.T) {
+	s := cloudtest.Open(t, store.Config{})
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
+		for _, id := range []resource.VPNConnectionID{"vpn-a", "vpn-b"} {
+			store.VPNConnections.Put(tx, id, resource.VPNConnection{ID: id, State: resource.StateAvailable, TransitGatewayID: "tgw-1"})
+		}
+		return nil
+	})
+	all := func(hops, n int) map[string]gateway.Status {
+		var routes []gateway.BGPRoute
+		path := slices.Repeat([]uint32{4200000000}, hops)
+		for i := range n {
+			routes = append(routes, gateway.BGPRoute{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 20, byte(i >> 8), byte(i)}), 32), ASPath: path, Origin: "IGP"})
+		}
+		out := gateway.Status{BGP: &gateway.BGPStatus{}}
+		for _, id := range []string{"vpn-a/1", "vpn-a/2", "vpn-b/1"} {
+			out.Tunnels = append(out.Tunnels, gateway.TunnelStatus{ID: id, Up: true, IKE: gateway.IKEStatus{Version: 2}})
+			p := gateway.BGPPeer{Tunnel: id, Established: true}
+			if id != "vpn-b/1" {
+				p.Routes = routes
+			}
+			out.BGP.Peers = append(out.BGP.Peers, p)
+		}
+		return map[string]gateway.Status{"tgw-1": out}
+	}
+	status := func(id resource.VPNConnectionID) (got string) {
+		cloudtest.Do(t, s, func(tx *store.Tx) error {
+			c, _ := store.VPNConnections.Get(tx, id)
+			got = c.Telemetry[0].StatusMessage
+			return nil
+		})
+		return got
+	}
+	r := newTelemetry(s)
+	if err := r.record(t.Context(), all(1000, 1000), nil); err == nil || status("vpn-b") != "0 BGP ROUTES" {
+		t.Errorf("beside what is too much for the store: got %v and %q, want an error and 0 BGP ROUTES", err, status("vpn-b"))
+	}
+	if err := r.record(t.Context(), all(bgp.MaxPath, 1000), nil); err != nil || status("vpn-a") != "1000 BGP ROUTES" {
+		t.Errorf("all that may be announced: got %v and %q, want 1000 BGP ROUTES", err, status("vpn-a"))
 	}
 }
 

@@ -377,6 +377,7 @@ func TestRefusals(t *testing.T) {
 		"is not the connected peer":   func(r *Route) { r.NextHop = addr("169.254.10.5") },
 		DefaultRefused:                func(r *Route) { r.Prefix = prefix("0.0.0.0/0") },
 		"martian prefix":              func(r *Route) { r.Prefix = prefix("169.254.10.0/30") },
+		"of 51 systems, more than 50": func(r *Route) { r.ASPath = make([]uint32, 51) },
 	} {
 		r := good
 		change(&r)

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -64,9 +65,16 @@ func refusal(r Route, p Peer, own uint32) string {
 		return DefaultRefused
 	case !usable(r.Prefix):
 		return "martian prefix"
+	case len(r.ASPath) > MaxPath:
+		return fmt.Sprintf("as-path of %d systems, more than %d", len(r.ASPath), MaxPath)
 	}
 	return ""
 }
+
+// MaxPath is how many systems the path of a route that is used has at most: more than
+// the internet has between any two networks, and a bound on what a peer can have
+// others keep.
+const MaxPath = 50
 
 // What Route.Refused says of a default route that the peer may not announce, and
 // of what came back: some peers announce to us what they have from us.
