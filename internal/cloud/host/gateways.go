@@ -56,7 +56,7 @@ type runningGateway struct {
 	outsides []netip.Addr
 	started  time.Time
 	died     time.Time // zero while it lives
-	lost     time.Time // when the one before it died; zero without
+	lost     time.Time // when the one died in whose place it is; zero without
 	again    bool      // one died soon after its start, and this is in its place
 }
 
@@ -65,10 +65,15 @@ func (r *runningGateway) young() bool {
 	return r != nil && !r.died.IsZero() && r.died.Sub(r.started) < steadyAfter
 }
 
-// diedAt is when it died; zero when it lives or never was.
-func (r *runningGateway) diedAt() time.Time {
-	if r == nil {
+// lostAt is when the gateway was lost that r was, or, when r took its place and died
+// soon, the first of those: one that dies again and again does not go on with
+// anything. It is zero when r lives or never was.
+func (r *runningGateway) lostAt() time.Time {
+	switch {
+	case r == nil:
 		return time.Time{}
+	case r.young() && !r.lost.IsZero():
+		return r.lost
 	}
 	return r.died
 }
@@ -83,7 +88,7 @@ func (g *gateways) resuming(now time.Time) map[string]bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, r := range g.running {
-		for _, at := range []time.Time{r.died, r.lost} {
+		for _, at := range []time.Time{r.lostAt(), r.lost} {
 			if at.IsZero() || now.Sub(at) > resumeWithin {
 				continue
 			}
@@ -178,7 +183,7 @@ func (g *gateways) convergeOneLocked(w vpn.Worker) (again time.Duration, err err
 	if err != nil {
 		return 0, err
 	}
-	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides, started: time.Now(), lost: r.diedAt(), again: r.young()}
+	g.running[id] = &runningGateway{process: process, config: cfg, outsides: outsides, started: time.Now(), lost: r.lostAt(), again: r.young()}
 	g.log.Info("VPN gateway started", "gateway", id, "pid", process.PID(), "tunnels", len(cfg.Tunnels))
 	g.watches.Go(func() { g.watch(id, process) })
 	return 0, nil

@@ -112,10 +112,11 @@ func TestATunnelThatResumesKeepsWhatItLearned(t *testing.T) {
 	}
 	now := time.Now()
 	g := &gateways{state: "somewhere", running: map[string]*runningGateway{
-		"died":     {died: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "a"}}}},
-		"resumed":  {lost: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "b"}}}},
-		"long ago": {lost: now.Add(-time.Minute), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "c"}}}},
-		"never":    {config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "d"}}}},
+		"died":            {died: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "a"}}}},
+		"resumed":         {lost: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "b"}}}},
+		"long ago":        {lost: now.Add(-time.Minute), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "c"}}}},
+		"again and again": {lost: now.Add(-21 * time.Second), started: now.Add(-2 * time.Second), died: now.Add(-time.Second), config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "e"}}}},
+		"never":           {config: gateway.Config{Tunnels: []gateway.Tunnel{{ID: "d"}}}},
 	}}
 	if got, want := g.resuming(now), map[string]bool{"a": true, "b": true}; !reflect.DeepEqual(got, want) {
 		t.Errorf("resuming: got %v, want %v", got, want)
