@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -108,6 +109,7 @@ func (d *decoder) checkTransit(t *Topology) {
 			attachments = append(attachments, c.Name)
 		}
 		k.transitTables(g, at, attachments)
+		d.staticTwice(t, g, at)
 	}
 	k.routesToTransit()
 }
@@ -166,6 +168,36 @@ func (k *cloudChecker) transitTables(g TransitGateway, at string, attachments []
 				k.d.errorAt(fmt.Sprintf("%s.routes[%d].to", here, j), "%v has a route already; keep one", r.To)
 			}
 			to[r.To] = true
+		}
+	}
+}
+
+// staticTwice finds what would have two static routes in a table of g: those of the
+// table, and those to what lies behind the static connections that propagate to it,
+// which without tables are all.
+func (d *decoder) staticTwice(t *Topology, g TransitGateway, at string) {
+	tables := g.RouteTables
+	if len(tables) == 0 {
+		tables = []TransitRouteTable{{}}
+	}
+	for i, table := range tables {
+		here, to := at, map[netip.Prefix]string{}
+		if len(g.RouteTables) > 0 {
+			here = fmt.Sprintf("%s.route_tables[%d]", at, i)
+		}
+		for _, r := range table.Routes {
+			to[r.To] = cmp.Or(r.Attachment, "nowhere")
+		}
+		for _, c := range t.VPN {
+			if c.TransitGateway != g.Name || len(g.RouteTables) > 0 && !slices.Contains(table.Propagations, c.Name) {
+				continue
+			}
+			for _, p := range c.Routes {
+				if other, taken := to[p]; taken {
+					d.errorAt(here, "%v lies behind the static connection %s and has a route to %s already; keep one of them", p, c.Name, other)
+				}
+				to[p] = c.Name
+			}
 		}
 	}
 }
