@@ -62,9 +62,7 @@ func connection(tx *store.Tx, c resource.VPNConnection, typ device.Type, announc
 		return device.Connection{}, err
 	}
 	out := device.Connection{ID: string(c.ID), GatewayID: c.Target(), CustomerGatewayID: string(c.CustomerGatewayID), Gateway: end}
-	for _, r := range c.Routes {
-		out.Site = append(out.Site, r.Destination)
-	}
+	out.Site = site(tx, c)
 	if !c.StaticRoutesOnly {
 		if out.Gateway.BGP.Announce = announce; len(announce) == 0 {
 			out.Gateway.BGP.Announce = announced(c)
@@ -92,6 +90,23 @@ func announced(c resource.VPNConnection) (out []netip.Prefix) {
 	for _, t := range c.Telemetry {
 		for _, r := range t.Learned {
 			out = append(out, r.Prefix)
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
+}
+
+// site are the networks at the customer's end of a static connection: its routes or,
+// at a transit gateway, those of the tables that lead to its attachment.
+func site(tx *store.Tx, c resource.VPNConnection) (out []netip.Prefix) {
+	for _, r := range c.Routes {
+		out = append(out, r.Destination)
+	}
+	for _, t := range store.TransitGatewayRouteTables.List(tx) {
+		for _, r := range t.Routes {
+			if a, ok := store.TransitGatewayAttachments.Get(tx, r.AttachmentID); ok && r.AttachmentID != "" && a.VPNConnectionID == c.ID {
+				out = append(out, r.Destination)
+			}
 		}
 	}
 	slices.SortFunc(out, netip.Prefix.Compare)

@@ -266,6 +266,33 @@ func TestConnectionsAreDescribedWithTheirConfiguration(t *testing.T) {
 	}
 }
 
+// What lies behind a static connection at a transit gateway is in its route tables.
+func TestAStaticConnectionAtATransitGatewayHasItsSite(t *testing.T) {
+	w := newWorld(t, nil)
+	cloudtest.Do(t, w.store, func(tx *store.Tx) error {
+		hub, err := vpn.CreateTransitGateway(tx, alice, vpn.CreateTransitGatewayInput{})
+		if err != nil {
+			return err
+		}
+		store.TransitGatewayAttachments.Put(tx, "tgw-attach-1", resource.TransitGatewayAttachment{ID: "tgw-attach-1", OwnerID: alice, State: resource.StateAvailable, Type: resource.AttachVPC, TransitGatewayID: hub.ID, VPCID: "vpc-1"})
+		if err := vpn.DeleteVPNConnectionRoute(tx, alice, w.static.ID, siteNetwork); err != nil {
+			return err
+		}
+		if _, err := vpn.ModifyVPNConnection(tx, alice, vpn.ModifyVPNConnectionInput{ID: w.static.ID, TransitGatewayID: hub.ID}); err != nil {
+			return err
+		}
+		attached, err := vpn.DescribeTransitGatewayAttachments(tx, alice, nil, filter.Filter{Name: "resource-id", Values: []string{string(w.static.ID)}})
+		if err != nil {
+			return err
+		}
+		return vpn.CreateTransitGatewayRoute(tx, alice, vpn.TransitGatewayRouteInput{RouteTableID: hub.AssociationTable, Destination: siteNetwork, AttachmentID: attached[0].ID})
+	})
+	text, err := w.ask(ConfigurationInput{VPNConnectionID: w.static.ID, DeviceTypeID: "mikrotik"})
+	if err != nil || !strings.Contains(text, siteNetwork.String()) || !strings.Contains(text, "10.0.0.0/16") {
+		t.Errorf("got %v and\n%s", err, text)
+	}
+}
+
 // A connection at a transit gateway with IPv6 inside and BFD: each device is told of
 // both what it can be, the document has the inside addresses of IPv6, and more
 // prefixes are taken than a VPN gateway would announce.
