@@ -114,6 +114,9 @@ func GetVPNConnectionDeviceSampleConfiguration(tx *store.Tx, who resource.Accoun
 	if err != nil {
 		return nil, err
 	}
+	if err := configurable(tx, rows); err != nil {
+		return nil, err
+	}
 	c, err := connection(tx, rows, typ, in.Announce)
 	if err != nil {
 		return nil, err
@@ -139,6 +142,18 @@ func describe(tx *store.Tx, who resource.Account, id resource.VPNConnectionID) (
 		return rows[0], resource.Errorf(codeState, "the VPN connection %s is %s, not available", id, rows[0].State)
 	}
 	return rows[0], nil
+}
+
+// configurable refuses a connection of which there is nothing to tell a device.
+func configurable(tx *store.Tx, c resource.VPNConnection) error {
+	customer, _ := store.CustomerGateways.Get(tx, c.CustomerGatewayID)
+	switch {
+	case customer.CertificateARN != "":
+		return resource.Errorf(codeUnsupported, "the VPN connection %s authenticates by the certificate %s, and configurations of devices are written for pre-shared keys; set the device up by what DescribeVpnConnections shows", c.ID, customer.CertificateARN)
+	case c.Target() == "" && !c.StaticRoutesOnly:
+		return resource.Errorf(codeUnsupported, "the VPN connection %s is not associated with a gateway, whose number BGP needs; associate it by ModifyVpnConnection", c.ID)
+	}
+	return nil
 }
 
 // Values of SampleType (vpn §7.1).

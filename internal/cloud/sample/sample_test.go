@@ -208,6 +208,20 @@ func TestWrongRequestsForSamplesAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
 		}
 	}
+	cloudtest.Do(t, w.store, func(tx *store.Tx) error {
+		alone, certified := w.dynamic, w.static
+		alone.ID, alone.VPNGatewayID = "vpn-alone", ""
+		certified.ID, certified.CustomerGatewayID = "vpn-certified", "cgw-certified"
+		store.CustomerGateways.Put(tx, "cgw-certified", resource.CustomerGateway{ID: "cgw-certified", OwnerID: alice, CertificateARN: "arn:1"})
+		store.VPNConnections.Put(tx, alone.ID, alone)
+		store.VPNConnections.Put(tx, certified.ID, certified)
+		return nil
+	})
+	for id, want := range map[resource.VPNConnectionID]string{"vpn-alone": "UnsupportedOperation: the VPN connection vpn-alone is not associated", "vpn-certified": "UnsupportedOperation: the VPN connection vpn-certified authenticates by the certificate arn:1"} {
+		if _, err := w.ask(ConfigurationInput{VPNConnectionID: id, DeviceTypeID: "fortigate"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", id, err, want)
+		}
+	}
 	cloudtest.WantRefusal(t, w.store, "InvalidVpnConnectionID.NotFound", func(tx *store.Tx) error {
 		_, err := GetVPNConnectionDeviceSampleConfiguration(tx, bob, ConfigurationInput{VPNConnectionID: w.static.ID, DeviceTypeID: "fortigate"})
 		return err
