@@ -7,25 +7,18 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
-	"seikan/internal/ipsec/ike/policy"
 )
 
 // authChanged takes another proof of both ends. What is under way goes on with it,
 // and SAs whose peer would not be believed any more end at once.
 func (m *Machine) authChanged(t *turn, a ike.Auth) {
-	auth, ok := a.(policy.Auth)
-	if !ok {
-		t.bug(fmt.Errorf("another proof: %T, want a policy.Auth", a))
-		return
-	}
-	cfg, err := m.cfg.WithAuth(auth)
+	cfg, trust, err := m.cfg.Reproved(a)
 	if err != nil {
-		t.bug(fmt.Errorf("another proof: %w", err))
+		t.bug(err)
 		return
 	}
-	before := m.cfg.Auth
 	m.cfg, m.shown = cfg, shown{} // which may show another identity of ours
-	if !auth.Signs() || auth.Trust.Digest() == before.Trust.Digest() {
+	if !trust {
 		return
 	}
 	// What we hold was given by a peer that the old trust let in, and it would
