@@ -38,13 +38,22 @@ func (m *Machine) authChanged(t *turn, a ike.Auth) {
 	}
 }
 
-// errUnknownChain says that nothing can be said of a peer's certificates.
-var errUnknownChain = errors.New("the peer took up an earlier session, without showing its certificates again, and whom we believe has changed since")
+// Why nothing can be said of a peer's certificates that we do not have.
+var (
+	errUnknownChain = errors.New("the peer took up an earlier session, without showing its certificates again, and whom we believe has changed since")
+	errExpiredChain = errors.New("the peer took up an earlier session, without showing its certificates again, and they have expired")
+)
 
 // stillTrusted reports why p would not be believed now.
 func (m *Machine) stillTrusted(now time.Time, p peer) error {
 	if len(p.chain) == 0 {
-		return errUnknownChain
+		switch {
+		case p.trust != m.cfg.Auth.Trust.Digest():
+			return errUnknownChain
+		case !now.Before(p.until):
+			return errExpiredChain
+		}
+		return nil
 	}
 	_, err := m.cfg.Auth.Trust.Verify(now, p.chain, p.Identity)
 	return err
