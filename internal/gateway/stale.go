@@ -33,6 +33,7 @@ type stale struct {
 	routes map[string][]bgp.Route // by tunnel
 	until  time.Time
 	saved  map[string]learnedFrom // what was kept last
+	wake   *time.Timer            // when next some of it ends to count; nil before the first
 }
 
 // learnedFrom is what is kept of one peer: without it being the same, nothing
@@ -113,8 +114,8 @@ func (g *Gateway) staleCountsLocked(p *bgp.PeerStatus) bool {
 }
 
 // forgetStaleLocked drops what does not count any more, for good. It is for who
-// then lays the routes that are left: until it was called gateway.intact is false.
-// The caller holds g.mu.
+// then lays the routes that are left, and has that done again when more ends to
+// count. Until it was called gateway.intact is false. The caller holds g.mu.
 func (g *Gateway) forgetStaleLocked(peers []bgp.PeerStatus) {
 	if len(g.routing.stale.routes) == 0 {
 		return
@@ -123,7 +124,20 @@ func (g *Gateway) forgetStaleLocked(peers []bgp.PeerStatus) {
 	for i := range peers {
 		counts[peers[i].Name] = g.staleCountsLocked(&peers[i])
 	}
-	maps.DeleteFunc(g.routing.stale.routes, func(id string, _ []bgp.Route) bool { return !counts[id] })
+	s := &g.routing.stale
+	maps.DeleteFunc(s.routes, func(id string, _ []bgp.Route) bool { return !counts[id] })
+	next := s.until
+	for _, p := range peers {
+		if at := p.Since.Add(endOfRIB); counts[p.Name] && p.Established && at.Before(next) {
+			next = at
+		}
+	}
+	if s.wake != nil {
+		s.wake.Stop()
+	}
+	if len(s.routes) > 0 {
+		s.wake = time.AfterFunc(time.Until(next)+time.Millisecond, func() { signal(g.kick) })
+	}
 }
 
 // goesOnLocked reports whether packets are forwarded as by another process before:

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"seikan/internal/nettest"
@@ -155,5 +156,35 @@ func TestStaleRoutesDoNotLastByBeingKilledAgain(t *testing.T) {
 	g.store.Close()
 	if g = process(); len(g.routing.stale.routes) != 0 {
 		t.Errorf("after their time: got %+v, want nothing", g.routing.stale.routes)
+	}
+}
+
+// When routes of before end to count a look at them is called for, at that time.
+func TestStaleRoutesEndOnTime(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		established bool
+		after       time.Duration
+	}{{"a session that never says that it has told all", true, endOfRIB}, {"no session", false, staleFor}} {
+		synctest.Test(t, func(t *testing.T) {
+			g := &Gateway{kick: make(chan struct{}, 1), want: dynamic(), tunnels: map[string]*running{"1": {resumed: true}}}
+			g.have = g.want
+			g.routing.stale.routes, g.routing.stale.until = map[string][]bgp.Route{"1": {{Prefix: prefix("10.0.0.0/16")}}}, time.Now().Add(staleFor)
+			began, peers := time.Now(), []bgp.PeerStatus{{Name: "1", Established: tt.established, Since: time.Now()}}
+			for range 3 { // as other things happen
+				g.forgetStaleLocked(peers)
+			}
+			select {
+			case <-g.kick:
+			case <-time.After(time.Hour):
+				t.Fatalf("%s: nobody looks again", tt.name)
+			}
+			if after := time.Since(began).Truncate(time.Second); after != tt.after {
+				t.Errorf("%s: looks again after %v, want %v", tt.name, after, tt.after)
+			}
+			if g.forgetStaleLocked(peers); len(g.routing.stale.routes) != 0 {
+				t.Errorf("%s: got %+v then, want nothing", tt.name, g.routing.stale.routes)
+			}
+		})
 	}
 }
