@@ -90,7 +90,7 @@ reload" does.
 			}
 			again := &reloader{in: in, s: s, g: g, log: log, had: f}
 			parts := []task.Part{
-				{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: 10 * time.Second},
+				{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: goodbye},
 				{Name: "control socket", Run: func(ctx context.Context, ready func()) error {
 					ready()
 					return control.Serve(ctx, path, g, again.reload)
@@ -111,6 +111,10 @@ reload" does.
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return c
 }
+
+// goodbye is how long a gateway may take to tell its peers that it ends, and to take
+// back its routes. A worker's supervisor has less patience, if it lives.
+const goodbye = 10 * time.Second
 
 // metricsPart shows measurements of g at address.
 func metricsPart(address string, g *gateway.Gateway) task.Part {
@@ -212,7 +216,7 @@ func newWorker(s *streams) *cobra.Command {
 			return task.Run(c.Context(), nil, processorsPart(), task.Part{Name: "worker", Run: func(ctx context.Context, ready func()) error {
 				ready()
 				return worker.Serve(ctx, os.Stdin, os.NewFile(3, "status"), logger(s, false))
-			}})
+			}, Grace: goodbye})
 		},
 	}
 }

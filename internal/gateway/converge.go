@@ -152,6 +152,7 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 		up[id], mtu[id] = r.up(), r.data.MTU()
 	}
 	peers := g.peersLocked()
+	g.forgetStaleLocked(peers)
 	g.saveLearnedLocked(peers)
 	for id := range g.cutLocked(peers) {
 		up[id] = false
@@ -181,11 +182,12 @@ func (g *Gateway) convergeRoutesLocked(ctx context.Context) error {
 }
 
 // intact reports whether the kernel is as it was when it was as it shall be, and
-// no tunnel waits to be started. It may not be known.
+// nothing waits for time to pass: a tunnel to be started, routes of before to be
+// forgotten. It may not be known.
 func (g *Gateway) intact(ctx context.Context) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.routing.applied == nil || g.routing.intact == 0 || len(g.failed) > 0 || !g.watching.Load() {
+	if g.routing.applied == nil || g.routing.intact == 0 || len(g.failed) > 0 || len(g.routing.stale.routes) > 0 || !g.watching.Load() {
 		return false
 	}
 	now, err := g.host.Fingerprint(ctx)

@@ -70,15 +70,27 @@ func (g *Gateway) leavesLocked(r *running, wanted map[string]Tunnel) bool {
 	return true
 }
 
-// replaceableLocked reports whether a tunnel other than r is up and stays. The
-// caller holds g.mu.
+// replaceableLocked reports whether a tunnel other than r is up and stays that may
+// take r's traffic. The caller holds g.mu.
 func (g *Gateway) replaceableLocked(r *running, wanted map[string]Tunnel) bool {
 	for id, other := range g.tunnels {
-		if t, ok := wanted[id]; ok && other != r && other.up() && t.sameSession(other.cfg) {
+		if t, ok := wanted[id]; ok && other != r && other.up() && t.sameSession(other.cfg) && t.carriesFor(r.cfg) {
 			return true
 		}
 	}
 	return false
+}
+
+// carriesFor reports whether t may lead where u does, as far as the configuration
+// says: a gateway may have tunnels to many sites.
+func (t Tunnel) carriesFor(u Tunnel) bool {
+	switch {
+	case t.speaks() && u.speaks():
+		return t.BGP.PeerASN == u.BGP.PeerASN
+	case t.speaks() || u.speaks() || len(t.Routes) == 0 || len(u.Routes) == 0:
+		return true // who knows
+	}
+	return slices.ContainsFunc(t.Routes, func(p netip.Prefix) bool { return slices.ContainsFunc(u.Routes, p.Overlaps) })
 }
 
 // effectiveLocked is what is wanted, and as they were the tunnels that leave, which

@@ -53,3 +53,33 @@ func TestTheLastSAInUseOutlivesIKE(t *testing.T) {
 		}
 	})
 }
+
+// A tunnel to another site cannot take a tunnel's traffic, so that the other does not
+// leave in steps for its sake.
+func TestOnlyATunnelToTheSameSiteTakesTraffic(t *testing.T) {
+	static := func(routes ...string) (out Tunnel) {
+		for _, p := range routes {
+			out.Routes = append(out.Routes, prefix(p))
+		}
+		return out
+	}
+	speaks := func(asn uint32) Tunnel { return Tunnel{BGP: Session{PeerASN: asn}} }
+	for _, tt := range []struct {
+		name  string
+		other Tunnel
+		of    Tunnel
+		want  bool
+	}{
+		{"the same routes", static("192.168.1.0/24"), static("192.168.1.0/24"), true},
+		{"a wider route", static("10.9.0.0/16", "192.168.0.0/16"), static("192.168.1.0/24"), true},
+		{"routes of another site", static("192.168.2.0/24"), static("192.168.1.0/24"), false},
+		{"the same peer by BGP", speaks(65001), speaks(65001), true},
+		{"another peer by BGP", speaks(65002), speaks(65001), false},
+		{"BGP in the place of routes", speaks(65001), static("192.168.1.0/24"), true},
+		{"routes that are laid elsewhere", static(), static(), true},
+	} {
+		if got := tt.other.carriesFor(tt.of); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

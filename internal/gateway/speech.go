@@ -95,7 +95,7 @@ func (g *Gateway) convergeBGPLocked(ctx context.Context) error {
 	}
 	if r.speech == nil {
 		var err error
-		r.speech, err = speak(ctx, want, bgp.Options{Log: g.log, Restarted: len(g.routing.stale.routes) > 0}, func() { signal(g.kick) })
+		r.speech, err = speak(ctx, want, bgp.Options{Log: g.log, Restarted: g.goesOnLocked()}, func() { signal(g.kick) })
 		return err
 	}
 	if reflect.DeepEqual(r.speech.cfg, want) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -32,6 +33,7 @@ type stale struct {
 	routes map[string][]bgp.Route // by tunnel
 	until  time.Time
 	saved  map[string]learnedFrom // what was kept last
+	wake   *time.Timer            // when next some of it ends to count; nil before the first
 }
 
 // learnedFrom is what is kept of one peer: without it being the same, nothing
@@ -40,6 +42,9 @@ type learnedFrom struct {
 	Local, Remote netip.Addr
 	ASN           uint32
 	Routes        []bgp.Route
+	// Until is when they end to count if they are of a process before already, so
+	// that they do not last by being killed again and again.
+	Until time.Time `json:",omitzero"`
 }
 
 // loadStaleLocked reads what was kept. The caller holds g.mu.
@@ -56,34 +61,35 @@ func (g *Gateway) loadStaleLocked() {
 		g.log.Warn("learned routes of before are not gone on with; BGP will tell", "err", err)
 		return
 	}
-	g.routing.stale.routes, g.routing.stale.until = map[string][]bgp.Route{}, time.Now().Add(staleFor)
+	now := time.Now()
+	g.routing.stale.routes, g.routing.stale.until = map[string][]bgp.Route{}, now.Add(staleFor)
 	for _, p := range g.want.speaker(netip.Addr{}, nil).Peers {
 		if was, ok := had[p.Name]; ok && was.Local == p.Local && was.Remote == p.Remote && was.ASN == p.ASN {
+			switch {
+			case was.Until.IsZero():
+			case !was.Until.After(now):
+				continue
+			case was.Until.Before(g.routing.stale.until):
+				g.routing.stale.until = was.Until
+			}
 			g.routing.stale.routes[p.Name] = was.Routes
 		}
 	}
 }
 
-// addStaleLocked puts what was kept beside what peers announce, unless a peer has
-// said all that it has, or its tunnel is not the one of before any more. The caller
-// holds g.mu.
+// addStaleLocked puts what was kept, and counts, beside what peers announce. The
+// caller holds g.mu.
 func (g *Gateway) addStaleLocked(peers []bgp.PeerStatus) {
-	if len(g.routing.stale.routes) == 0 {
-		return
-	}
-	now := time.Now()
 	for i := range peers {
 		p := &peers[i]
-		kept, ok := g.routing.stale.routes[p.Name]
-		if !ok {
+		if !g.staleCountsLocked(p) {
 			continue
 		}
-		told := p.Established && (p.Complete || now.Sub(p.Since) >= endOfRIB)
-		if told || now.After(g.routing.stale.until) || !g.tunnels[p.Name].unbroken() {
-			delete(g.routing.stale.routes, p.Name)
-			continue
-		}
-		for _, r := range kept {
+		for _, r := range g.routing.stale.routes[p.Name] {
+			// What is accepted may be less than it was.
+			if bgp.Refusal(r, bgp.Peer{Remote: p.Remote, AcceptDefault: g.have.BGP.AcceptDefault}, g.have.BGP.ASN) != "" {
+				continue
+			}
 			if !slices.ContainsFunc(p.Routes, func(o bgp.Route) bool { return o.Prefix == r.Prefix }) {
 				r.Stale = true
 				p.Routes = append(p.Routes, r)
@@ -93,6 +99,56 @@ func (g *Gateway) addStaleLocked(peers []bgp.PeerStatus) {
 		}
 		slices.SortFunc(p.Routes, func(a, b bgp.Route) int { return a.Prefix.Compare(b.Prefix) })
 	}
+}
+
+// staleCountsLocked reports whether what was kept of p is gone on with: p has not
+// said all that it has, and its tunnel is still the one of before. The caller holds
+// g.mu.
+func (g *Gateway) staleCountsLocked(p *bgp.PeerStatus) bool {
+	if _, ok := g.routing.stale.routes[p.Name]; !ok {
+		return false
+	}
+	now := time.Now()
+	told := p.Established && (p.Complete || now.Sub(p.Since) >= endOfRIB)
+	return !told && !now.After(g.routing.stale.until) && g.tunnels[p.Name].unbroken()
+}
+
+// forgetStaleLocked drops what does not count any more, for good. It is for who
+// then lays the routes that are left, and has that done again when more ends to
+// count. Until it was called gateway.intact is false. The caller holds g.mu.
+func (g *Gateway) forgetStaleLocked(peers []bgp.PeerStatus) {
+	if len(g.routing.stale.routes) == 0 {
+		return
+	}
+	counts := map[string]bool{}
+	for i := range peers {
+		counts[peers[i].Name] = g.staleCountsLocked(&peers[i])
+	}
+	s := &g.routing.stale
+	maps.DeleteFunc(s.routes, func(id string, _ []bgp.Route) bool { return !counts[id] })
+	next := s.until
+	for _, p := range peers {
+		if at := p.Since.Add(endOfRIB); counts[p.Name] && p.Established && at.Before(next) {
+			next = at
+		}
+	}
+	if s.wake != nil {
+		s.wake.Stop()
+	}
+	if len(s.routes) > 0 {
+		s.wake = time.AfterFunc(time.Until(next)+time.Millisecond, func() { signal(g.kick) })
+	}
+}
+
+// goesOnLocked reports whether packets are forwarded as by another process before:
+// one tunnel at least, with what was learned over it. The caller holds g.mu.
+func (g *Gateway) goesOnLocked() bool {
+	for id := range g.routing.stale.routes {
+		if g.tunnels[id].unbroken() {
+			return true
+		}
+	}
+	return false
 }
 
 // unbroken reports whether r goes on with the SAs that another process had, and
@@ -115,6 +171,9 @@ func (g *Gateway) saveLearnedLocked(peers []bgp.PeerStatus) {
 	now := map[string]learnedFrom{}
 	for _, p := range peers {
 		from := learnedFrom{Local: p.Local, Remote: p.Remote, ASN: p.ASN}
+		if _, ok := g.routing.stale.routes[p.Name]; ok {
+			from.Until = g.routing.stale.until
+		}
 		for _, r := range p.Routes {
 			if r.Refused == "" {
 				from.Routes = append(from.Routes, r)

@@ -16,22 +16,41 @@ const (
 )
 
 // Note keeps data under name for the next process, in the place of what was there;
-// nil removes it. It is in memory, beside the tunnels' pages, so that a reboot
-// takes it, and is not sealed: it is for what is no secret. One goroutine at a time
-// may call it.
+// nil removes it. When that fails nothing is kept, rather than what is out of date.
+// It is in memory, beside the tunnels' pages, so that a reboot takes it, and is not
+// sealed: it is for what is no secret. One goroutine at a time may call it.
 func (s *Store) Note(name string, data []byte) error {
 	path := s.notePath(name)
-	if data == nil {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("note %s: %w", name, err)
-		}
+	err := writeNote(path, data)
+	if data != nil && err == nil {
 		return nil
 	}
-	next := path + ".next"
-	if err := os.WriteFile(next, data, 0o600); err != nil {
+	if gone := os.Remove(path); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	if err != nil {
 		return fmt.Errorf("note %s: %w", name, err)
 	}
-	return os.Rename(next, path)
+	return nil
+}
+
+// writeNote makes data, unless it is nil, what path holds.
+func writeNote(path string, data []byte) error {
+	switch {
+	case data == nil:
+		return nil
+	case len(data) > maxNote:
+		return fmt.Errorf("%d octets; want at most %d", len(data), maxNote)
+	}
+	next := path + ".next"
+	err := os.WriteFile(next, data, 0o600)
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if err != nil {
+		_ = os.Remove(next)
+	}
+	return err
 }
 
 // Noted is what was kept under name, or an error of fs.ErrNotExist's kind.

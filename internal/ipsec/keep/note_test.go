@@ -53,3 +53,31 @@ func TestANoteThatOthersMayWriteIsRefused(t *testing.T) {
 		t.Error("too long: got no error")
 	}
 }
+
+// What cannot be kept leaves nothing of before, which is out of date.
+func TestANoteThatCannotBeKeptLeavesNone(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		data []byte
+		dir  bool // in the way
+	}{
+		{"a directory in the way", []byte("new"), true},
+		{"too long", bytes.Repeat([]byte("x"), maxNote+1), false},
+	} {
+		s := newStore(t)
+		if err := s.Note("routes", []byte("old")); err != nil {
+			t.Fatal(err)
+		}
+		if tt.dir {
+			if err := os.MkdirAll(s.notePath("routes")+".next/full", 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Note("routes", tt.data); err == nil {
+			t.Errorf("%s: got no error", tt.name)
+		}
+		if b, err := s.Noted("routes"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: got %q, %v, want %v", tt.name, b, err, fs.ErrNotExist)
+		}
+	}
+}

@@ -381,7 +381,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		r := good
 		change(&r)
-		if got := refusal(r, p, 65000); !strings.Contains(got, want) || want == "" && got != "" {
+		if got := Refusal(r, p, 65000); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%v: got %q, want %q", r, got, want)
 		}
 	}

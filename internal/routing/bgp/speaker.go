@@ -267,7 +267,7 @@ func status(p Peer, v view, n *note, own uint32) PeerStatus {
 		if r.Stale && n.fresh {
 			continue
 		}
-		if r.Refused = refusal(r, p, own); r.Refused == "" {
+		if r.Refused = Refusal(r, p, own); r.Refused == "" {
 			st.Accepted++
 		}
 		st.Routes = append(st.Routes, r)

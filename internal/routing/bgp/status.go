@@ -53,9 +53,9 @@ type Route struct {
 	Refused string
 }
 
-// refusal is why AWS would refuse r of peer p by a speaker of the system own,
-// in the words of its log (vpn §4.2).
-func refusal(r Route, p Peer, own uint32) string {
+// Refusal is why AWS would refuse r of peer p by a speaker of the system own,
+// in the words of its log (vpn §4.2); empty when it would not.
+func Refusal(r Route, p Peer, own uint32) string {
 	switch {
 	case slices.Contains(r.ASPath, own):
 		return LoopRefused
@@ -88,8 +88,8 @@ const (
 // tunnels' own inside addresses of IPv4 are link-local, so that no peer can take
 // them.
 func usable(p netip.Prefix) bool {
-	if p.Bits() == 0 {
-		return true
+	if p.Bits() <= 0 {
+		return p.IsValid()
 	}
 	for _, martian := range []string{"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/8", "fe80::/10", "ff00::/8"} {
 		if p.Overlaps(netip.MustParsePrefix(martian)) {

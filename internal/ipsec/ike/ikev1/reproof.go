@@ -12,26 +12,20 @@ import (
 // authChanged takes another proof of both ends. Main modes from now on go by it,
 // and when the peer would not be believed any more all SAs end at once.
 func (m *Machine) authChanged(t *turn, a ike.Auth) {
-	auth, ok := a.(policy.Auth)
-	if !ok {
-		t.bug(fmt.Errorf("another proof: %T, want a policy.Auth", a))
-		return
-	}
-	cfg, err := m.cfg.WithAuth(auth)
+	cfg, trust, err := m.cfg.Reproved(a)
 	method := m.method
 	if err == nil {
 		method, err = methodOf(cfg)
 	}
 	if err != nil {
-		t.bug(fmt.Errorf("another proof: %w", err))
+		t.bug(err)
 		return
 	}
-	before := m.cfg.Auth
 	m.cfg, m.method = cfg, method
-	if !auth.Signs() || auth.Trust.Digest() == before.Trust.Digest() || (m.current == nil && m.used() == nil) {
+	if !trust || (m.current == nil && m.used() == nil) {
 		return
 	}
-	if _, err := auth.Trust.Verify(t.now, m.chain, m.peer); err != nil {
+	if _, err := cfg.Auth.Trust.Verify(t.now, m.chain, m.peer); err != nil {
 		m.revoke(t, err)
 	}
 }

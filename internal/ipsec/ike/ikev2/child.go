@@ -116,14 +116,15 @@ func (m *Machine) removeChild(t *turn, c *child) {
 	}
 }
 
-// linger forgets c once the packets under way must have come in. If outgoing
-// packets still took it, its successor takes over.
+// linger forgets c once the packets under way must have come in, or when its
+// lifetime ends if that is sooner. If outgoing packets still took it, its successor
+// takes over.
 func (m *Machine) linger(t *turn, c *child) {
 	if c.used && c.next != nil && c.next.state == childUp {
 		m.use(t, c.next)
 	}
 	c.state, c.used = childLingering, false
-	c.soft, c.hard, c.until = time.Time{}, time.Time{}, t.now.Add(lingerFor)
+	c.soft, c.hard, c.until = time.Time{}, time.Time{}, earliest(c.until, c.hard, t.now.Add(lingerFor))
 }
 
 // expireChild does what is due for c.

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -140,6 +141,15 @@ func (c *codec) datagrams(v *[][]byte) {
 	}
 	if n == 0 {
 		*v = nil
+	}
+}
+
+// digest codes a digest.
+func (c *codec) digest(v *[sha256.Size]byte) {
+	b := v[:]
+	c.octets(&b)
+	if copy(v[:], b) != len(v) || len(b) != len(v) {
+		c.fail("digest of %d octets", len(b))
 	}
 }
 

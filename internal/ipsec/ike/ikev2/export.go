@@ -8,7 +8,7 @@ import (
 
 // stateVersion is that of the encoding. Whoever changes what is kept counts it
 // up: a state of another version is refused, and the tunnel begins anew.
-const stateVersion = 9
+const stateVersion = 10
 
 // Export is what a new process needs to go on with the machine's SAs: the IKE
 // SAs that are up or end, with their keys, windows, cached responses and
@@ -140,6 +140,7 @@ func (s *sa) code(c *codec, g graph) {
 	c.text(&s.peer.auth)
 	c.when(&s.peer.until)
 	c.datagrams(&s.peer.chain)
+	c.digest(&s.peer.trust)
 	codeIKESuite(c, &s.suite)
 	for _, k := range []*secret.Secret{&s.keys.D, &s.keys.Ai, &s.keys.Ar, &s.keys.Ei, &s.keys.Er, &s.keys.Pi, &s.keys.Pr} {
 		c.hidden(k)

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type peer struct {
 	// believe may change while the SA is up. None with a pre-shared key, and none
 	// at a responder that knows it by a ticket.
 	chain [][]byte
+	// trust is the digest of whom we believed when it proved itself, or came with a
+	// ticket. Zero with a pre-shared key.
+	trust [sha256.Size]byte
 }
 
 // authOctets is what the AUTH of the initiator or the responder of s covers,
@@ -78,7 +82,13 @@ func bothWays(ours, theirs string) string {
 // The error says in words what to change.
 func (m *Machine) verify(t *turn, s *sa, id *wire.ID, list []wire.Payload) error {
 	if s.resumes() {
-		return s.verifyResumed(id, list)
+		if err := s.verifyResumed(id, list); err != nil {
+			return err
+		}
+		if m.cfg.Auth.Signs() { // else the ticket would have been of no use
+			s.peer.trust = m.cfg.Auth.Trust.Digest()
+		}
+		return nil
 	}
 	auth, ok := wire.Find[*wire.Auth](list)
 	switch signs := m.cfg.Auth.Signs(); {
@@ -123,7 +133,7 @@ func (m *Machine) verifySignature(t *turn, s *sa, id *wire.ID, list []wire.Paylo
 	if s.initiator { // and so we have signed before
 		name = bothWays(s.peer.auth, name)
 	}
-	s.peer = peer{Identity: id.Identity, auth: name, until: owner.NotAfter(), chain: chain}
+	s.peer = peer{Identity: id.Identity, auth: name, until: owner.NotAfter(), chain: chain, trust: m.cfg.Auth.Trust.Digest()}
 	return nil
 }
 

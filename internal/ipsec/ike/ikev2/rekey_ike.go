@@ -181,9 +181,10 @@ func (k *rekeyIKE) yield(m *Machine, t *turn, s *sa) {
 }
 
 // latecomer deals with next, the successor of an IKE SA that was replaced by
-// another one while it was being rekeyed.
+// another one, or ended, while it was being rekeyed. A peer that was revoked
+// meanwhile does not come back by it.
 func (m *Machine) latecomer(t *turn, next *sa) {
-	if m.current == nil {
+	if m.current == nil && (!m.cfg.Auth.Signs() || m.stillTrusted(t.now, next.peer) == nil) {
 		m.promote(t, next)
 		return
 	}

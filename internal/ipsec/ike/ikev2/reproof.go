@@ -7,25 +7,18 @@ import (
 	"time"
 
 	"seikan/internal/ipsec/ike"
-	"seikan/internal/ipsec/ike/policy"
 )
 
 // authChanged takes another proof of both ends. What is under way goes on with it,
 // and SAs whose peer would not be believed any more end at once.
 func (m *Machine) authChanged(t *turn, a ike.Auth) {
-	auth, ok := a.(policy.Auth)
-	if !ok {
-		t.bug(fmt.Errorf("another proof: %T, want a policy.Auth", a))
-		return
-	}
-	cfg, err := m.cfg.WithAuth(auth)
+	cfg, trust, err := m.cfg.Reproved(a)
 	if err != nil {
-		t.bug(fmt.Errorf("another proof: %w", err))
+		t.bug(err)
 		return
 	}
-	before := m.cfg.Auth
 	m.cfg, m.shown = cfg, shown{} // which may show another identity of ours
-	if !auth.Signs() || auth.Trust.Digest() == before.Trust.Digest() {
+	if !trust {
 		return
 	}
 	// What we hold was given by a peer that the old trust let in, and it would
@@ -45,13 +38,22 @@ func (m *Machine) authChanged(t *turn, a ike.Auth) {
 	}
 }
 
-// errUnknownChain says that nothing can be said of a peer's certificates.
-var errUnknownChain = errors.New("the peer took up an earlier session, without showing its certificates again, and whom we believe has changed since")
+// Why nothing can be said of a peer's certificates that we do not have.
+var (
+	errUnknownChain = errors.New("the peer took up an earlier session, without showing its certificates again, and whom we believe has changed since")
+	errExpiredChain = errors.New("the peer took up an earlier session, without showing its certificates again, and they have expired")
+)
 
 // stillTrusted reports why p would not be believed now.
 func (m *Machine) stillTrusted(now time.Time, p peer) error {
 	if len(p.chain) == 0 {
-		return errUnknownChain
+		switch {
+		case p.trust != m.cfg.Auth.Trust.Digest():
+			return errUnknownChain
+		case !now.Before(p.until):
+			return errExpiredChain
+		}
+		return nil
 	}
 	_, err := m.cfg.Auth.Trust.Verify(now, p.chain, p.Identity)
 	return err

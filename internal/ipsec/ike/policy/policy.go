@@ -9,6 +9,7 @@ package policy
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -140,19 +141,28 @@ type Tuning struct {
 	Rand io.Reader
 }
 
-// WithAuth is c, with its defaults, with another proof of both ends by the same
-// means. An identity of ours that was the subject of our certificate is that of
-// the new one.
-func (c Config) WithAuth(a Auth) (Config, error) {
+// Reproved is c, with its defaults, with another proof of both ends, a policy.Auth
+// of the same means. An identity of ours that was the subject of our certificate is
+// that of the new one. trust reports whether a peer that was believed by c need not
+// be now.
+func (c Config) Reproved(by ike.Auth) (next Config, trust bool, err error) {
+	a, ok := by.(Auth)
+	if !ok {
+		return c, false, fmt.Errorf("another proof: %T, want a policy.Auth", by)
+	}
 	if a.Signs() != c.Auth.Signs() {
-		return c, fmt.Errorf("field Auth: a tunnel does not change between certificates and a pre-shared key while it runs")
+		return c, false, errors.New("another proof: field Auth: a tunnel does not change between certificates and a pre-shared key while it runs")
 	}
+	next = c
 	if c.Auth.Signs() && c.LocalID == c.Auth.Credential.Identity() {
-		c.LocalID = ike.Identity{}
+		next.LocalID = ike.Identity{}
 	}
-	c.Auth = a
-	c.LocalID = c.ownID()
-	return c, c.Check()
+	next.Auth = a
+	next.LocalID = next.ownID()
+	if err := next.Check(); err != nil {
+		return c, false, fmt.Errorf("another proof: %w", err)
+	}
+	return next, a.Signs() && a.Trust.Digest() != c.Auth.Trust.Digest(), nil
 }
 
 // WithDefaults fills in what zero values mean.
