@@ -66,7 +66,7 @@ func choices(t Type, ike string) Choices {
 	if t.spec.NeedsLocal {
 		c.Local = netip.MustParseAddr("192.168.50.2")
 	}
-	if t.spec.OwnIdentity {
+	if t.spec.OwnIdentity || t.spec.OwnIdentityV1 && ike == "ikev1" {
 		c.Local = netip.MustParseAddr("198.51.100.2")
 	}
 	return c

@@ -281,15 +281,19 @@ func isWord(pattern, word string) bool {
 	return false
 }
 
-// readGrammar reads a folder's grammar.
-func readGrammar(t *testing.T, name string) (style string, grammar []*line) {
+// readGrammar reads a folder's grammar: that of a version of IKE whose lines are
+// others, which own says, or the one for all.
+func readGrammar(t *testing.T, name, ike string) (style string, grammar []*line, own bool) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("vendors", name, "grammar"))
+	b, err := os.ReadFile(filepath.Join("vendors", name, "grammar."+ike))
+	if own = err == nil; !own {
+		b, err = os.ReadFile(filepath.Join("vendors", name, "grammar"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	style, rest, _ := strings.Cut(string(b), "\n")
-	return style, nest(rest, "#")
+	return style, nest(rest, "#"), own
 }
 
 func TestWhatIsNotRunFitsTheVendorsGrammar(t *testing.T) {
@@ -297,7 +301,7 @@ func TestWhatIsNotRunFitsTheVendorsGrammar(t *testing.T) {
 		if typ.Run {
 			return
 		}
-		style, grammar := readGrammar(t, typ.Name)
+		style, grammar, _ := readGrammar(t, typ.Name, ike)
 		for _, c := range []bool{true, false} { // lists of suites are other lines
 			f := writtenFor(t, typ, ike, routing, c)[0]
 			doc, err := document(style, f.Text)
@@ -318,11 +322,15 @@ func TestWhatIsNotRunFitsWhateverIsAskedFor(t *testing.T) {
 		if typ.Run {
 			return
 		}
-		style, grammar := readGrammar(t, typ.Name)
+		style, grammar, own := readGrammar(t, typ.Name, ike)
+		choice := choices(typ, "")
+		if own {
+			choice = choices(typ, ike)
+		}
 		for name, change := range changes() {
 			c := connectionFor(typ, routing)
 			change(&c)
-			files, err := Configure(typ, c, choices(typ, ""))
+			files, err := Configure(typ, c, choice)
 			if err != nil {
 				continue // it is refused
 			}
@@ -340,10 +348,13 @@ func TestWhatIsNotRunFitsWhateverIsAskedFor(t *testing.T) {
 // TestTheGrammarRefusesWhatIsWrong spoils each line in turn.
 func TestTheGrammarRefusesWhatIsWrong(t *testing.T) {
 	variants(t, func(t *testing.T, typ Type, ike, routing string) {
-		if typ.Run || ike != typ.IKE[0] { // the other version has the same lines
+		if typ.Run {
 			return
 		}
-		style, grammar := readGrammar(t, typ.Name)
+		style, grammar, own := readGrammar(t, typ.Name, ike)
+		if !own && ike != typ.IKE[0] { // the other version has the same lines
+			return
+		}
 		lines := strings.Split(written(t, typ, ike, routing)[0].Text, "\n")
 		spoiled := 0
 		comment := false
