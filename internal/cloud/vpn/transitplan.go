@@ -60,6 +60,7 @@ func (s Snapshot) transit(g resource.TransitGateway) ([]netspec.Namespace, Worke
 	p.own.Tables = []netspec.Table{onlyv4.Table(p.six...), p.guard()}
 	if len(p.six) > 0 {
 		p.own.Sysctls["net.ipv6.conf.all.forwarding"] = "1"
+		p.own.Sysctls["net.ipv6.fib_multipath_hash_policy"] = "1"
 	}
 	if len(w.Tunnels) > 0 {
 		p.own.Tables = append(p.own.Tables, ends(w.Tunnels))
@@ -251,7 +252,7 @@ func (p *transitPlanner) route(table int, r TransitGatewayRoute) netspec.Route {
 	switch {
 	case len(links) == 0:
 		out.Type = netspec.Blackhole // no tunnel is up: nothing else may carry it
-	case len(links) == 1 || six: // flows of IPv6 are not spread
+	case len(links) == 1:
 		out.Dev = links[0]
 	default:
 		out.Spread = netspec.LinksOf(links...)
