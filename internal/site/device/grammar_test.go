@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -296,6 +297,26 @@ func readGrammar(t *testing.T, name, ike string) (style string, grammar []*line,
 	return style, nest(rest, "#"), own
 }
 
+// tree is l and what is below it.
+func (l *line) tree() string {
+	out := l.text + "{"
+	for _, b := range l.below {
+		out += b.tree() + ";"
+	}
+	return out + "}"
+}
+
+// both is the grammar of a file whose tunnels are of both versions.
+func both(a, b []*line) []*line {
+	out := slices.Clone(a)
+	for _, l := range b {
+		if !slices.ContainsFunc(a, func(o *line) bool { return o.tree() == l.tree() }) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
 func TestWhatIsNotRunFitsTheVendorsGrammar(t *testing.T) {
 	variants(t, func(t *testing.T, typ Type, ike, routing string) {
 		if typ.Run {
@@ -338,9 +359,44 @@ func TestWhatIsNotRunFitsWhateverIsAskedFor(t *testing.T) {
 			if err == nil {
 				err = fits(grammar, doc)
 			}
+			if _, old, apart := readGrammar(t, typ.Name, "ikev1"); apart && name == "Tunnels.Versions" {
+				err = fits(old, doc) // what is left to both tunnels
+			}
 			if err != nil {
 				t.Errorf("%s is changed: %v", name, err)
 			}
+		}
+	})
+}
+
+// A file whose tunnels are of different versions has the lines of both.
+func TestTunnelsOfBothVersionsFitTheGrammar(t *testing.T) {
+	variants(t, func(t *testing.T, typ Type, ike, routing string) {
+		if typ.Run || ike != "ikev1" {
+			return
+		}
+		_, old, apart := readGrammar(t, typ.Name, "ikev1")
+		if !apart {
+			return
+		}
+		style, grammar, _ := readGrammar(t, typ.Name, "ikev2")
+		c := connectionFor(typ, routing)
+		c.Gateway.Tunnels[0].Versions, c.Gateway.Tunnels[1].Versions = []int{2}, []int{1}
+		choice := choices(typ, ike)
+		choice.IKE = ""
+		files, err := Configure(typ, c, choice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := document(style, files[0].Text)
+		if err == nil {
+			err = fits(both(old, grammar), doc) // the narrower first
+		}
+		if err != nil {
+			t.Errorf("%v in\n%s", err, files[0].Text)
+		}
+		if fits(grammar, doc) == nil || fits(old, doc) == nil {
+			t.Error("it fits the grammar of one version alone")
 		}
 	})
 }
