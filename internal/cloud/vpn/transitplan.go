@@ -215,7 +215,7 @@ func (p *transitPlanner) lay() {
 			known[r.Destination] = true
 			route := p.route(t.Number, r)
 			p.own.Routes = append(p.own.Routes, route)
-			if route.Dev != "" && r.Destination.Addr().Is6() && !said[r.Destination] {
+			if (route.Dev != "" || route.Spread != "") && r.Destination.Addr().Is6() && !said[r.Destination] {
 				said[r.Destination] = true
 				route.Table = 0 // the main one, as above: nobody else cuts what is too large
 				p.own.Routes = append(p.own.Routes, route)

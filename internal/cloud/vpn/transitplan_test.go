@@ -132,7 +132,7 @@ func TestATransitGatewayForwardsIPv6BetweenItsTunnels(t *testing.T) {
 	}
 	got := kernel(p)
 	for _, line := range []string{
-		"2001:db8:1::/64 nexthop dev tun1 nexthop dev tun2 metric 1024 table 1001", "blackhole 2001:db8:2::/64 metric 1024 table 1001", "blackhole 2001:db8:3::/64 metric 1024 table 1001",
+		"2001:db8:1::/64 nexthop dev tun1 nexthop dev tun2 metric 1024 table 1001", "2001:db8:1::/64 nexthop dev tun1 nexthop dev tun2 metric 1024", "blackhole 2001:db8:2::/64 metric 1024 table 1001", "blackhole 2001:db8:3::/64 metric 1024 table 1001",
 		"2001:db8:4::/64 dev tun1 metric 1024 table 1001", "blackhole ::/0 metric 1024 table 999", "blackhole ::/0 metric 1024 table 1001", "200: from ::/0 iif tun1 lookup 1001", "200: from ::/0 iif tun2 lookup 1001",
 	} {
 		if !strings.Contains(got, line+"\n") {
