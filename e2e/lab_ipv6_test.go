@@ -38,6 +38,7 @@ func TestIPv6AtTheCloud(t *testing.T) {
 		}
 	}
 	t.Run("families", func(t *testing.T) { inner := *l; inner.t = t; familiesOf(t, &inner) })
+	t.Run("spread", func(t *testing.T) { inner := *l; inner.t = t; sixSpreads(t, &inner) })
 	t.Run("failover", func(t *testing.T) { inner := *l; inner.t = t; sixFailsOver(t, &inner) })
 }
 
@@ -62,6 +63,24 @@ func familiesOf(t *testing.T, l *runningLab) {
 			}
 		}
 	}
+}
+
+// sixSpreads wants many flows of IPv6 to come to a site by both of its tunnels.
+func sixSpreads(t *testing.T, l *runningLab) {
+	const flows, size = 64, 1200
+	before := l.sent("south-6")
+	script := fmt.Sprintf("for i in $(seq %d); do head -c %d /dev/zero > /dev/udp/%s/$((20000 + i)) || exit 1; done", flows, size, southClient6)
+	if s := l.exec("client-n", "bash", "-c", script); s.code != 0 {
+		t.Fatalf("%d datagrams: %v", flows, s)
+	}
+	// All of 64 flows fall on one side, or nearly, once in a thousand million times.
+	until(t, "an eighth of them at least by either tunnel", patience/4, func() error {
+		after := l.sent("south-6")
+		if grown := [2]uint64{after[0] - before[0], after[1] - before[1]}; min(grown[0], grown[1]) < flows*size/8 {
+			return fmt.Errorf("got %v octets by each", grown)
+		}
+		return nil
+	})
 }
 
 // sixFailsOver cuts the tunnel in use of a connection with IPv6 inside and outside,

@@ -83,6 +83,12 @@ func TestLabKeepsLogsAndMeasures(t *testing.T) {
 		}
 		return errors.Join(errs...)
 	})
+	// The same by CloudWatch's names.
+	if s := l.do("metrics", "--cloudwatch"); s.code != 0 ||
+		!regexp.MustCompile(`"MetricName":"TunnelState","Dimensions":\[\{"Name":"VpnId","Value":"vpn-[0-9a-f]{17}"\}\],"Value":1,`).MatchString(s.out) ||
+		!regexp.MustCompile(`"MetricName":"TunnelDataIn","Dimensions":\[\{"Name":"VpnId","Value":"vpn-[0-9a-f]{17}"\}\],"Value":[1-9]`).MatchString(s.out) {
+		t.Errorf("lab metrics --cloudwatch: got %v, want both tunnels up, and data", s)
+	}
 	s := command(t, patience, "curl", "-sS", "--unix-socket", l.file("metrics.sock"), "http://lab/metrics")
 	if s.code != 0 || !strings.Contains(s.out, "# TYPE seikan_tunnel_state gauge") {
 		t.Errorf("curl at the socket: got %v, want Prometheus's text", s)

@@ -61,23 +61,24 @@ func (l *runningLab) pinging(from, to string) func() error {
 	}
 }
 
-// sent is how many octets the cloud's ends of the two tunnels have sent, by
-// number.
-func (l *runningLab) sent() (out [2]uint64) {
+// sent is how many octets the cloud's ends of a connection's two tunnels have sent,
+// by number.
+func (l *runningLab) sent(connection string) (out [2]uint64) {
 	l.t.Helper()
 	s := l.do("status", "--json")
 	var st struct {
 		Tunnels []struct {
-			Number   int
-			End      string
-			BytesOut uint64 `json:"bytes_out"`
+			Number     int
+			Connection string
+			End        string
+			BytesOut   uint64 `json:"bytes_out"`
 		}
 	}
 	if err := json.Unmarshal([]byte(s.out), &st); err != nil {
 		l.t.Fatalf("lab status: %v, %v", s, err)
 	}
 	for _, tn := range st.Tunnels {
-		if tn.End == "cloud" {
+		if tn.End == "cloud" && tn.Connection == connection {
 			out[tn.Number-1] = tn.BytesOut
 		}
 	}
@@ -256,12 +257,12 @@ func transitSpreads(t *testing.T, l *runningLab) {
 func (l *runningLab) spread() (grown [2]uint64) {
 	t := l.t
 	t.Helper()
-	before := l.sent()
+	before := l.sent("corp-vpn")
 	const flows = 64
 	if s := l.exec("client", "sh", "-c", fmt.Sprintf("for i in $(seq %d); do curl -sk -o /dev/null --max-time 5 https://10.1.1.20/ || exit 1; done", flows)); s.code != 0 {
 		t.Fatalf("%d pages: %v", flows, s)
 	}
-	after := l.sent()
+	after := l.sent("corp-vpn")
 	for i := range grown {
 		grown[i] = after[i] - before[i]
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,6 +190,11 @@ func manyPrefixes() string {
 // asks why.
 func TestWhyNamesWhatPeopleComplainOf(t *testing.T) {
 	dir := scratch(t)
+	for number := 1; number <= 20; number++ { // vpn §9 has as many
+		if !slices.ContainsFunc(complaints, func(c complaint) bool { return c.number == number }) {
+			t.Errorf("complaint %d is not brought about", number)
+		}
+	}
 	for _, c := range complaints {
 		t.Run(fmt.Sprintf("%d %s", c.number, c.name), func(t *testing.T) {
 			l := labUp(t, "why", variant(t, dir, c.topology...))

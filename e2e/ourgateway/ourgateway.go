@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,8 +188,12 @@ func (g *Gateway) start(w *world.World, text string, flags ...string) {
 			t.Fatal(err)
 		}
 	}
+	args := []string{binary, "gateway", "run", "--config", filepath.Join(g.dir, "gateway.yaml")}
+	if len(flags) > 0 { // AWS's file, which needs no verb
+		args = slices.Delete(args, 2, 3)
+	}
 	g.launch = func() {
-		g.process = w.Command(cfg.Namespace, append([]string{binary, "gateway", "run", "--config", filepath.Join(g.dir, "gateway.yaml")}, flags...)...)
+		g.process = w.Command(cfg.Namespace, slices.Concat(args, flags)...)
 		g.process.Stdout, g.process.Stderr = &g.out, &g.out
 		g.exited = make(chan struct{})
 		if err := g.process.Start(); err != nil {

@@ -26,16 +26,19 @@ import (
 const defaultControl = service.Control
 
 func newGateway(s *streams) *cobra.Command {
+	var r gatewayRun
 	c := &cobra.Command{
-		Use:   "gateway",
+		Use:   "gateway [--config FILE]",
 		Short: "The customer gateway: the on-premises end of a VPN connection",
 		Long: `Runs the customer's end of Site-to-Site VPN connections, behind NAT or not, in the
 network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
+With --config it runs at once, as "seikan gateway run" does.
 
 ` + filesHelp + `
 ` + exitHelp,
-		Example: `  # what AWS knows of a connection, made into a file of ours
+		Example: `  # what AWS knows of a connection, run as it is, or made into a file of ours
   aws ec2 describe-vpn-connections --vpn-connection-ids vpn-0123456789abcdef0 > aws.json
+  seikan gateway --config aws.json --advertise 192.168.1.0/24
   seikan gateway import aws.json --advertise 192.168.1.0/24 -o gateway.yaml
   # or a file from scratch
   seikan gateway example > gateway.yaml
@@ -44,18 +47,26 @@ network namespace it is started in. It needs CAP_NET_ADMIN and /dev/net/tun.
   seikan gateway run --config gateway.yaml
   seikan gateway status
   seikan gateway reload       # after a change of the file`,
-		Args: noVerb,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Annotations: map[string]string{reloads: "config"},
+		Args:        noVerb,
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case c.Flags().Changed("config"):
+				return r.run(c.Context(), s)
+			case c.Flags().NFlag() > 0:
+				return usageError{fmt.Errorf("which file is to be run? say it with --config; `%s --help` lists what there is", c.CommandPath())}
+			}
+			return c.Help()
+		},
 	}
+	r.flags(c)
 	c.AddCommand(newGatewayRun(s), newGatewayImport(s), newGatewayExport(s), newGatewayDevices(s), newGatewayExample(s), newGatewaySchema(s), newGatewayCheck(s),
 		newGatewayStatus(s), newGatewayRekey(s), newGatewayReload(s), newGatewayInstall(s))
 	return c
 }
 
 func newGatewayRun(s *streams) *cobra.Command {
-	var in input
-	var socket, state, show string
-	var verbose bool
+	var r gatewayRun
 	c := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Run the gateway until it is told to stop",
@@ -64,57 +75,72 @@ func newGatewayRun(s *streams) *cobra.Command {
 SIGINT and SIGTERM end it; SIGHUP has it read FILE again, as "seikan gateway
 reload" does.
 ` + exitHelp,
-		Annotations: map[string]string{reloads: "yes"},
+		Annotations: map[string]string{reloads: "config"},
 		Example: "  seikan gateway run --config /etc/seikan/gateway.yaml\n" +
 			"  seikan gateway run --config aws.xml --advertise 192.168.1.0/24   # a connection with BGP\n" +
 			"  seikan gateway run --config aws.xml --route 10.0.0.0/16          # a static one",
 		Args: arguments(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			f, err := in.read(s)
-			if err != nil {
-				return err
-			}
-			log := logger(s, verbose).With("gateway", f.Gateway.Name)
-			g, err := gateway.New(f.Gateway, gateway.Options{Log: log, Words: conffile.Words(), StateDirectory: cmp.Or(state, f.State)})
-			if err != nil {
-				return err
-			}
-			for _, w := range f.Gateway.Warnings() {
-				log.Warn(w)
-			}
-			path := socketPath(socket, f.Control)
-			if path == defaultControl {
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-					return fmt.Errorf("control socket: %w; name another place with --control", err)
-				}
-			}
-			again := &reloader{in: in, s: s, g: g, log: log, had: f}
-			parts := []task.Part{
-				{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: goodbye},
-				{Name: "control socket", Run: func(ctx context.Context, ready func()) error {
-					ready()
-					return control.Serve(ctx, path, g, again.reload)
-				}},
-				{Name: "SIGHUP", Run: again.onHangup},
-				processorsPart(),
-			}
-			if address := cmp.Or(show, f.Metrics); address != "" {
-				parts = append(parts, metricsPart(address, g))
-			}
-			return task.Run(c.Context(), nil, parts...)
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return r.run(c.Context(), s) },
 	}
-	in.configFlags(c)
-	c.Flags().StringVar(&socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
-	c.Flags().StringVar(&state, "state", "", "`DIRECTORY` to keep SAs in over a crash (default: state_directory of the file, else none)")
-	c.Flags().StringVar(&show, "metrics", "", "loopback `ADDRESS:PORT` or unix:PATH to show measurements to Prometheus at (default: metrics of the file, else none)")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
+	r.flags(c)
+	_ = c.MarkFlagRequired("config")
 	return c
 }
 
 // goodbye is how long a gateway may take to tell its peers that it ends, and to take
 // back its routes. A worker's supervisor has less patience, if it lives.
 const goodbye = 10 * time.Second
+
+// gatewayRun is what the user says of a gateway that is to run.
+type gatewayRun struct {
+	in                  input
+	socket, state, show string
+	verbose             bool
+}
+
+func (r *gatewayRun) flags(c *cobra.Command) {
+	r.in.configFlags(c)
+	c.Flags().StringVar(&r.socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
+	c.Flags().StringVar(&r.state, "state", "", "`DIRECTORY` to keep SAs in over a crash (default: state_directory of the file, else none)")
+	c.Flags().StringVar(&r.show, "metrics", "", "loopback `ADDRESS:PORT` or unix:PATH to show measurements to Prometheus at (default: metrics of the file, else none)")
+	c.Flags().BoolVarP(&r.verbose, "verbose", "v", false, "log more")
+}
+
+// run runs the gateway until ctx ends.
+func (r *gatewayRun) run(ctx context.Context, s *streams) error {
+	f, err := r.in.read(s)
+	if err != nil {
+		return err
+	}
+	log := logger(s, r.verbose).With("gateway", f.Gateway.Name)
+	g, err := gateway.New(f.Gateway, gateway.Options{Log: log, Words: conffile.Words(), StateDirectory: cmp.Or(r.state, f.State)})
+	if err != nil {
+		return err
+	}
+	for _, w := range f.Gateway.Warnings() {
+		log.Warn(w)
+	}
+	path := socketPath(r.socket, f.Control)
+	if path == defaultControl {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("control socket: %w; name another place with --control", err)
+		}
+	}
+	again := &reloader{in: r.in, s: s, g: g, log: log, had: f}
+	parts := []task.Part{
+		{Name: "gateway", Run: func(ctx context.Context, ready func()) error { ready(); return g.Run(ctx) }, Grace: goodbye},
+		{Name: "control socket", Run: func(ctx context.Context, ready func()) error {
+			ready()
+			return control.Serve(ctx, path, g, again.reload)
+		}},
+		{Name: "SIGHUP", Run: again.onHangup},
+		processorsPart(),
+	}
+	if address := cmp.Or(r.show, f.Metrics); address != "" {
+		parts = append(parts, metricsPart(address, g))
+	}
+	return task.Run(ctx, nil, parts...)
+}
 
 // metricsPart shows measurements of g at address.
 func metricsPart(address string, g *gateway.Gateway) task.Part {
@@ -155,6 +181,7 @@ func newGatewayCheck(s *streams) *cobra.Command {
 		},
 	}
 	in.configFlags(c)
+	_ = c.MarkFlagRequired("config")
 	return c
 }
 

@@ -32,7 +32,6 @@ type input struct {
 // configFlags adds --config and the flags of AWS's files.
 func (in *input) configFlags(c *cobra.Command) {
 	c.Flags().StringVar(&in.file, "config", "", "configuration `FILE`, ours or AWS's")
-	_ = c.MarkFlagRequired("config")
 	in.flags(c)
 }
 

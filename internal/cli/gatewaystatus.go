@@ -33,6 +33,9 @@ func printGateway(s *streams, st gateway.Status) error {
 	if err := t.print(s.out); err != nil {
 		return err
 	}
+	if err := printSAs(s, st.Tunnels); err != nil {
+		return err
+	}
 	for _, tn := range st.Tunnels {
 		for _, line := range remarks(tn) {
 			if _, err := fmt.Fprintf(s.out, "%s: %s\n", tn.ID, line); err != nil {
@@ -57,8 +60,36 @@ func printGateway(s *streams, st gateway.Status) error {
 	return routes.print(s.out)
 }
 
-// outside are the addresses between the gateways, and where a NAT is before one.
+// printSAs shows the CHILD SAs that there are, by the SPIs that a capture shows, the
+// one that we receive with first.
+func printSAs(s *streams, tunnels []gateway.TunnelStatus) error {
+	t := newTable("SA", "SPI IN", "SPI OUT", "SINCE", "CARRIES", "MTU")
+	any := false
+	for _, tn := range tunnels {
+		sa := tn.Child
+		if sa == nil {
+			continue
+		}
+		any = true
+		since := ""
+		if !sa.Established.IsZero() {
+			since = time.Since(sa.Established).Round(time.Second).String()
+		}
+		carries := strings.Join(sa.LocalTS, ",") + " - " + strings.Join(sa.RemoteTS, ",")
+		t.add(tn.ID, sa.SPIIn, sa.SPIOut, since, carries, fmt.Sprint(tn.Traffic.MTU))
+	}
+	if !any {
+		return nil
+	}
+	return t.print(s.out)
+}
+
+// outside are the addresses between the gateways, and where a NAT is before one;
+// nothing while no way to the peer has been found.
 func outside(i gateway.IKEStatus) string {
+	if !i.Local.IsValid() || !i.Remote.IsValid() {
+		return ""
+	}
 	out := fmt.Sprintf("%v %v", i.Local, i.Remote)
 	switch {
 	case i.NATLocal && i.NATRemote:

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seikan/internal/cloud/vpn"
 	"seikan/internal/lab"
 	"seikan/internal/lab/sandbox"
 )
@@ -123,6 +125,7 @@ func copyFile(w io.Writer, path string) error {
 
 func newLabMetrics(s *streams) *cobra.Command {
 	var name string
+	var cloudWatch bool
 	c := &cobra.Command{
 		Use:   "metrics",
 		Short: "Print the measurements of the cloud's VPN gateways as Prometheus reads them",
@@ -131,15 +134,27 @@ seikan_tunnel_state, seikan_tunnel_data_in_bytes_total and
 seikan_tunnel_data_out_bytes_total are CloudWatch's TunnelState, TunnelDataIn and
 TunnelDataOut, and the labels vpn_id and tunnel_ip are its dimensions. The lab serves
 them at /metrics on the Unix socket ` + lab.MetricsFile + ` in its directory.
+
+With --cloudwatch each is a line of JSON by CloudWatch's own names and dimensions:
+of each tunnel, and of each connection, whose TunnelState is 0.5 while one of its
+tunnels is up. Data are those since the tunnel's gateway began to count.
 ` + exitHelp,
 		Example: `  seikan lab metrics
   seikan lab metrics | grep seikan_tunnel_state
+  seikan lab metrics --cloudwatch | jq 'select(.MetricName == "TunnelState")'
   curl --unix-socket "$(dirname "$(seikan lab status --ca)")/` + lab.MetricsFile + `" http://lab/metrics`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, _, err := sandbox.Find(base(), name)
 			if err != nil {
 				return err
+			}
+			if cloudWatch {
+				resp, err := lab.AskLab(c.Context(), h, lab.Request{Verb: lab.VerbStatus})
+				if err != nil {
+					return err
+				}
+				return printMetrics(s, resp.Status.Metrics)
 			}
 			text, err := lab.Metrics(c.Context(), h)
 			if err != nil {
@@ -150,6 +165,35 @@ them at /metrics on the Unix socket ` + lab.MetricsFile + ` in its directory.
 		},
 	}
 	c.Flags().StringVar(&name, "name", "", "name of the lab (default: the only one)")
+	c.Flags().BoolVar(&cloudWatch, "cloudwatch", false, "print a line of JSON a metric, as CloudWatch names them")
 	registerLabs(c)
 	return c
+}
+
+// printMetrics prints each as CloudWatch has it. No metric at all is an error.
+func printMetrics(s *streams, list []lab.Metric) error {
+	if len(list) == 0 {
+		return errors.New("this lab has no VPN connections, which would be measured")
+	}
+	type dimension struct{ Name, Value string }
+	enc := json.NewEncoder(s.out)
+	for _, m := range list {
+		d, unit := dimension{"VpnId", m.VPNID}, "None"
+		if m.VPNID == "" {
+			d = dimension{"TunnelIpAddress", m.TunnelIP}
+		}
+		if m.Name != vpn.MetricState {
+			unit = "Bytes"
+		}
+		err := enc.Encode(struct {
+			Namespace, MetricName string
+			Dimensions            []dimension
+			Value                 float64
+			Unit                  string
+		}{vpn.MetricNamespace, m.Name, []dimension{d}, m.Value, unit})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

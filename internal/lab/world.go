@@ -94,6 +94,17 @@ type CloudStatus struct {
 	Endpoints []EndpointStatus `json:"endpoints"`
 	Logs      []TunnelLog      `json:"logs,omitempty"`
 	Events    []HealthEvent    `json:"events,omitempty"` // the oldest first
+	Metrics   []Metric         `json:"metrics,omitempty"`
+}
+
+// A Metric is one of CloudWatch's of a VPN connection. Data are those since the
+// gateway of the cloud's end began to count.
+type Metric struct {
+	Name string `json:"name"` // TunnelState, TunnelDataIn, TunnelDataOut
+	// VPNID and TunnelIP are the two dimensions, of which one is given.
+	VPNID    string  `json:"vpn_id,omitempty"`
+	TunnelIP string  `json:"tunnel_ip,omitempty"`
+	Value    float64 `json:"value"` // 0 to 1, or octets
 }
 
 // A HealthEvent is what AWS Health tells the owner of a connection.

@@ -246,6 +246,7 @@ func TestSelectionInATransitGateway(t *testing.T) {
 		return transitPath{AttachmentID: resource.TransitGatewayAttachmentID(attachment), Type: resource.AttachVPN, Tunnel: name, ASPath: path, MED: med, Dynamic: true}
 	}
 	static := func(p transitPath) transitPath { p.Dynamic = false; return p }
+	draining := func(p transitPath) transitPath { p.Draining = true; return p }
 	for _, c := range []struct {
 		name  string
 		paths []transitPath
@@ -259,6 +260,9 @@ func TestSelectionInATransitGateway(t *testing.T) {
 		{"ECMP over the tunnels of one connection", []transitPath{tunnel("a", "a/1", 100, 65000), tunnel("a", "a/2", 100, 65000)}, true, "[a] [a/1 a/2]"},
 		{"ECMP over connections", []transitPath{tunnel("b", "b/2", 100, 65000), tunnel("a", "a/1", 100, 65000), tunnel("b", "b/1", 100, 65000)}, true, "[a b] [a/1 b/1 b/2]"},
 		{"ECMP switched off", []transitPath{tunnel("b", "b/1", 100, 65000), tunnel("a", "a/1", 100, 65000)}, false, "[a] [a/1]"},
+		{"a tunnel whose end is being replaced only where there is no other", []transitPath{draining(tunnel("a", "a/1", 50, 65000)), tunnel("a", "a/2", 100, 65000)}, true, "[a] [a/2]"},
+		{"both ends are being replaced", []transitPath{draining(tunnel("a", "a/1", 100, 65000)), draining(tunnel("a", "a/2", 100, 65000))}, true, "[a] [a/1 a/2]"},
+		{"MED between paths that are equally long", []transitPath{tunnel("a", "a/1", 0, 65000, 65000), tunnel("b", "b/1", 900, 65001)}, true, "[b] [b/1]"},
 		{"no multipath of other AS paths", []transitPath{tunnel("a", "a/1", 100, 65000), tunnel("b", "b/1", 100, 65001)}, true, "[a] [a/1]"},
 		{"static VPN is not spread", []transitPath{static(tunnel("a", "a/1", 100)), static(tunnel("a", "a/2", 100))}, true, "[a] [a/1]"},
 	} {
@@ -268,6 +272,16 @@ func TestSelectionInATransitGateway(t *testing.T) {
 		got := selectRoutes(nil, c.paths, c.ecmp)
 		if len(got) != 1 || fmt.Sprint(got[0].Attachments, got[0].Tunnels) != c.want {
 			t.Errorf("%s: got %+v, want one line by %s", c.name, got, c.want)
+		}
+		// A static route goes before whatever is propagated, a blackhole, too; a
+		// longer prefix goes its own way.
+		routes := []resource.TransitGatewayStaticRoute{{Destination: prefix("192.168.0.0/16")}, {Destination: prefix("192.168.1.0/24"), AttachmentID: "s"}}
+		lines := selectRoutes(routes, c.paths, c.ecmp)
+		if len(lines) != 2 || !lines[0].Blackhole || len(lines[0].Tunnels) != 0 || fmt.Sprint(lines[1].Attachments) != "[s]" {
+			t.Errorf("%s, beside static routes: got %+v, want these alone", c.name, lines)
+		}
+		if got := selectRoutes(routes[1:], c.paths, c.ecmp); len(got) != 2 || fmt.Sprint(got[0].Attachments, got[0].Tunnels) != c.want {
+			t.Errorf("%s, beside a static route to a part: got %+v, want %s unchanged", c.name, got, c.want)
 		}
 	}
 }

@@ -73,6 +73,7 @@ func (s Snapshot) transit(g resource.TransitGateway) ([]netspec.Namespace, Worke
 	if len(p.six) > 0 {
 		p.own.Sysctls["net.ipv6.fwmark_reflect"] = "1"
 		p.own.Sysctls["net.ipv6.conf.all.forwarding"] = "1"
+		p.own.Sysctls["net.ipv6.fib_multipath_hash_policy"] = "1"
 	}
 	if len(w.Tunnels) > 0 {
 		p.own.Tables = append(p.own.Tables, ends(w.Tunnels))
@@ -277,7 +278,7 @@ func (p *transitPlanner) route(table int, r TransitGatewayRoute) netspec.Route {
 	switch {
 	case len(links) == 0:
 		out.Type = netspec.Blackhole // no tunnel is up: nothing else may carry it
-	case len(links) == 1 || six: // flows of IPv6 are not spread
+	case len(links) == 1:
 		out.Dev = links[0]
 	default:
 		out.Spread = netspec.LinksOf(links...)

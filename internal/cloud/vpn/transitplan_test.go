@@ -130,7 +130,7 @@ default via 240.255.0.2 dev vpcb table 200002
 // What a customer gateway is told is the table of its attachment, but for what
 // leads back to it; one of static routes is told nothing (vpn §4.2).
 // A connection with IPv6 inside is looked up in its attachment's table for IPv6; of
-// that family nothing is spread, nothing goes to VPCs or into tunnels of the other,
+// that family flows are spread, too, and nothing goes to VPCs or into tunnels of the other,
 // and nothing passes by other links.
 func TestATransitGatewayForwardsIPv6BetweenItsTunnels(t *testing.T) {
 	s := transitSnapshot()
@@ -148,7 +148,7 @@ func TestATransitGatewayForwardsIPv6BetweenItsTunnels(t *testing.T) {
 	}
 	got := kernel(p)
 	for _, line := range []string{
-		"2001:db8:1::/64 dev tun1 metric 1024 table 1001", "blackhole 2001:db8:1::/64 metric 65536 table 1001", "::/0 dev tun1 metric 1024 table 100001", "190: from ::/0 iif lo fwmark 0x186a1 lookup 100001", "blackhole 2001:db8:2::/64 metric 1024 table 1001", "blackhole 2001:db8:3::/64 metric 1024 table 1001",
+		"2001:db8:1::/64 nexthop dev tun1 nexthop dev tun2 metric 1024 table 1001", "blackhole 2001:db8:1::/64 metric 65536 table 1001", "::/0 dev tun1 metric 1024 table 100001", "190: from ::/0 iif lo fwmark 0x186a1 lookup 100001", "blackhole 2001:db8:2::/64 metric 1024 table 1001", "blackhole 2001:db8:3::/64 metric 1024 table 1001",
 		"2001:db8:4::/64 dev tun1 metric 1024 table 1001", "blackhole ::/0 metric 1024 table 999", "blackhole ::/0 metric 1024 table 1001", "200: from ::/0 iif tun1 lookup 1001", "200: from ::/0 iif tun2 lookup 1001",
 	} {
 		if !strings.Contains(got, line+"\n") {
@@ -159,7 +159,7 @@ func TestATransitGatewayForwardsIPv6BetweenItsTunnels(t *testing.T) {
 		t.Errorf("got IPv6 looked up for links that carry none in\n%s", got)
 	}
 	text := p.Spec.String()
-	for _, words := range []string{"iifname @links oifname @links accept", `iifname "tun1" ip6 daddr != fd00:1::1 counter drop`, `iifname "tun3" ip daddr != 169.254.12.1 counter drop`, "net.ipv6.conf.all.forwarding"} {
+	for _, words := range []string{"iifname @links oifname @links accept", `iifname "tun1" ip6 daddr != fd00:1::1 counter drop`, `iifname "tun3" ip daddr != 169.254.12.1 counter drop`, "net.ipv6.conf.all.forwarding", "net.ipv6.fib_multipath_hash_policy"} {
 		if !strings.Contains(text, words) {
 			t.Errorf("got no %q in\n%s", words, text)
 		}

@@ -1,6 +1,7 @@
 package cloudside
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -11,8 +12,32 @@ import (
 	"seikan/internal/cloud/store"
 	"seikan/internal/cloud/vpc"
 	"seikan/internal/cloud/vpn"
+	"seikan/internal/lab"
 	"seikan/internal/why"
 )
+
+// A connection has CloudWatch's metrics by tunnel and as a whole, of the counters
+// of its own cloud's ends.
+func TestAConnectionIsMeasured(t *testing.T) {
+	top := overview(t)
+	s := &Side{cfg: lab.CloudConfig{Topology: top}, store: cloudtest.Open(t, store.Config{})}
+	var err error
+	if s.made, err = build(t.Context(), s.store, top, "edge"); err != nil {
+		t.Fatal(err)
+	}
+	id := s.made.connections["corp-vpn"]
+	cloudtest.Do(t, s.store, func(tx *store.Tx) error {
+		vpn.SetTelemetry(tx, id, 1, vpn.Report{Up: true, BGP: true})
+		got := fmt.Sprint(s.metrics(tx, []lab.TunnelStatus{{Connection: "corp-vpn", Number: 2, BytesIn: 700, BytesOut: 80}, {Connection: "another", Number: 1, BytesIn: 9}}))
+		want := fmt.Sprintf("[{TunnelState  203.0.113.10 0} {TunnelDataIn  203.0.113.10 0} {TunnelDataOut  203.0.113.10 0} "+
+			"{TunnelState  203.0.113.11 1} {TunnelDataIn  203.0.113.11 700} {TunnelDataOut  203.0.113.11 80} "+
+			"{TunnelState %[1]s  0.5} {TunnelDataIn %[1]s  700} {TunnelDataOut %[1]s  80}]", id)
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		return nil
+	})
+}
 
 // TestTheCloudTellsWhatLiesOnTheWay looks at the rows of the overview, without a
 // host: the gateway is attached and its tunnels are up because the test says so.

@@ -36,7 +36,7 @@ func (s *Side) Status(ctx context.Context) (st lab.CloudStatus, err error) {
 			told := row.Telemetry[t.Number-1]
 			st.Tunnels[i].Telemetry = strings.TrimSpace(string(told.Status) + " " + told.StatusMessage)
 		}
-		st.Logs = s.tunnelLogs(tx)
+		st.Logs, st.Metrics = s.tunnelLogs(tx), s.metrics(tx, st.Tunnels)
 		var err error
 		st.Events, err = s.events(tx)
 		return err
@@ -136,6 +136,23 @@ func (s *Side) endpoints(tx *store.Tx) (out []lab.EndpointStatus) {
 			st.DNSName = row.DNSEntries[0].Name
 		}
 		out = append(out, st)
+	}
+	return out
+}
+
+// metrics are those of the connections whose cloud's ends are tunnels.
+func (s *Side) metrics(tx *store.Tx, tunnels []lab.TunnelStatus) (out []lab.Metric) {
+	for _, c := range s.cfg.Topology.VPN {
+		row, _ := store.VPNConnections.Get(tx, s.made.connections[c.Name])
+		var now [2]vpn.Counters
+		for _, t := range tunnels {
+			if t.Connection == c.Name {
+				now[t.Number-1] = vpn.Counters{In: t.BytesIn, Out: t.BytesOut}
+			}
+		}
+		for _, d := range vpn.Metrics(row, [2]vpn.Counters{}, now) {
+			out = append(out, lab.Metric{Name: d.Name, VPNID: string(d.VPNID), TunnelIP: d.TunnelIP, Value: d.Value})
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package netapply_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ func everything() netspec.Spec {
 		netspec.Route{Dst: prefix("fd01::/16"), Type: netspec.Blackhole},
 		netspec.Route{Dst: prefix("10.4.0.0/16"), Via: addr("10.250.0.1"), Dev: "br0", OnLink: true, Src: addr("10.3.0.1")},
 		netspec.Route{Dst: prefix("10.5.0.0/16"), Spread: netspec.LinksOf("to-server", "to-client"), Table: 102},
+		netspec.Route{Dst: prefix("fd05::/16"), Spread: netspec.LinksOf("to-server", "to-client"), Table: 102},
 	)
 	rt.Rules = append(rt.Rules, netspec.Rule{Priority: 400, From: prefix("::/0"), IIF: "br0", Table: 9}, netspec.Rule{Priority: 300, IIF: "lo", Mark: 7, Table: 9})
 	return s
@@ -64,6 +66,11 @@ func TestDriftIsRepaired(t *testing.T) {
 		"ip route replace 10.5.0.0/16 dev to-client table 102",
 		"ip route replace 10.5.0.0/16 table 102 nexthop dev to-client weight 2 nexthop dev to-server",
 		"ip route replace 10.5.0.0/16 table 102 nexthop via 10.0.2.10 dev to-server nexthop dev to-client",
+		"ip route del fd05::/16 table 102",
+		"ip route replace blackhole fd05::/16 table 102 metric 1024",
+		"ip route append fd05::/16 dev to-client table 102 metric 1024",
+		"ip route replace fd05::/16 table 102 metric 1024 nexthop via fe80::1 dev to-client",
+		"ip route replace fd05::/16 table 102 metric 1024 nexthop via fe80::2 dev to-client nexthop via fe80::1 dev to-server",
 		"ip rule del priority 100",
 		"ip rule del priority 300",
 		"ip rule add priority 300 from all iif lo fwmark 7/0xff lookup 9",
@@ -253,5 +260,33 @@ func TestElementsThatPacketsAddAreNoDrift(t *testing.T) {
 	h.Close() // so that the next Apply compares the whole text
 	if report := apply(t, h, want); len(report.Changes) != 0 || !seen() {
 		t.Errorf("Apply: got changes %q, want none and the element kept", report.Changes)
+	}
+}
+
+// TestIPv6RoutesChangeTheirKind goes from each kind of route to one destination to
+// each other: over two links, over one, and over none.
+func TestIPv6RoutesChangeTheirKind(t *testing.T) {
+	kinds := map[string]netspec.Route{
+		"two":       {Spread: netspec.LinksOf("to-server", "to-client")},
+		"others":    {Spread: netspec.LinksOf("to-server", "br0")},
+		"one":       {Dev: "to-client"},
+		"blackhole": {Type: netspec.Blackhole},
+	}
+	h := newHost(t)
+	base := everything()
+	for from, a := range kinds {
+		for to, b := range kinds {
+			for _, r := range []netspec.Route{a, b} {
+				want := base
+				want.Namespaces = slices.Clone(base.Namespaces)
+				r.Dst, r.Table = prefix("fd06::/16"), 103
+				want.Namespaces[0].Routes = append(slices.Clone(base.Namespaces[0].Routes), r)
+				apply(t, h, want)
+				if report := apply(t, h, want); len(report.Changes) != 0 {
+					t.Errorf("from %s to %s: Apply once more: got changes %q, want none", from, to, report.Changes)
+				}
+				wantKernel(t, h, want)
+			}
+		}
 	}
 }

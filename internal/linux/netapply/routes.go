@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -76,7 +77,11 @@ func (p *pass) addRoute(ctx context.Context, s *space, r netspec.Route) error {
 		raw.LinkIndex = s.have.links[r.Dev].Attrs().Index
 	}
 	for _, name := range r.Spread.Names() {
-		raw.MultiPath = append(raw.MultiPath, &netlink.NexthopInfo{LinkIndex: s.have.links[name].Attrs().Index})
+		hop := &netlink.NexthopInfo{LinkIndex: s.have.links[name].Attrs().Index}
+		if r.Dst.Addr().Is6() {
+			hop.Gw = otherEnd()
+		}
+		raw.MultiPath = append(raw.MultiPath, hop)
 	}
 	replace := s.owned || p.own(s).keyed[keyOf(r)]
 	return p.do(ctx, s, "add route "+r.String(), func() error {
@@ -90,6 +95,11 @@ func (p *pass) addRoute(ctx context.Context, s *space, r netspec.Route) error {
 		return err
 	})
 }
+
+// otherEnd is the gateway of a link that shares flows of IPv6: the kernel refuses
+// links alone there. A link without neighbours, such as a TUN, asks for nobody's
+// hardware address, so that any will do.
+func otherEnd() net.IP { return net.IP{0xfe, 0x80, 15: 1} }
 
 // toRoute converts r, without its device and its protocol.
 func toRoute(r netspec.Route) *netlink.Route {

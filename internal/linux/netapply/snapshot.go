@@ -169,7 +169,8 @@ func (s *snapshot) route(r netlink.Route, family int) kernelRoute {
 func (s *snapshot) spread(r netlink.Route, out *netspec.Route) bool {
 	var names []string
 	for _, hop := range r.MultiPath {
-		if hop.Gw != nil || hop.Via != nil || hop.Encap != nil || hop.Hops != 0 || hop.Flags&int(unix.RTNH_F_DEAD) != 0 {
+		asked := out.Dst.Addr().Is6() && hop.Gw.Equal(otherEnd()) || out.Dst.Addr().Is4() && hop.Gw == nil
+		if !asked || hop.Via != nil || hop.Encap != nil || hop.Hops != 0 || hop.Flags&int(unix.RTNH_F_DEAD) != 0 {
 			return false
 		}
 		names = append(names, s.names[hop.LinkIndex])

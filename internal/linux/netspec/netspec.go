@@ -83,7 +83,7 @@ type Route struct {
 	Dst    netip.Prefix // 0.0.0.0/0 or ::/0 is the default route
 	Via    netip.Addr   // gateway; the zero value is a directly connected route
 	Dev    string       // a link of the same namespace; Unicast needs it or Spread, others have none
-	Spread Links        // links that share the flows instead of Dev, in equal parts; without a gateway
+	Spread Links        // links that share the flows instead of Dev, in equal parts; without a gateway; of IPv6 links without neighbours, such as TUNs
 	Src    netip.Addr   // preferred source
 	Metric int          // the lowest wins; 0 means 1024 for IPv6, as ip-route(8) has it
 	OnLink bool         // the gateway is reached over Dev though no route says so

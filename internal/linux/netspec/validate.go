@@ -227,8 +227,6 @@ func (v *validator) spread(r Route) {
 	switch {
 	case r.Dev != "" || r.Via.IsValid() || r.OnLink:
 		v.fault("spread over %s takes no dev, via or onlink", r.Spread)
-	case r.Dst.Addr().Is6():
-		v.fault("spread over %s: IPv4 alone has it", r.Spread)
 	case r.Spread != LinksOf(r.Spread.Names()...):
 		v.fault("spread %q is not sorted, with each link once: make it with LinksOf", r.Spread)
 	}

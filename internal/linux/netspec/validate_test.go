@@ -59,7 +59,6 @@ func TestValidateNamesTheFault(t *testing.T) {
 		{`dev "eth7" is not a link of this namespace`, func(s *spec) { *route(s) = netspec.Route{Dst: route(s).Dst, Spread: "br0 eth7"} }},
 		{`spread over br0 eni-1 takes no dev`, func(s *spec) { route(s).Spread = "br0 eni-1" }},
 		{`spread "eni-1 br0" is not sorted`, func(s *spec) { *route(s) = netspec.Route{Dst: route(s).Dst, Spread: "eni-1 br0"} }},
-		{`spread over br0 eni-1: IPv4 alone`, func(s *spec) { *route(s) = netspec.Route{Dst: prefix("fd07::/16"), Spread: "br0 eni-1"} }},
 		{`is what address 10.0.9.1/24 of link br0 makes already`, func(s *spec) {
 			router(s).Routes = append(router(s).Routes, netspec.Route{Dst: prefix("10.0.9.0/24"), Dev: "br0"})
 		}},

@@ -94,7 +94,7 @@ func (t writer) write(c Connection, choice Choices) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.fits(c, choice); err != nil {
+	if err := t.fits(c, choice, versions); err != nil {
 		return nil, err
 	}
 	v, err := t.view(c, choice, versions)
@@ -151,8 +151,8 @@ func (t Type) versions(c Connection, asked string) (out []int, err error) {
 // full is the device's whole name.
 func (t Type) full() string { return fmt.Sprintf("%s %s (%s)", t.Vendor, t.Platform, t.Software) }
 
-// fits refuses what the device cannot do.
-func (t Type) fits(c Connection, choice Choices) error {
+// fits refuses what the device cannot do with these versions of IKE.
+func (t Type) fits(c Connection, choice Choices, versions []int) error {
 	routing := "static"
 	if c.Gateway.BGP.ASN != 0 {
 		routing = "bgp"
@@ -175,8 +175,8 @@ func (t Type) fits(c Connection, choice Choices) error {
 	if t.spec.Policies && (len(c.Site) != 1 || len(c.Gateway.Tunnels[0].Routes) != 1) {
 		return fmt.Errorf("%s has no tunnel interface and selects by networks, and the other end takes one pair of them: give one network here with --advertise and one there with --route, each wide enough; there are %d and %d", t.full(), len(c.Site), len(c.Gateway.Tunnels[0].Routes))
 	}
-	for _, tunnel := range c.Gateway.Tunnels {
-		if err := t.tunnelFits(tunnel, choice); err != nil {
+	for i, tunnel := range c.Gateway.Tunnels {
+		if err := t.tunnelFits(tunnel, choice, versions[i]); err != nil {
 			return fmt.Errorf("tunnel %s: %w", tunnel.ID, err)
 		}
 	}
@@ -190,7 +190,8 @@ func plainWord(s string) bool {
 
 var errCertificates = errors.New("it authenticates by certificate, which is in other files; configurations for devices are written for pre-shared keys")
 
-func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
+func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices, version int) error {
+	own := tunnel.Outside.LocalID == cmp.Or(choice.Local, tunnel.Outside.Local).String()
 	switch {
 	case tunnel.Certificates.Used():
 		return errCertificates
@@ -210,7 +211,9 @@ func (t Type) tunnelFits(tunnel gateway.Tunnel, choice Choices) error {
 		return fmt.Errorf("it must put ESP into UDP even without NAT, as accelerated connections do, which %s cannot be told", t.full())
 	case t.spec.NeedsLocal && !choice.Local.IsValid() && !tunnel.Outside.Local.IsValid():
 		return fmt.Errorf("%s must be told its own outside address, private if it is behind NAT; say it with --local-address", t.full())
-	case t.spec.OwnIdentity && tunnel.Outside.LocalID != cmp.Or(choice.Local, tunnel.Outside.Local).String():
+	case t.spec.OwnIdentityV1 && version == 1 && !own:
+		return fmt.Errorf("with IKEv1 %s identifies itself by its interface's address, and the other end knows it as %s: behind NAT it needs IKEv2; where it has that address, say so with --local-address %[2]s", t.full(), tunnel.Outside.LocalID)
+	case t.spec.OwnIdentity && !own:
 		return fmt.Errorf("%s identifies itself by its interface's address, and the other end knows it as %s: it cannot be behind NAT; give it that address and say so with --local-address %[2]s", t.full(), tunnel.Outside.LocalID)
 	case tunnel.BGP.BFD != gateway.BFD{} && !t.BFD():
 		return fmt.Errorf("its path is watched by BFD every %v, which is not written for %s; leave bfd out at both ends, and a broken path is found by dead peer detection and the hold time", tunnel.BGP.BFD.Interval, t.full())

@@ -79,6 +79,8 @@ type rare struct {
 	Outside6 bool // its outside address may be one of IPv6
 	Inside6  bool // its tunnels may carry IPv6
 	BFD      bool // can watch the path of a BGP session by BFD
+	// OwnIdentityV1 is OwnIdentity with IKEv1 only.
+	OwnIdentityV1 bool
 }
 
 // BFD reports whether a device can be told to watch the paths of BGP sessions by

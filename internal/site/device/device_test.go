@@ -113,8 +113,20 @@ func TestWhatADeviceCannotDoIsRefusedByName(t *testing.T) {
 			onlySuites(c, suite.AESGCM16, 256, suite.IntegSHA256, 14)
 		}},
 		{"libreswan", "none of the connection's suites (AES128/SHA1/DH2)", func(c *Connection, _ *Choices) { onlySuites(c, suite.AESCBC, 128, suite.IntegSHA1, 2) }},
-		{"cisco-asa", "it speaks ikev2", func(_ *Connection, o *Choices) { o.IKE = "ikev1" }},
+		{"cisco-asa", "integrity SHA1; groups 14", func(_ *Connection, o *Choices) {
+			o.IKE, o.Local = "ikev1", netip.MustParseAddr("198.51.100.2")
+		}},
 		{"cisco-asa", "cannot be behind NAT", func(*Connection, *Choices) {}},
+		{"yamaha-rtx", "behind NAT it needs IKEv2", func(_ *Connection, o *Choices) { o.IKE = "ikev1" }},
+		{"cisco-iosxe", "say so with --local-address 198.51.100.2", func(_ *Connection, o *Choices) { o.IKE = "ikev1" }},
+		{"cisco-iosxe", "say so with --local-address 198.51.100.2", func(c *Connection, o *Choices) {
+			o.Local = netip.Addr{} // it is not known where the device is
+			c.Gateway.Tunnels[1].Versions = []int{1}
+		}},
+		{"cisco-iosxe", "with IKEv1: the connection allows no suite", func(c *Connection, o *Choices) {
+			o.IKE, o.Local = "ikev1", netip.MustParseAddr("198.51.100.2")
+			onlySuites(c, suite.AESGCM16, 256, suite.IntegSHA256, 14)
+		}},
 		{"yamaha-rtx", "--local-address", func(_ *Connection, o *Choices) { o.Local = netip.Addr{} }},
 		{"mikrotik", "no configuration for a connection with bgp routing", func(c *Connection, _ *Choices) { *c = office(true) }},
 		{"mikrotik", "one pair of them", func(*Connection, *Choices) {}},
@@ -204,7 +216,11 @@ func TestTunnelsThatAllowOtherVersionsHaveEachItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	asa.IKE = []string{"ikev2"} // as if it had no other
 	c := office(false)
+	if _, err := Configure(asa, c, Choices{IKE: "ikev1"}); err == nil || !strings.Contains(err.Error(), "it speaks ikev2") {
+		t.Errorf("asked for ikev1: got %v", err)
+	}
 	c.Gateway.Tunnels[1].Versions = []int{1}
 	if _, err := Configure(asa, c, Choices{}); err == nil || !strings.Contains(err.Error(), "which the connection does not allow on tunnel tunnel-2") {
 		t.Errorf("a device that has IKEv2 only: got %v", err)

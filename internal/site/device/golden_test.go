@@ -66,7 +66,7 @@ func choices(t Type, ike string) Choices {
 	if t.spec.NeedsLocal {
 		c.Local = netip.MustParseAddr("192.168.50.2")
 	}
-	if t.spec.OwnIdentity {
+	if t.spec.OwnIdentity || t.spec.OwnIdentityV1 && ike == "ikev1" {
 		c.Local = netip.MustParseAddr("198.51.100.2")
 	}
 	return c
@@ -92,6 +92,13 @@ func variants(t *testing.T, f func(t *testing.T, typ Type, ike, routing string))
 // connectionFor is one that the device can have.
 func connectionFor(typ Type, routing string) Connection {
 	c := office(routing == "bgp")
+	if v1 := typ.spec.Phase1v1; v1 != nil && v1.Integrity["SHA2-256"] == "" { // it has nothing that is not weak
+		key, weak := []suite.EncrKey{{Encr: suite.AESCBC, KeyBits: 256}}, []suite.Integ{suite.IntegSHA1}
+		for i := range c.Gateway.Tunnels {
+			c.Gateway.Tunnels[i].IKE = append(c.Gateway.Tunnels[i].IKE, suite.Combine(key, weak, []suite.Group{14})...)
+			c.Gateway.Tunnels[i].ESP = append(c.Gateway.Tunnels[i].ESP, suite.CombineESP(key, weak, []suite.Group{14})...)
+		}
+	}
 	if typ.spec.Policies {
 		c.Site = []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
 		for i := range c.Gateway.Tunnels {

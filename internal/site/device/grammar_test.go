@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -281,15 +282,39 @@ func isWord(pattern, word string) bool {
 	return false
 }
 
-// readGrammar reads a folder's grammar.
-func readGrammar(t *testing.T, name string) (style string, grammar []*line) {
+// readGrammar reads a folder's grammar: that of a version of IKE whose lines are
+// others, which own says, or the one for all.
+func readGrammar(t *testing.T, name, ike string) (style string, grammar []*line, own bool) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("vendors", name, "grammar"))
+	b, err := os.ReadFile(filepath.Join("vendors", name, "grammar."+ike))
+	if own = err == nil; !own {
+		b, err = os.ReadFile(filepath.Join("vendors", name, "grammar"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	style, rest, _ := strings.Cut(string(b), "\n")
-	return style, nest(rest, "#")
+	return style, nest(rest, "#"), own
+}
+
+// tree is l and what is below it.
+func (l *line) tree() string {
+	out := l.text + "{"
+	for _, b := range l.below {
+		out += b.tree() + ";"
+	}
+	return out + "}"
+}
+
+// both is the grammar of a file whose tunnels are of both versions.
+func both(a, b []*line) []*line {
+	out := slices.Clone(a)
+	for _, l := range b {
+		if !slices.ContainsFunc(a, func(o *line) bool { return o.tree() == l.tree() }) {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 func TestWhatIsNotRunFitsTheVendorsGrammar(t *testing.T) {
@@ -297,7 +322,7 @@ func TestWhatIsNotRunFitsTheVendorsGrammar(t *testing.T) {
 		if typ.Run {
 			return
 		}
-		style, grammar := readGrammar(t, typ.Name)
+		style, grammar, _ := readGrammar(t, typ.Name, ike)
 		for _, c := range []bool{true, false} { // lists of suites are other lines
 			f := writtenFor(t, typ, ike, routing, c)[0]
 			doc, err := document(style, f.Text)
@@ -318,17 +343,24 @@ func TestWhatIsNotRunFitsWhateverIsAskedFor(t *testing.T) {
 		if typ.Run {
 			return
 		}
-		style, grammar := readGrammar(t, typ.Name)
+		style, grammar, own := readGrammar(t, typ.Name, ike)
+		choice := choices(typ, "")
+		if own {
+			choice = choices(typ, ike)
+		}
 		for name, change := range changes() {
 			c := connectionFor(typ, routing)
 			change(&c)
-			files, err := Configure(typ, c, choices(typ, ""))
+			files, err := Configure(typ, c, choice)
 			if err != nil {
 				continue // it is refused
 			}
 			doc, err := document(style, files[0].Text)
 			if err == nil {
 				err = fits(grammar, doc)
+			}
+			if _, old, apart := readGrammar(t, typ.Name, "ikev1"); apart && name == "Tunnels.Versions" {
+				err = fits(old, doc) // what is left to both tunnels
 			}
 			if err != nil {
 				t.Errorf("%s is changed: %v", name, err)
@@ -337,13 +369,48 @@ func TestWhatIsNotRunFitsWhateverIsAskedFor(t *testing.T) {
 	})
 }
 
+// A file whose tunnels are of different versions has the lines of both.
+func TestTunnelsOfBothVersionsFitTheGrammar(t *testing.T) {
+	variants(t, func(t *testing.T, typ Type, ike, routing string) {
+		if typ.Run || ike != "ikev1" {
+			return
+		}
+		_, old, apart := readGrammar(t, typ.Name, "ikev1")
+		if !apart {
+			return
+		}
+		style, grammar, _ := readGrammar(t, typ.Name, "ikev2")
+		c := connectionFor(typ, routing)
+		c.Gateway.Tunnels[0].Versions, c.Gateway.Tunnels[1].Versions = []int{2}, []int{1}
+		choice := choices(typ, ike)
+		choice.IKE = ""
+		files, err := Configure(typ, c, choice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := document(style, files[0].Text)
+		if err == nil {
+			err = fits(both(old, grammar), doc) // the narrower first
+		}
+		if err != nil {
+			t.Errorf("%v in\n%s", err, files[0].Text)
+		}
+		if fits(grammar, doc) == nil || fits(old, doc) == nil {
+			t.Error("it fits the grammar of one version alone")
+		}
+	})
+}
+
 // TestTheGrammarRefusesWhatIsWrong spoils each line in turn.
 func TestTheGrammarRefusesWhatIsWrong(t *testing.T) {
 	variants(t, func(t *testing.T, typ Type, ike, routing string) {
-		if typ.Run || ike != typ.IKE[0] { // the other version has the same lines
+		if typ.Run {
 			return
 		}
-		style, grammar := readGrammar(t, typ.Name)
+		style, grammar, own := readGrammar(t, typ.Name, ike)
+		if !own && ike != typ.IKE[0] { // the other version has the same lines
+			return
+		}
 		lines := strings.Split(written(t, typ, ike, routing)[0].Text, "\n")
 		spoiled := 0
 		comment := false

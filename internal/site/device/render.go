@@ -123,7 +123,7 @@ func header(mark string, v view) string {
 		lines = append(lines, "Held to a grammar of this device's commands that we wrote; not run on a device.")
 	}
 	if v.Weak {
-		lines = append(lines, "The connection allows nothing that is not weak: change its tunnel options.")
+		lines = append(lines, "Connection and device have nothing in common that is not weak: change the tunnel options.")
 	}
 	for _, r := range v.Remarks {
 		lines = append(lines, "Not told to the device, which keeps its own: "+r)

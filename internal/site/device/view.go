@@ -29,7 +29,8 @@ type view struct {
 	Tunnels                                 []tunnel
 	// Remarks are what the connection asks for and the files do not say.
 	Remarks []string
-	// Weak says that a suite is weak because the connection has no better.
+	// Weak says that a suite is weak because connection and device have no better in
+	// common.
 	Weak bool
 	// Routes are those of the first tunnel.
 	Routes []netip.Prefix
