@@ -38,9 +38,9 @@ e2e: build ## other IKE daemons and BGP speakers against us, in namespaces (need
 	@scripts/need.sh e2e
 	SEIKAN=$(CURDIR)/bin/seikan go test -tags e2e -count=1 -timeout 60m -parallel 4 -v -run '$(RUN)' ./e2e/...
 
-interop: build ## the matrix of peers, which writes docs/interop.md (needs root)
+interop: build ## the matrix of peers, which writes docs/interop.md (needs root; SUITES=all: every suite there is)
 	@scripts/need.sh e2e
-	SEIKAN=$(CURDIR)/bin/seikan SEIKAN_INTEROP=$(CURDIR)/docs/interop.md go test -tags e2e -count=1 -timeout 15m -parallel 4 -v -run TestMatrix ./e2e/
+	SEIKAN=$(CURDIR)/bin/seikan SEIKAN_INTEROP=$(CURDIR)/docs/interop.md SEIKAN_SUITES=$(SUITES) go test -tags e2e -count=1 -timeout 60m -parallel 4 -v -run TestMatrix ./e2e/
 
 bench: ## benchmarks, six runs each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 $(PKG)

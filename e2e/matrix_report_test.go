@@ -133,11 +133,12 @@ func (m *matrix) algorithms(out *bytes.Buffer) {
 	fmt.Fprintf(out, `
 ## Every algorithm, with strongSwan
 
-Each row is a tunnel behind a NAT, in either role: data both ways, a rekey of either SA by us, data again. In each version, role and phase every cipher of AWS stands beside every integrity, and every DH group is there (pairs, not the product of all three). IKEv1 has no AES-GCM in phase 1 and no X25519.
+Each row is a tunnel behind a NAT, in either role: data both ways, a rekey of either SA by us, data again, three intervals of dead peer detection, a delete by the peer and one by us, with a new tunnel after each, and a cut path (*dead after*).
+%s. IKEv1 has no AES-GCM in phase 1 and no X25519.
 
-| IKE | phase 1 | phase 2, after its rekey | we are initiator | responder |
-|---|---|---|---|---|
-`)
+| IKE | phase 1 | phase 2, after its rekey | we are initiator | responder | deletes | dead after |
+|---|---|---|---|---|---|---|
+`, suitesSaid())
 	type key struct {
 		version int
 		suites  phases
@@ -154,7 +155,8 @@ Each row is a tunnel behind a NAT, in either role: data both ways, a rekey of ei
 	}
 	for _, k := range order {
 		initiator, responder := rows[k][true], rows[k][false]
-		fmt.Fprintf(out, "| v%d | %s | %s | %s, %d octets up, %d down | %s, %d, %d |\n", k.version, initiator.ike, initiator.esp,
-			initiator.result(), initiator.up, initiator.down, responder.result(), responder.up, responder.down)
+		fmt.Fprintf(out, "| v%d | %s | %s | %s, %d octets up, %d down | %s, %d, %d | %s; %s | %s; %s |\n", k.version, initiator.ike, initiator.esp,
+			initiator.result(), initiator.up, initiator.down, responder.result(), responder.up, responder.down,
+			initiator.deleted, responder.deleted, initiator.dpd, responder.dpd)
 	}
 }

@@ -114,7 +114,7 @@ func TestTypicalMistakesAreToldInWords(t *testing.T) {
 		customer, cloud []string // what each end's log must hold
 	}{
 		{"another key", func(c, _ *Tunnel) { c.PSK = secret.FromString("AnotherKey_0123456789") },
-			[]string{"its pre-shared key is another than ours, or it does not know us as 127.0.0.8"},
+			[]string{"its pre-shared key is another than ours, or it does not know us as 127.0.0.8: set PreSharedKey to the same text at both ends, or our local identity to what it expects"},
 			[]string{"peer 127.0.0.8 has another pre-shared key than we: set PreSharedKey to the same text at both ends"}},
 		{"no common group", func(c, _ *Tunnel) { c.IKE[0].Group = 20 },
 			[]string{"none of the IKE algorithms that we offer (AES128-GCM-16/PRF-SHA2-256/DH20)", "make Phase1EncryptionAlgorithms, Phase1IntegrityAlgorithms and Phase1DHGroupNumbers overlap"},

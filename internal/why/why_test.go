@@ -153,7 +153,7 @@ var faults = []fault{
 		bothDown(e, "peer does not believe that we are 192.168.1.2", "peer says it is 192.168.1.2, we expect 198.51.100.2: set the peer's local identity, or our remote identity, so that they are the same")
 	}, "identity", "set the peer's local identity", false},
 	{8, "another key", func(e *Evidence) {
-		bothDown(e, "peer refuses: its pre-shared key is another than ours, or it does not know us", "peer 198.51.100.2 has another pre-shared key than we: set PreSharedKey to the same text at both ends")
+		bothDown(e, "peer refuses: its pre-shared key is another than ours, or it does not know us as 203.0.113.10: set PreSharedKey to the same text at both ends, or our local identity to what it expects", "peer 198.51.100.2 has another pre-shared key than we: set PreSharedKey to the same text at both ends")
 	}, "psk", "set PreSharedKey", false},
 	{8, "certificate", func(e *Evidence) {
 		bothDown(e, "", "peer's certificate expired at 2026-01-01: renew it, or set the clock")

@@ -50,7 +50,8 @@ func (s *script) State() *ike.Snapshot {
 type recorder struct {
 	journal *[]string
 	last    time.Time
-	refuse  error // what InstallInbound or UseOutbound say
+	inbound error // what InstallInbound says
+	use     error // what UseOutbound says
 	seq     uint64
 }
 
@@ -59,9 +60,9 @@ func (r *recorder) note(format string, args ...any) {
 }
 func (r *recorder) InstallInbound(sa *ike.ChildSA) error {
 	r.note("install %d", sa.SPIIn)
-	return r.refuse
+	return r.inbound
 }
-func (r *recorder) UseOutbound(sa *ike.ChildSA) error { r.note("use %d", sa.SPIOut); return r.refuse }
+func (r *recorder) UseOutbound(sa *ike.ChildSA) error { r.note("use %d", sa.SPIOut); return r.use }
 func (r *recorder) Remove(spi uint32)                 { r.note("remove %d", spi) }
 func (r *recorder) MovePeer(_, to netip.AddrPort)     { r.note("move %v", to) }
 func (r *recorder) LastInbound() time.Time            { return r.last }
@@ -250,23 +251,32 @@ func TestNewKeysAreAskedForBeforeSequenceNumbersRunOut(t *testing.T) {
 	}
 }
 
+// TestTunnelEndsWhenItsSAIsRefused has the data plane refuse one direction: the
+// tunnel says why, and tells the peer, so that its owner may begin another.
 func TestTunnelEndsWhenItsSAIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		journal := []string{}
-		m, d := negotiated(suite.ESP{}), &recorder{journal: &journal, refuse: errors.New("the SPI is in use")}
-		m.journal = &journal
-		tun := New(Config{
-			Log: slog.New(slog.DiscardHandler), Machine: m, DataPlane: d,
-			Sequence: func() uint64 { return 0 }, Changed: func() {},
+	refused := errors.New("the SPI is in use")
+	for name, d := range map[string]*recorder{"inbound": {inbound: refused}, "outbound": {use: refused}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				journal := []string{}
+				m := negotiated(suite.ESP{})
+				m.journal, d.journal = &journal, &journal
+				tun := New(Config{
+					Log: slog.New(slog.DiscardHandler), Machine: m, DataPlane: d,
+					Sequence: func() uint64 { return 0 }, Changed: func() {},
+				})
+				tun.Deliver(ike.Datagram{})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of the bubble: a tunnel that goes on has failed
+				defer cancel()
+				if err := tun.Run(ctx); !errors.Is(err, refused) {
+					t.Errorf("got %v, want %v", err, refused)
+				}
+				if want := []string{"step ike.Datagram", "install 1", "use 2", "step ike.Close"}; !reflect.DeepEqual(journal, want) {
+					t.Errorf("got %q, want %q: the peer is told", journal, want)
+				}
+			})
 		})
-		tun.Deliver(ike.Datagram{})
-		if err := tun.Run(t.Context()); !errors.Is(err, d.refuse) {
-			t.Errorf("got %v, want %v", err, d.refuse)
-		}
-		if want := []string{"step ike.Datagram", "install 1", "use 2", "step ike.Close"}; !reflect.DeepEqual(journal, want) {
-			t.Errorf("got %q, want %q: the peer is told", journal, want)
-		}
-	})
+	}
 }
 
 func TestOwnerHearsOfNewKeysOfTheIKESA(t *testing.T) {

@@ -18,7 +18,6 @@ func TestRaceTable(t *testing.T) {
 	names := testNames(t)
 	heading := regexp.MustCompile(`^## .* \((\d+)\)$`)
 	script := regexp.MustCompile("`(\\w+)\\.(\\w+)(?:/(\\w+))?`")
-	folders := map[string]string{"iketest": "testdata/", "ikev2": "../ikev2/testdata/rogue/", "ikev1": "../ikev1/testdata/rogue/"}
 	title, want, rows := "", 0, 0
 	for line := range strings.SplitSeq(string(doc)+"\n## end (0)", "\n") {
 		if m := heading.FindStringSubmatch(line); m != nil {
@@ -44,7 +43,7 @@ func TestRaceTable(t *testing.T) {
 			if m[3] == "" {
 				continue
 			}
-			if _, err := os.Stat(folders[m[1]] + m[3] + ".txt"); err != nil {
+			if _, err := os.Stat(scriptFile(m[1], m[3])); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
 		}

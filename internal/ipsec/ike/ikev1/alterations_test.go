@@ -1,6 +1,7 @@
 package ikev1
 
 import (
+	"net/netip"
 	"slices"
 
 	"seikan/internal/ipsec/ike"
@@ -75,6 +76,16 @@ func named(r *rogue, list []wire.Payload) []wire.Payload {
 	return list
 }
 
+// originals adds NAT-OA payloads for n addresses.
+func originals(n int) func(*rogue, []wire.Payload) []wire.Payload {
+	return func(r *rogue, list []wire.Payload) []wire.Payload {
+		for i := range n {
+			list = append(list, &wire.NATOA{Addr: []netip.AddrPort{r.cfg.Local, r.cfg.Remote}[i%2].Addr()})
+		}
+		return list
+	}
+}
+
 // alterations are what scripts can tell a rogue to do to its next message of a
 // kind.
 func alterations() map[string]alteration {
@@ -91,6 +102,9 @@ func alterations() map[string]alteration {
 		"id-one-response":    {exchange: wire.QuickMode, nth: 2, change: identities(1)},
 		"id-three-response":  {exchange: wire.QuickMode, nth: 2, change: identities(3)},
 		"id-named":           {exchange: wire.QuickMode, nth: 1, change: named},
+		"nat-oa":             {exchange: wire.QuickMode, nth: 1, change: originals(2)},
+		"nat-oa-response":    {exchange: wire.QuickMode, nth: 2, change: originals(2)},
+		"nat-oa-many":        {exchange: wire.QuickMode, nth: 1, change: originals(9)},
 		"ke-none-quick":      {exchange: wire.QuickMode, nth: 1, change: ke(nil)},
 		"ke-zero-quick":      {exchange: wire.QuickMode, nth: 1, change: ke(zeroed)},
 		"ke-zero-quick-resp": {exchange: wire.QuickMode, nth: 2, change: ke(zeroed)},

@@ -81,11 +81,11 @@ func (m *Machine) explainNotify(s *sa, n *wire.Notify) string {
 	if s.state == proving {
 		text := fmt.Sprintf("peer does not accept our proof of identity (%v)", n.Type)
 		if m.method == proposal.PSK {
-			return text + fmt.Sprintf(": its pre-shared key is another than ours (set PreSharedKey to the same text at both ends), or it does not know us as %v", m.cfg.LocalID)
+			return text + fmt.Sprintf(": its pre-shared key is another than ours, or it does not know us as %v: set PreSharedKey to the same text at both ends, or our local identity to what it expects", m.cfg.LocalID)
 		}
-		return text + fmt.Sprintf(": it does not trust our certificate, or does not know us as %v", m.cfg.LocalID)
+		return text + fmt.Sprintf(": it does not trust our certificate, or does not know us as %v, our local identity", m.cfg.LocalID)
 	}
-	return fmt.Sprintf("peer refuses main mode with %v", n.Type)
+	return fmt.Sprintf("peer refuses main mode with %v: see its log for what it wants", n.Type)
 }
 
 // explainQuick is in words why the peer refuses quick mode.
@@ -102,7 +102,7 @@ func (m *Machine) explainQuick(q *quick, n wire.NotifyType) string {
 		return fmt.Sprintf("peer refuses traffic between our %s and its %s (INVALID-ID-INFORMATION): make LocalIpv4NetworkCidr and RemoteIpv4NetworkCidr the same pair at both ends",
 			m.cfg.LocalTS[0], m.cfg.RemoteTS[0])
 	}
-	return fmt.Sprintf("peer refuses quick mode with %v", n)
+	return fmt.Sprintf("peer refuses quick mode with %v: see its log for what it wants", n)
 }
 
 // spiWord prints an ESP SPI as other tools do.

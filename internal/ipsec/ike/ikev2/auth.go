@@ -99,7 +99,7 @@ func (m *Machine) authRefused(list []wire.Payload) string {
 	case n.Type == wire.AuthenticationFailed:
 		return fmt.Sprintf("peer refuses our authentication (AUTHENTICATION_FAILED): %s", m.unbelieved())
 	default:
-		return fmt.Sprintf("peer refuses IKE_AUTH with %v", n.Type)
+		return fmt.Sprintf("peer refuses IKE_AUTH with %v: see its log for what it wants", n.Type)
 	}
 }
 

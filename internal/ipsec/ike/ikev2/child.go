@@ -343,7 +343,8 @@ func (m *Machine) planAnswered(o offer, in suite.KeyInput, list []wire.Payload) 
 	}
 	chosen, prop, ok := proposal.ChooseESP(m.cfg.ESP, sap.Proposals, o.pfs)
 	if !ok {
-		return nil, "peer chose ESP algorithms that we did not offer: " + proposal.Words(sap.Proposals)
+		return nil, "peer chose ESP algorithms that we did not offer: " + proposal.Words(sap.Proposals) + "; we offered " +
+			proposal.Words(proposal.ESP(m.cfg.ESP, 0, o.pfs)) + ": see its log, for no option of ours allows that"
 	}
 	local, remote := selectors(list)
 	if !within(local, m.cfg.LocalTS) || !within(remote, m.cfg.RemoteTS) {

@@ -37,7 +37,7 @@ func (m *Machine) childRefused(n wire.NotifyType, pfs bool) string {
 		return fmt.Sprintf("peer refuses traffic between our %s and its %s (TS_UNACCEPTABLE): make LocalIpv4NetworkCidr and RemoteIpv4NetworkCidr the same pair at both ends",
 			selectorWords(m.cfg.LocalTS), selectorWords(m.cfg.RemoteTS))
 	}
-	return fmt.Sprintf("peer refuses the CHILD SA with %v", n)
+	return fmt.Sprintf("peer refuses the CHILD SA with %v: see its log for what it wants", n)
 }
 
 // explainSilence is in words why our IKE_SA_INIT on s came to nothing, though

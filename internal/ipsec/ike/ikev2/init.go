@@ -213,7 +213,7 @@ func (m *Machine) initRefused(t *turn, s *sa, n *wire.Notify) {
 		m.doubt(t, s, "peer accepts none of the IKE algorithms that we offer ("+proposal.Words(proposal.IKE(m.cfg.IKE, nil))+
 			"): make Phase1EncryptionAlgorithms, Phase1IntegrityAlgorithms and Phase1DHGroupNumbers overlap at both ends"+m.alsoMore())
 	default:
-		m.doubt(t, s, fmt.Sprintf("peer refuses IKE_SA_INIT with %v", n.Type))
+		m.doubt(t, s, fmt.Sprintf("peer refuses IKE_SA_INIT with %v: see its log for what it wants", n.Type))
 	}
 }
 
@@ -235,7 +235,7 @@ func (m *Machine) acceptInit(t *turn, s *sa, d ike.Datagram, msg *wire.Message) 
 	}
 	chosen, ok := proposal.AcceptIKE(m.cfg.IKE, sap.Proposals[0])
 	if !ok {
-		m.doubt(t, s, "peer chose what we did not offer: "+proposal.Words(sap.Proposals))
+		m.doubt(t, s, "peer chose what we did not offer: "+proposal.Words(sap.Proposals)+"; we offered "+proposal.Words(proposal.IKE(m.cfg.IKE, nil))+": see its log, for no option of ours allows that")
 		return
 	}
 	if suite.Group(ke.Group) != chosen.Group || s.shake.x.Group() != chosen.Group {

@@ -216,7 +216,7 @@ func (m *Machine) means() string {
 // without a reason.
 func (m *Machine) unbelieved() string {
 	if m.cfg.Auth.Signs() {
-		return fmt.Sprintf("it does not trust our certificate's CA or holds the certificate for invalid, it uses a pre-shared key, or it does not expect %v", m.cfg.LocalID)
+		return fmt.Sprintf("it does not trust our certificate's CA or holds the certificate for invalid, it uses a pre-shared key, or it does not expect %v, our local identity", m.cfg.LocalID)
 	}
-	return fmt.Sprintf("its pre-shared key is another than ours, or it does not know us as %v", m.cfg.LocalID)
+	return fmt.Sprintf("its pre-shared key is another than ours, or it does not know us as %v: set PreSharedKey to the same text at both ends, or our local identity to what it expects", m.cfg.LocalID)
 }

@@ -223,7 +223,7 @@ func (k *rekeyIKE) refused(m *Machine, t *turn, s *sa, n *wire.Notify) {
 		return
 	}
 	pause := retryRefused
-	reason := fmt.Sprintf("peer refuses with %v", n.Type)
+	reason := fmt.Sprintf("peer refuses with %v: see its log for what it wants", n.Type)
 	switch {
 	case k.crossed(s):
 		k.yield(m, t, s)

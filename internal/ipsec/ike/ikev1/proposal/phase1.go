@@ -200,5 +200,9 @@ func AcceptIKE(ours []suite.IKE, method Method, chosen *wire.SA) (Phase1, error)
 			return p, nil
 		}
 	}
-	return Phase1{}, fmt.Errorf("phase 1: %w: %s", ErrNotOffered, WordsIKE(chosen))
+	offer, err := OfferIKE(ours, method, time.Hour)
+	if err != nil {
+		return Phase1{}, err
+	}
+	return Phase1{}, fmt.Errorf("phase 1: %w: %s; we offered %s: see its log, for no option of ours allows that", ErrNotOffered, WordsIKE(chosen), WordsIKE(offer))
 }

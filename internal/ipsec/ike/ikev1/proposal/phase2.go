@@ -244,5 +244,9 @@ func AcceptESP(ours []suite.ESP, o ESPOffer, chosen *wire.SA) (Phase2, error) {
 			return p, nil
 		}
 	}
-	return Phase2{}, fmt.Errorf("phase 2: %w: %s", ErrNotOffered, WordsESP(chosen))
+	offer, err := OfferESP(ours, o)
+	if err != nil {
+		return Phase2{}, err
+	}
+	return Phase2{}, fmt.Errorf("phase 2: %w: %s; we offered %s: see its log, for no option of ours allows that", ErrNotOffered, WordsESP(chosen), WordsESP(offer))
 }
