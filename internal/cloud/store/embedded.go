@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -18,12 +19,14 @@ import (
 )
 
 // Sizes of the embedded etcd: a cloud on one machine has thousands of rows of
-// a kilobyte, not millions.
+// a kilobyte, not millions. But the row of a VPN connection has what its customer
+// gateway announces, up to maxRow, and that may change every second.
 const (
+	maxRow        = 1536 << 10 // what etcd takes in one request
 	maxTxnOps     = 4096
-	snapshotCount = 5000      // transactions kept in memory for the log
-	backendBytes  = 512 << 20 // beyond it etcd takes no more writes
-	keptRevisions = "1000"    // history, which only watches need
+	snapshotCount = 250     // transactions kept in memory for the log; up to twice as many
+	backendBytes  = 2 << 30 // beyond it etcd takes no more writes
+	keptRevisions = 200     // history, which only watches need; it is cut every five minutes
 )
 
 // errHeld is returned when another process has the directory open.
@@ -82,9 +85,9 @@ func embeddedConfig(cfg Config) *embed.Config {
 	// the store five times sooner.
 	c.TickMs, c.ElectionMs = 20, 100
 	c.SnapshotCount, c.SnapshotCatchUpEntries = snapshotCount, snapshotCount
-	c.MaxTxnOps = maxTxnOps
+	c.MaxTxnOps, c.MaxRequestBytes = maxTxnOps, maxRow
 	c.QuotaBackendBytes = backendBytes
-	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModeRevision, keptRevisions
+	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModeRevision, strconv.Itoa(keptRevisions)
 	c.EnableGRPCGateway = false
 	return c
 }

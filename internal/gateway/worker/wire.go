@@ -11,8 +11,9 @@ import (
 
 // Every message on the pipes is one JSON value on one line.
 
-// maxLine bounds one message: a gateway of a thousand tunnels fits.
-const maxLine = 16 << 20
+// maxLine bounds one message: a thousand tunnels fit, or fifty with a thousand routes
+// each whose paths are as long as routing/bgp shows any.
+const maxLine = 64 << 20
 
 // firstSocket is the descriptor of the first socket handed over: after the
 // three standard ones and the status pipe.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/osrg/gobgp/v4/api"
 	"go.uber.org/goleak"
 
 	"seikan/internal/nettest"
@@ -384,5 +385,15 @@ func TestRefusals(t *testing.T) {
 		if got := Refusal(r, p, 65000); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%v: got %q, want %q", r, got, want)
 		}
+	}
+}
+
+// What a status holds of a peer is bounded, however long its paths are.
+func TestAStatusHasTheBeginningOfALongPath(t *testing.T) {
+	p := Peer{Remote: addr("169.254.10.1")}
+	long := Route{Prefix: prefix("10.0.0.0/16"), NextHop: p.Remote, ASPath: slices.Repeat([]uint32{64512}, 1000)}
+	got := status(p, view{state: api.PeerState_SESSION_STATE_ESTABLISHED, routes: []Route{long}}, &note{}, 65000)
+	if len(got.Routes) != 1 || len(got.Routes[0].ASPath) != MaxPath || got.Routes[0].Refused == "" || got.Accepted != 0 || len(long.ASPath) != 1000 {
+		t.Errorf("got %d routes, the first with %d systems, want one, refused, with %d", len(got.Routes), len(got.Routes[0].ASPath), MaxPath)
 	}
 }

@@ -270,6 +270,9 @@ func status(p Peer, v view, n *note, own uint32) PeerStatus {
 		if r.Refused = Refusal(r, p, own); r.Refused == "" {
 			st.Accepted++
 		}
+		if len(r.ASPath) > MaxPath { // it is refused, and only shown
+			r.ASPath = slices.Clone(r.ASPath[:MaxPath])
+		}
 		st.Routes = append(st.Routes, r)
 	}
 	st.Received = len(st.Routes)

@@ -43,7 +43,7 @@ type PeerStatus struct {
 type Route struct {
 	Prefix  netip.Prefix
 	NextHop netip.Addr
-	ASPath  []uint32 // the peer's system first; members of sets in a row
+	ASPath  []uint32 // the peer's system first; members of sets in a row; the first MaxPath
 	Hops    int      // the length of ASPath as RFC 4271 section 9.1.2.2 counts it, a set for one
 	MED     uint32
 	HasMED  bool
