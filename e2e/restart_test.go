@@ -119,6 +119,16 @@ func (r *lifeline) longest(first int) time.Duration {
 // espLine is a packet of ESP as tcpdump prints it.
 var espLine = regexp.MustCompile(`ESP\(spi=0x([0-9a-f]+),seq=0x([0-9a-f]+)\)`)
 
+// endAsBefore ends it, and fails unless both SAs are those of before the kills.
+func (r *lifeline) endAsBefore(to report) {
+	r.t.Helper()
+	packets, sas, inits := r.end()
+	to.line("sequence numbers", "%d packets of %d SAs, strictly increasing", packets, sas)
+	if sas != 2 || inits != 0 {
+		r.t.Errorf("got %d SAs and %d IKE_SA_INITs, want the 2 of before and none", sas, inits)
+	}
+}
+
 // end stops watching, and fails unless the sequence numbers of each SA went up
 // only and nothing of the ping crossed in clear. The kernel of a gateway that is
 // dead answers ESP by ICMP errors, which tell nothing of what is inside. It returns how many packets and SAs there were, and the IKE_SA_INITs.
@@ -221,11 +231,7 @@ func TestKilledGatewayGoesOnWithStrongSwan(t *testing.T) {
 			if after := identityOf(t, swan); after != before {
 				t.Errorf("strongSwan has %s, had %s: a new IKE SA", after, before)
 			}
-			packets, sas, inits := life.end()
-			r.line("sequence numbers", "%d packets of %d SAs, strictly increasing", packets, sas)
-			if sas != 2 || inits != 0 {
-				t.Errorf("got %d SAs and %d IKE_SA_INITs, want the 2 of before and none", sas, inits)
-			}
+			life.endAsBefore(r)
 			renewed(r, "CHILD", ours, ours.RekeyChild)
 			renewed(r, "IKE, by the peer", ours, swan.RekeyIKE)
 			ours.Kill()
@@ -289,11 +295,7 @@ func TestKilledGatewayGoesOnWithOurselves(t *testing.T) {
 			life := newLifeline(t, w)
 			kill(r, life, "the customer's", cgw)
 			kill(r, life, "the responder", resp)
-			packets, sas, inits := life.end()
-			r.line("sequence numbers", "%d packets of %d SAs, strictly increasing", packets, sas)
-			if sas != 2 || inits != 0 {
-				t.Errorf("got %d SAs and %d IKE_SA_INITs, want the 2 of before and none", sas, inits)
-			}
+			life.endAsBefore(r)
 			renewed(r, "IKE", cgw, resp.RekeyIKE)
 			renewed(r, "CHILD", cgw, cgw.RekeyChild)
 		})

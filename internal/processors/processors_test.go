@@ -72,7 +72,7 @@ func TestFollow(t *testing.T) {
 			{70, calm * interval, 1},
 		} {
 			share.Store(c.share)
-			time.Sleep(c.after)
+			time.Sleep(c.after) // of the bubble's time, which costs none
 			synctest.Wait()
 			if n := runtime.GOMAXPROCS(0); n != c.want {
 				t.Errorf("%d %% of a processor for %v: GOMAXPROCS is %d, not %d", c.share, c.after, n, c.want)

@@ -220,13 +220,18 @@ const addrRule = "an IPv4 address such as 192.168.1.10 belongs here"
 
 // addr reads an IPv4 address that a machine can have.
 func (o *object) addr(key string, must need) netip.Addr {
-	s, n := o.scalar(key, must, addrRule)
+	return o.address(key, must, addrRule, parseAddr)
+}
+
+// address reads an address that parse takes, which rule says in words.
+func (o *object) address(key string, must need, rule string, parse func(string) (netip.Addr, bool)) netip.Addr {
+	s, n := o.scalar(key, must, rule)
 	if n == nil {
 		return netip.Addr{}
 	}
-	a, ok := parseAddr(s)
+	a, ok := parse(s)
 	if !ok {
-		o.d.errorf(n, o.sub(key), "%q: %s", s, addrRule)
+		o.d.errorf(n, o.sub(key), "%q: %s", s, rule)
 	}
 	return a
 }
@@ -240,9 +245,14 @@ func parseAddr(s string) (netip.Addr, bool) {
 }
 
 // addrs reads a list of addresses.
-func (o *object) addrs(key string, must need) (out []netip.Addr) {
-	o.scalars(key, must, addrRule, func(s string) bool {
-		a, ok := parseAddr(s)
+func (o *object) addrs(key string, must need) []netip.Addr {
+	return o.addresses(key, must, addrRule, parseAddr)
+}
+
+// addresses reads a list of what address reads.
+func (o *object) addresses(key string, must need, rule string, parse func(string) (netip.Addr, bool)) (out []netip.Addr) {
+	o.scalars(key, must, rule, func(s string) bool {
+		a, ok := parse(s)
 		out = append(out, a)
 		return ok
 	})

@@ -14,15 +14,7 @@ const addr6Rule = "an IPv6 address such as 2001:db8:1::10 belongs here"
 
 // addr6 reads an IPv6 address that a machine can have.
 func (o *object) addr6(key string) netip.Addr {
-	s, n := o.scalar(key, optional, addr6Rule)
-	if n == nil {
-		return netip.Addr{}
-	}
-	a, ok := parseAddr6(s)
-	if !ok {
-		o.d.errorf(n, o.sub(key), "%q: %s", s, addr6Rule)
-	}
-	return a
+	return o.address(key, optional, addr6Rule, parseAddr6)
 }
 
 func parseAddr6(s string) (netip.Addr, bool) {
@@ -34,13 +26,8 @@ func parseAddr6(s string) (netip.Addr, bool) {
 }
 
 // addrs6 reads a list of addresses.
-func (o *object) addrs6(key string) (out []netip.Addr) {
-	o.scalars(key, optional, addr6Rule, func(s string) bool {
-		a, ok := parseAddr6(s)
-		out = append(out, a)
-		return ok
-	})
-	return out
+func (o *object) addrs6(key string) []netip.Addr {
+	return o.addresses(key, optional, addr6Rule, parseAddr6)
 }
 
 // prefix6 reads an IPv6 prefix of minBits to maxBits with no host bits set.
