@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -37,7 +38,7 @@ func startCloud(t *testing.T, w *world.World, text string) *cloudEnd {
 	}
 	c := &cloudEnd{t: t, w: w, cfg: f.Gateway}
 	c.Process, err = worker.Start(worker.Options{
-		Command: []string{os.Getenv("SEIKAN"), "gateway-worker"}, Config: c.cfg, Stderr: &c.log, Changed: func() {},
+		Command: []string{os.Getenv("SEIKAN"), "gateway-worker"}, Config: c.cfg, Stderr: &c.log, Log: slog.New(slog.DiscardHandler), Changed: func() {},
 		Start: func(cmd *exec.Cmd) error {
 			inside := w.Command("resp", cmd.Args...)
 			cmd.Path, cmd.Args = inside.Path, inside.Args

@@ -200,7 +200,7 @@ func (g *gateways) start(w vpn.Worker, cfg gateway.Config, outsides []netip.Addr
 		return nil, err
 	}
 	return worker.Start(worker.Options{
-		Command: g.command, Config: cfg, Files: files, State: g.stateOf(w.GatewayID), Stderr: g.stderr, Changed: g.changed,
+		Command: g.command, Config: cfg, Files: files, State: g.stateOf(w.GatewayID), Stderr: g.stderr, Log: g.log, Changed: g.changed,
 		Reported: func(st gateway.Status, said []activity.Notice) { g.logs.report(w.GatewayID, st, said) },
 		Start:    func(cmd *exec.Cmd) error { return g.net.Start(w.Namespace, cmd) },
 	})

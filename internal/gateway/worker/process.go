@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"sync"
@@ -48,8 +49,9 @@ type Options struct {
 	// State is where the worker keeps its SAs, so that the next one in its
 	// place goes on with them if it dies; empty: nowhere.
 	State   string
-	Stderr  io.Writer // the worker's log
-	Changed func()    // a status arrived; must not block
+	Stderr  io.Writer    // the worker's log
+	Log     *slog.Logger // ours: what is wrong with what the worker says
+	Changed func()       // a status arrived, or none can be believed; must not block
 	// Reported, unless nil, is called with each status in turn and with what the
 	// gateway said of its tunnels since the one before, before Changed. The worker
 	// waits while it runs.
@@ -139,7 +141,8 @@ func (p *Process) write(b []byte) error {
 	return nil
 }
 
-// Status is the worker's latest report; nil before the first.
+// Status is the worker's latest report; nil before the first, and when the latest
+// could not be read.
 func (p *Process) Status() *gateway.Status { return p.status.Load() }
 
 // Done is closed when the process has ended; Err then says why.
@@ -163,14 +166,25 @@ func (p *Process) Stop() {
 	}
 }
 
-// readStatus keeps the latest report until the worker closes the pipe.
+// readStatus keeps the latest report until the worker closes the pipe. A report that
+// is longer than a line may be is none, and the one before it is not believed any
+// more: the worker counts as silent until the next that can be read.
 func (p *Process) readStatus(r io.ReadCloser, opts Options) {
 	defer r.Close()
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
+	lines := lineReader{from: bufio.NewReader(r), most: maxLine}
+	for {
+		line, err := lines.next()
+		if errors.Is(err, errLong) {
+			opts.Log.Error("the gateway's status is not known until its next report", "gateway", opts.Config.Name, "err", err)
+			p.status.Store(nil)
+			opts.Changed()
+			continue
+		}
+		if err != nil {
+			return
+		}
 		var m message
-		if json.Unmarshal(lines.Bytes(), &m) != nil {
+		if json.Unmarshal(line, &m) != nil {
 			continue // the worker was killed in the middle of a line
 		}
 		p.status.Store(&m.Status)

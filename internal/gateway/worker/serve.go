@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -87,10 +88,16 @@ func report(out io.Writer, m message, log *slog.Logger) {
 // readOrders sends each line of in to orders and closes it at the end.
 func readOrders(ctx context.Context, in io.Reader, orders chan<- order, log *slog.Logger) {
 	defer close(orders)
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
-		o, err := decodeOrder(lines.Bytes())
+	lines := lineReader{from: bufio.NewReader(in), most: maxLine}
+	for {
+		line, err := lines.next()
+		if err != nil && !errors.Is(err, errLong) {
+			return
+		}
+		var o order
+		if err == nil {
+			o, err = decodeOrder(line)
+		}
 		if err != nil {
 			log.Error("unreadable order", "err", err)
 			continue

@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 
 	"seikan/internal/gateway"
 	"seikan/internal/gateway/activity"
@@ -14,6 +17,41 @@ import (
 // maxLine bounds one message: a thousand tunnels fit, or fifty with a thousand routes
 // each whose paths are as long as routing/bgp shows any.
 const maxLine = 64 << 20
+
+// errLong is of a line of more than maxLine octets.
+var errLong = fmt.Errorf("a message is longer than the %d MiB that one may have", maxLine>>20)
+
+// A lineReader reads lines of at most most octets.
+type lineReader struct {
+	from *bufio.Reader
+	most int
+	line []byte
+}
+
+// next is the next line, without its end and until next is called again. One that is
+// too long is read to its end and gives errLong; the line after it can be read. A
+// line that breaks off is io.ErrUnexpectedEOF.
+func (l *lineReader) next() ([]byte, error) {
+	l.line = l.line[:0]
+	long := false
+	for {
+		part, err := l.from.ReadSlice('\n')
+		if long = long || len(l.line)+len(part) > l.most; !long {
+			l.line = append(l.line, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(l.line)+len(part) > 0:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case long:
+			return nil, errLong
+		default:
+			return l.line[:len(l.line)-1], nil
+		}
+	}
+}
 
 // firstSocket is the descriptor of the first socket handed over: after the
 // three standard ones and the status pipe.

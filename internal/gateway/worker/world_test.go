@@ -201,7 +201,7 @@ func (w *world) start(ns string, cfg gateway.Config, files []*os.File, stderr io
 		stderr = &s.log
 	}
 	p, err := Start(Options{
-		Command: []string{"/proc/self/exe"}, Config: cfg, Files: files, Stderr: stderr, State: w.state[ns],
+		Command: []string{"/proc/self/exe"}, Config: cfg, Files: files, Stderr: stderr, Log: slog.New(slog.DiscardHandler), State: w.state[ns],
 		Changed: func() {
 			select {
 			case s.changed <- struct{}{}:
