@@ -62,15 +62,13 @@ type Host struct {
 	probes    *health.Runner
 	queue     *reconcile.Queue[string]
 	telemetry *telemetry
+	links     missing // looks at the machine use it, one at a time
 
 	// mu guards the fields below it.
 	mu      sync.Mutex
 	waiting []chan struct{}          // closed when a look that began after they came has succeeded
 	found   map[string]health.Status // what probes found out and the store does not know yet, by key
 }
-
-// lookForLinks is how soon the host looks again when something waits for a link.
-const lookForLinks = 250 * time.Millisecond
 
 // The keys of the queue.
 const (
@@ -175,10 +173,8 @@ func (h *Host) converge(ctx context.Context) (again time.Duration, err error) {
 	}
 	again, broken := h.gateways.converge(p.workers)
 	again = sooner(again, p.again)
-	if len(report.Pending) > 0 {
-		again = sooner(again, lookForLinks) // TUNs that a worker is about to make
-	}
-	h.queue.Add(keyTelemetry) // a gateway that could not be started has no other way to say so
+	again = sooner(again, h.links.wait(report.Pending, time.Now())) // TUNs that a worker is about to make
+	h.queue.Add(keyTelemetry)                                       // a gateway that could not be started has no other way to say so
 	missing := missingSpaces(p.spec, applyErr)
 	markErr := h.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 		vpn.MarkRealised(tx, func(g resource.VPNGateway) bool {
