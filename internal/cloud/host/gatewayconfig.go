@@ -160,6 +160,10 @@ func lists(encryption, integrity []string, groups []int) (e []suite.EncrKey, i [
 // told. outside is the device's public address, as the cloud knows it. The
 // caller adds a name, a link and the routes.
 func CustomerTunnel(o resource.TunnelOptions, outside netip.Addr) (gateway.Tunnel, error) {
+	id := "" // of whom a certificate names
+	if outside.IsValid() {
+		id = outside.String()
+	}
 	ike, esp, err := Suites(vpn.Algorithms{
 		Phase1Encryption: o.Phase1Encryption, Phase1Integrity: o.Phase1Integrity, Phase1DHGroups: o.Phase1DHGroups,
 		Phase2Encryption: o.Phase2Encryption, Phase2Integrity: o.Phase2Integrity, Phase2DHGroups: o.Phase2DHGroups,
@@ -171,7 +175,7 @@ func CustomerTunnel(o resource.TunnelOptions, outside netip.Addr) (gateway.Tunne
 		Versions: ikeVersions(o.IKEVersions),
 		Initiate: true, PSK: o.PreSharedKey, IKE: suite.StrongestFirst(ike), ESP: suite.StrongestFirstESP(esp),
 		Inside:       netip.PrefixFrom(o.InsideRemote(), o.Inside().Bits()),
-		Outside:      gateway.Outside{Remote: o.OutsideIP, LocalID: outside.String()},
+		Outside:      gateway.Outside{Remote: o.OutsideIP, LocalID: id},
 		Lifetime:     gateway.Lifetime{Phase1: o.Phase1Lifetime, Phase2: o.Phase2Lifetime, RekeyMargin: o.RekeyMargin, RekeyFuzz: o.RekeyFuzz},
 		Liveness:     gateway.Liveness{Interval: o.LivenessInterval, Timeout: o.LivenessTimeout},
 		ReplayWindow: o.ReplayWindow,

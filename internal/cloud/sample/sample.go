@@ -182,9 +182,11 @@ func (in ConfigurationInput) check() (typ device.Type, err error) {
 }
 
 // Configuration is CustomerGatewayConfiguration of a connection as describe
-// returns it: AWS's XML with the connection's true algorithms. It is empty for one
-// whose state AWS shows none for, and for one that has no such document, as with
-// certificates.
+// returns it: AWS's XML with the connection's true algorithms. It is empty only for
+// one whose state AWS shows none for (vpn §1.3, §1.6). AWS's document of a connection
+// with certificates, or without a gateway, is not known (vpn §1.10): what there is not
+// is left out, which is the key of the one, or empty, which are the address of a
+// customer gateway that has none and the number of a gateway that is not there.
 func Configuration(tx *store.Tx, c resource.VPNConnection) (string, error) {
 	if !c.Alive() {
 		return "", nil
@@ -197,10 +199,10 @@ func Configuration(tx *store.Tx, c resource.VPNConnection) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	told.Exact = true
+	told.Exact, told.Describe = true, true
 	files, err := device.Configure(typ, told, device.Choices{})
 	if err != nil {
-		return "", nil
+		return "", err
 	}
 	return files[0].Text, nil
 }

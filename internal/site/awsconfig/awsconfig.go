@@ -74,7 +74,7 @@ type Tunnel struct {
 
 // An End is one gateway as one tunnel knows it.
 type End struct {
-	Outside netip.Addr
+	Outside netip.Addr // not valid of a customer gateway that may have any, by its certificate
 	Inside  netip.Prefix // the address itself, with the length of the tunnel's /30
 	ASN     uint32       // 0 when static
 }
@@ -258,7 +258,7 @@ func (c *Connection) checkEnds(t Tunnel) error {
 		return fmt.Errorf("the inside addresses %v and %v are not the second and the first of %v; %s", ours, theirs, ours.Masked(), again)
 	case slices.Contains(reserved(), ours.Masked().String()):
 		return fmt.Errorf("the inside range %v is reserved; give the tunnel another TunnelInsideCidr at AWS", ours.Masked())
-	case t.Customer.Outside.Is4() != t.AWS.Outside.Is4():
+	case t.Customer.Outside.IsValid() && t.Customer.Outside.Is4() != t.AWS.Outside.Is4():
 		return fmt.Errorf("the outside addresses %v and %v are of different families; %s", t.Customer.Outside, t.AWS.Outside, again)
 	case t.Customer.Outside == t.AWS.Outside:
 		return fmt.Errorf("the outside address %v is that of both ends; %s", t.AWS.Outside, again)
@@ -281,8 +281,9 @@ func pskRule(key string) string {
 	})
 	switch {
 	case key == "":
-		return "empty; AWS leaves keys out that Secrets Manager stores, and has none for certificates: " +
-			"put the key here, from `aws secretsmanager get-secret-value`, or write a file after `seikan gateway example`"
+		return "empty; a connection that authenticates by certificate has no key, and its certificates are in no file of AWS's: " +
+			"write a file after `seikan gateway example` with this one's addresses and your certificate_file, private_key_file and ca_file; " +
+			"where Secrets Manager stores a key, AWS leaves it out: put it here, from `aws secretsmanager get-secret-value`"
 	case len(key) < 8 || len(key) > 64:
 		return fmt.Sprintf("%d characters; %s%s", utf8.RuneCountInString(key), rule, as)
 	case bad >= 0:

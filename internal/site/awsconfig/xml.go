@@ -176,7 +176,7 @@ func anyBGP(tunnels []*node) bool {
 
 func (r *reader) tunnel(n *node, static bool, known [2]keys) Tunnel {
 	ike, esp := r.need(n, "ike"), r.need(n, "ipsec")
-	t := Tunnel{Customer: r.end(r.need(n, "customer_gateway"), static), AWS: r.end(r.need(n, "vpn_gateway"), static)}
+	t := Tunnel{Customer: r.customer(r.need(n, "customer_gateway"), static), AWS: r.end(r.need(n, "vpn_gateway"), static)}
 	if !static {
 		t.HoldTime = r.seconds(r.need(n, "vpn_gateway", "bgp", "hold_time"), 3, 65535)
 	}
@@ -212,8 +212,21 @@ func (r *reader) knownKey(ike *node, outside netip.Addr, known [2]keys) secret.S
 	return r.psk(own)
 }
 
+// customer is the customer's end, whose outside address is empty when it may be any.
+func (r *reader) customer(n *node, static bool) End {
+	if outside := r.need(n, "tunnel_outside_address", "ip_address"); r.value(outside) == "" {
+		return r.inside(n, static, netip.Addr{})
+	}
+	return r.end(n, static)
+}
+
 func (r *reader) end(n *node, static bool) End {
-	e := End{Outside: r.addr(r.need(n, "tunnel_outside_address", "ip_address"))}
+	return r.inside(n, static, r.addr(r.need(n, "tunnel_outside_address", "ip_address")))
+}
+
+// inside is the rest of an end.
+func (r *reader) inside(n *node, static bool, outside netip.Addr) End {
+	e := End{Outside: outside}
 	inside := r.need(n, "tunnel_inside_address")
 	a := r.addr(r.need(inside, "ip_address"))
 	bits := int(r.number(r.need(inside, "network_cidr"), 30, 126))
@@ -228,9 +241,14 @@ func (r *reader) end(n *node, static bool) End {
 		r.oneOf(mask, "", "255.255.255.252")
 	}
 	e.Inside = netip.PrefixFrom(a, bits)
-	if !static {
-		e.ASN = r.asn(r.need(n, "bgp", "asn"))
+	if static {
+		return e
 	}
+	asn := r.need(n, "bgp", "asn")
+	if r.err == nil && asn.text == "" && len(asn.kids) == 0 {
+		r.fail(asn, "empty; the connection is at no gateway, whose number BGP needs: give it one by `aws ec2 modify-vpn-connection`, and %s", again)
+	}
+	e.ASN = r.asn(asn)
 	return e
 }
 

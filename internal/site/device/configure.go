@@ -25,6 +25,11 @@ type Connection struct {
 	// Exact says that the suites are what the other end allows: then the best
 	// that the device has is enough. Otherwise all that it has is offered.
 	Exact bool
+	// Describe has a format that only describes say what the connection is though no
+	// gateway could run by it alone: it authenticates by certificate, which is in no
+	// such file, has no gateway yet, or keeps its BGP out of its tunnels. What stands
+	// in the way is then for its reader to say.
+	Describe bool
 	// Strong offers nothing weak. A connection that allows nothing else is refused.
 	Strong bool
 }
@@ -59,7 +64,8 @@ func Configure(t Type, c Connection, choice Choices) ([]File, error) {
 }
 
 func configure(t Type, c Connection, choice Choices) ([]File, error) {
-	if err := c.Gateway.Validate(); err != nil {
+	c.Describe = c.Describe && t.spec.Describes
+	if err := c.Gateway.Validate(); err != nil && !c.Describe {
 		return nil, err
 	}
 	if t.Name == ownName {
@@ -176,7 +182,7 @@ func (t Type) fits(c Connection, choice Choices, versions []int) error {
 		return fmt.Errorf("%s has no tunnel interface and selects by networks, and the other end takes one pair of them: give one network here with --advertise and one there with --route, each wide enough; there are %d and %d", t.full(), len(c.Site), len(c.Gateway.Tunnels[0].Routes))
 	}
 	for i, tunnel := range c.Gateway.Tunnels {
-		if err := t.tunnelFits(tunnel, choice, versions[i]); err != nil {
+		if err := t.tunnelFits(tunnel, choice, versions[i]); err != nil && !c.Describe {
 			return fmt.Errorf("tunnel %s: %w", tunnel.ID, err)
 		}
 	}

@@ -76,9 +76,13 @@ type spec struct {
 
 // rare is what few connections ask for, and few devices are told.
 type rare struct {
-	Outside6 bool // its outside address may be one of IPv6
-	Inside6  bool // its tunnels may carry IPv6
-	BFD      bool // can watch the path of a BGP session by BFD
+	// Describes is of a format that says what a connection is, not how a device runs
+	// it: of one without keys or not yet at a gateway, too, if Connection.Describe
+	// says so.
+	Describes bool
+	Outside6  bool // its outside address may be one of IPv6
+	Inside6   bool // its tunnels may carry IPv6
+	BFD       bool // can watch the path of a BGP session by BFD
 	// OwnIdentityV1 is OwnIdentity with IKEv1 only.
 	OwnIdentityV1 bool
 }

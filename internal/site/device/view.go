@@ -121,7 +121,7 @@ func (t Type) view(c Connection, choice Choices, versions []int) (view, error) {
 		if c.Strong {
 			gt = strong(gt)
 		}
-		out, err := t.tunnel(gt, c.Exact, versions[i])
+		out, err := t.tunnel(gt, c, versions[i])
 		if err != nil {
 			return v, fmt.Errorf("tunnel %s: %w", gt.ID, err)
 		}
@@ -187,7 +187,7 @@ func short(id string) string {
 	return "vpn-" + name[max(0, len(name)-most):]
 }
 
-func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) {
+func (t Type) tunnel(g gateway.Tunnel, c Connection, version int) (tunnel, error) {
 	out := tunnel{
 		Version: version, LocalID: g.Outside.LocalID, RemoteID: g.Outside.RemoteID, Remote: g.Outside.Remote,
 		Inside: g.Inside, Peer: g.Inside.Masked().Addr().Next(), Replay: g.ReplayWindow, ForceEncap: g.Outside.ForceEncap,
@@ -219,9 +219,12 @@ func (t Type) tunnel(g gateway.Tunnel, exact bool, version int) (tunnel, error) 
 		if t.spec.Phase2v1 != nil {
 			w2 = *t.spec.Phase2v1
 		}
-		offer = slices.DeleteFunc(offer, choice.aead) // IKEv1 has no AES-GCM in phase 1
+		// IKEv1 has no AES-GCM in phase 1.
+		if fit := slices.DeleteFunc(slices.Clone(offer), choice.aead); len(fit) > 0 || !c.Describe {
+			offer = fit
+		}
 	}
-	one := exact || t.spec.One
+	one := c.Exact || t.spec.One
 	if out.Phase1, err = w1.choose(offer, one, mostGroups(version)); err != nil {
 		return out, fmt.Errorf("phase 1 with IKEv%d: %w", version, err)
 	}

@@ -84,10 +84,13 @@ func (r *Result) addTunnel(c awsconfig.Connection, i int, t awsconfig.Tunnel, o 
 	key := fmt.Sprintf("tunnels.%d.", i)
 	out := gateway.Tunnel{
 		ID: fmt.Sprintf("tunnel-%d", i+1), Interface: fmt.Sprintf("tun%d", i+1), Initiate: true,
-		Outside: gateway.Outside{Remote: t.AWS.Outside, LocalID: t.Customer.Outside.String()},
+		Outside: gateway.Outside{Remote: t.AWS.Outside},
 		PSK:     t.PSK, Inside: t.Customer.Inside, SourceNAT: o.SourceNAT,
 	}
-	r.note(key+"outside.local_id", "The customer gateway's address, by which AWS knows us, behind NAT too.")
+	if t.Customer.Outside.IsValid() {
+		out.Outside.LocalID = t.Customer.Outside.String()
+		r.note(key+"outside.local_id", "The customer gateway's address, by which AWS knows us, behind NAT too.")
+	}
 	if o.SourceNAT {
 		r.note(key+"source_nat", "What leaves has the tunnel's inside address: AWS needs no route to us, and cannot call us.")
 	}
