@@ -46,12 +46,21 @@ func CustomerEnd(tx *store.Tx, c resource.VPNConnection) (gateway.Config, error)
 			return out, err
 		}
 		t.ID, t.Interface = fmt.Sprintf("tunnel-%d", i+1), fmt.Sprintf("tun%d", i+1)
+		t.LocalTS, t.RemoteTS = narrowed(c.LocalCIDR), narrowed(c.RemoteCIDR)
 		if !c.StaticRoutesOnly {
 			t.BGP = gateway.Session{PeerASN: cloudASN(tx, c), MaxPrefixes: most, BFD: gateway.BFD(o.BFD)}
 		}
 		out.Tunnels = append(out.Tunnels, t)
 	}
 	return out, nil
+}
+
+// narrowed is a selector as a gateway has it, for which nothing is everything.
+func narrowed(p netip.Prefix) netip.Prefix {
+	if p.IsValid() && p.Bits() == 0 {
+		return netip.Prefix{}
+	}
+	return p
 }
 
 // connection is the customer's end of c, as a device is told. One that has no BFD is
@@ -74,7 +83,6 @@ func connection(tx *store.Tx, c resource.VPNConnection, typ device.Type, announc
 		if t.PSK.IsZero() && c.Options.SecretARN != "" {
 			t.PSK = secret.FromString(fmt.Sprintf("KEY_OF_TUNNEL_%d_IS_IN_SECRETS_MANAGER", i+1))
 		}
-		t.LocalTS, t.RemoteTS = c.LocalCIDR, c.RemoteCIDR
 		if c.StaticRoutesOnly {
 			t.Routes = behind(tx, c)
 		}

@@ -2,6 +2,7 @@ package cloudside
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,6 +97,38 @@ func TestBothEndsOfATunnelHaveItsBFD(t *testing.T) {
 	for i, want := range []topology.BFD{{}, {Interval: 250 * time.Millisecond, Multiplier: 4}} {
 		if customer, cloud := f.Gateway.Tunnels[i].BGP.BFD, conn.Tunnels[i].BFD; topology.BFD(customer) != want || topology.BFD(cloud) != want {
 			t.Errorf("tunnel %d: got %+v at the customer's end and %+v at the cloud's, want %+v", i+1, customer, cloud, want)
+		}
+	}
+}
+
+// A lab's own gateway asks for what its connection is narrowed to, and for everything,
+// unsaid, where it is not.
+func TestTheLabsGatewayOffersWhatItsConnectionIsNarrowedTo(t *testing.T) {
+	top, err := topology.ReadFile(filepath.Join("..", "..", "..", "lab", "static.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][2]netip.Prefix{{}, {netip.MustParsePrefix("192.168.1.0/28"), netip.MustParsePrefix("10.0.0.0/16")}} {
+		top.VPN[0].LocalCIDR, top.VPN[0].RemoteCIDR = want[0], want[1]
+		s := &Side{cfg: lab.CloudConfig{Topology: top}, store: cloudtest.Open(t, store.Config{})}
+		if s.made, err = build(t.Context(), s.store, top, "edge"); err != nil {
+			t.Fatal(err)
+		}
+		text, _, err := s.CustomerConfig(t.Context(), top.VPN[0].Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := conffile.Parse(text, t.TempDir())
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if err := f.Gateway.Validate(); err != nil {
+			t.Error(err)
+		}
+		for i, tunnel := range f.Gateway.Tunnels {
+			if got := [2]netip.Prefix{tunnel.LocalTS, tunnel.RemoteTS}; got != want {
+				t.Errorf("tunnel %d: got %v, want %v in\n%s", i+1, got, want, text)
+			}
 		}
 	}
 }

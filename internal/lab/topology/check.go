@@ -282,9 +282,35 @@ func (d *decoder) checkRouting(at string, c Connection) {
 		d.errorAt(at+".routes", "stand beside bgp; a connection has static routes or BGP: remove one of them")
 	case !c.Dynamic() && len(c.Routes) == 0:
 		d.errorAt(at+".routes", "is missing; write the networks behind the customer gateway, such as [192.168.1.0/24], or a block bgp")
+	case c.Dynamic() && !c.carriesBGP():
+		d.errorAt(at, "is narrowed to %v and %v, which keeps BGP between the tunnels' inside addresses out; leave Local… and Remote…NetworkCidr out, or have static routes", orEverything(c.LocalCIDR), orEverything(c.RemoteCIDR))
 	case c.BGP.ASN == CloudASN:
 		d.errorAt(at+".bgp.asn", "%d is the VPN gateway's own number; the two ends are different systems: choose another, such as 65000", CloudASN)
 	}
+}
+
+// carriesBGP reports whether the selectors let the tunnels' inside addresses pass.
+func (c Connection) carriesBGP() bool {
+	for _, t := range c.Tunnels {
+		inside := t.InsideCIDR
+		if c.InsideIPv6 {
+			inside = t.InsideIPv6CIDR
+		}
+		for _, p := range []netip.Prefix{c.LocalCIDR, c.RemoteCIDR} {
+			if open := !p.IsValid() || p.Bits() == 0; !open && !(inside.IsValid() && p.Overlaps(inside) && p.Bits() <= inside.Bits()) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// orEverything is a selector in words.
+func orEverything(p netip.Prefix) string {
+	if !p.IsValid() {
+		return "everything"
+	}
+	return p.String()
 }
 
 // checkAuthentication checks what goes with certificates, and what without an
