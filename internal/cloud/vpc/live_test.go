@@ -157,3 +157,43 @@ func TestTheGatewaysLinkHoldsInTheKernel(t *testing.T) {
 	m.apply(t, gateway)
 	wantPing(t, "the site with all tunnels down", m.Ground, "server", site, false)
 }
+
+// A route table may lead what goes to another subnet by an appliance (pl §4.2), there and
+// not back, past which nothing gets while it is there, and straight on again without it.
+func TestASubnetIsReachedByItsAppliance(t *testing.T) {
+	m := newMachine(t)
+	var n network
+	var server resource.Instance
+	var table resource.RouteTable
+	var back resource.Subnet
+	in(t, m.Store, func(tx *store.Tx) {
+		n = newNetwork(t, tx, "10.0.0.0/16", "10.0.1.0/24")
+		subnet := func(cidr string) resource.Subnet {
+			return must[resource.Subnet](t)(vpc.CreateSubnet(tx, alice, vpc.CreateSubnetInput{VPCID: n.vpc.ID, CidrBlock: block(cidr)}))
+		}
+		middle := subnet("10.0.2.0/24")
+		back = subnet("10.0.3.0/24")
+		must[resource.Instance](t)(vpc.RunInstance(tx, alice, vpc.RunInstanceInput{SubnetID: n.subnet.ID, Namespace: "client"}))
+		appliance := must[resource.Instance](t)(vpc.RunInstance(tx, alice, vpc.RunInstanceInput{SubnetID: middle.ID, Namespace: "appliance", NoSourceDestCheck: true}))
+		server = must[resource.Instance](t)(vpc.RunInstance(tx, alice, vpc.RunInstanceInput{SubnetID: back.ID, Namespace: "server"}))
+		table = must[resource.RouteTable](t)(vpc.CreateRouteTable(tx, alice, n.vpc.ID, nil))
+		must[resource.Association](t)(vpc.AssociateRouteTable(tx, alice, table.ID, n.subnet.ID))
+		check(t, vpc.CreateRoute(tx, alice, vpc.CreateRouteInput{RouteTableID: table.ID, DestinationCidrBlock: back.CIDR, InstanceID: appliance.ID}))
+	})
+	m.apply(t)
+	forward := func(value string) {
+		t.Helper()
+		if out, err := m.CommandIn(t.Context(), "appliance", "sysctl", "-qw", "net.ipv4.ip_forward="+value); err != nil {
+			t.Fatalf("sysctl: %v\n%s", err, out)
+		}
+	}
+	forward("0")
+	wantPing(t, "by an appliance that does not forward", m.Ground, "client", server.PrivateIP, false)
+	forward("1")
+	wantPing(t, "by one that does", m.Ground, "client", server.PrivateIP, true)
+
+	forward("0")
+	in(t, m.Store, func(tx *store.Tx) { check(t, vpc.DeleteRoute(tx, alice, table.ID, back.CIDR)) })
+	m.apply(t)
+	wantPing(t, "without the route", m.Ground, "client", server.PrivateIP, true)
+}

@@ -16,7 +16,11 @@ import (
 // The router's routing policy. Table and priority numbers are the same in every
 // router, so that a person can read one after having read another.
 const (
-	localTable    = 100 // the addresses of all interfaces of the VPC
+	localTable        = 100 // the addresses of all interfaces of the VPC
+	appliancePriority = 90  // what a route table leads to an appliance within the VPC
+	// arrived is the mark of what came in by a link. The reverse path filter asks
+	// without it, and so by the way without appliances: answers need not pass them.
+	arrived       = 1
 	localPriority = 100 // what stays in the VPC, whoever sends it
 	linkPriority  = 200 // what leaves it, by the sender's subnet
 )
@@ -92,20 +96,45 @@ func (p *planner) router(v resource.VPC) {
 		}
 		enis = append(enis, eni)
 		tables[table.Number] = table
-		ns.Rules = append(ns.Rules, netspec.Rule{Priority: linkPriority, IIF: LinkName(eni.ID), Table: table.Number})
+		ns.Rules = append(ns.Rules, p.guide(v, LinkName(eni.ID), table)...)
 	}
 	for _, a := range p.transits(v.ID) {
 		if table, ok := p.transitTable(v, a); ok {
 			tables[table.Number] = table
-			ns.Rules = append(ns.Rules, netspec.Rule{Priority: linkPriority, IIF: a.RouterLink(), Table: table.Number})
+			ns.Rules = append(ns.Rules, p.guide(v, a.RouterLink(), table)...)
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(tables)) {
 		ns.Routes = append(ns.Routes, p.routes(tables[number])...)
 	}
 	ns.Tables = []netspec.Table{p.filter(v, enis), onlyv4.Table()}
+	if slices.ContainsFunc(ns.Rules, func(r netspec.Rule) bool { return r.Mark == arrived }) {
+		ns.Tables = append(ns.Tables, marks())
+	}
 	p.spaces[ns.Name] = ns
 }
+
+// guide are the rules by which a table guides what comes in by a link: where it leaves
+// the VPC, and within it what goes to a subnet that the table leads to an appliance.
+func (p *planner) guide(v resource.VPC, link string, t resource.RouteTable) []netspec.Rule {
+	out := []netspec.Rule{{Priority: linkPriority, IIF: link, Table: t.Number}}
+	for _, r := range t.Routes {
+		if r.GatewayID != resource.LocalGateway && within(r.Destination, v.CIDR) {
+			out = append(out, netspec.Rule{Priority: appliancePriority, IIF: link, Mark: arrived, To: r.Destination, Table: t.Number})
+		}
+	}
+	return out
+}
+
+// marks marks what comes in.
+func marks() netspec.Table {
+	return netspec.Table{Family: "ip", Name: "seikan_arrived", Chains: []netspec.Chain{{
+		Name: "prerouting", Type: "filter", Hook: "prerouting", Priority: "mangle", Rules: []netspec.NftRule{rule("meta mark set 0x%08x", arrived)},
+	}}}
+}
+
+// within reports whether p is all of block or a part of it.
+func within(p, block netip.Prefix) bool { return p.Bits() >= block.Bits() && block.Contains(p.Addr()) }
 
 // held returns the interfaces of a VPC that somebody holds.
 func (p *planner) held(id resource.VPCID) []resource.NetworkInterface {
@@ -215,7 +244,8 @@ func holderRoutes(subnet resource.Subnet) []netspec.Route {
 	}
 }
 
-// routes plans a route table. What stays in the VPC never comes here.
+// routes plans a route table. What stays in the VPC never comes here, but for what the
+// table leads to an appliance.
 func (p *planner) routes(t resource.RouteTable) []netspec.Route {
 	var list []netspec.Route
 	hasDefault := false

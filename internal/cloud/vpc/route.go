@@ -38,8 +38,9 @@ type CreateRouteInput struct {
 // RouteLimitExceeded, Gateway.NotAttached, InvalidTransitGatewayID.NotFound for a
 // transit gateway that the VPC is not attached to, and InvalidParameterValue for a
 // destination that is no IPv4 block, that users may not route
-// (169.254.168.0/22, pl §4.1), or that is part of the VPC's own block: AWS lets
-// such a route lead a whole subnet to an appliance, Seikan does not yet.
+// (169.254.168.0/22, pl §4.1), or that is part of the VPC's own block: as with AWS
+// (pl §4.2), of these only the whole block of a subnet has a route, and to a network
+// interface or an instance only, as to an appliance.
 func CreateRoute(tx *store.Tx, who resource.Account, in CreateRouteInput) error {
 	t, err := store.Find(tx, store.RouteTables, who, in.RouteTableID, resource.CodeRouteTableNotFound)
 	if err != nil {
@@ -47,11 +48,14 @@ func CreateRoute(tx *store.Tx, who resource.Account, in CreateRouteInput) error 
 	}
 	v, _ := store.VPCs.Get(tx, t.VPCID)
 	dst := in.DestinationCidrBlock.Masked()
-	if err := checkDestination(t, v.CIDR, dst); err != nil {
+	if err := checkDestination(t, dst); err != nil {
 		return err
 	}
 	route, err := routeTo(tx, who, t.VPCID, in)
 	if err != nil {
+		return err
+	}
+	if err := checkWithin(tx, v, dst, route); err != nil {
 		return err
 	}
 	route.Destination = dst
@@ -62,19 +66,32 @@ func CreateRoute(tx *store.Tx, who resource.Account, in CreateRouteInput) error 
 }
 
 // checkDestination says whether a static route to dst may enter the table.
-func checkDestination(t resource.RouteTable, block, dst netip.Prefix) error {
+func checkDestination(t resource.RouteTable, dst netip.Prefix) error {
 	const field = "DestinationCidrBlock"
 	switch {
 	case !dst.IsValid() || !dst.Addr().Is4():
 		return resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is not an IPv4 block", field, dst)
 	case slices.ContainsFunc(t.Routes, func(r resource.Route) bool { return r.Destination == dst }):
 		return resource.Errorf(codeRouteExists, "%s: the table %s has a route to %v already", field, t.ID, dst)
-	case dst.Bits() >= block.Bits() && block.Contains(dst.Addr()):
-		return resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is part of the VPC's %v, which stays local", field, dst, block)
 	case dst.Bits() >= 22 && netip.MustParsePrefix("169.254.168.0/22").Contains(dst.Addr()):
 		return resource.Errorf(resource.CodeInvalidParameterValue, "%s: %v is part of 169.254.168.0/22, which serves the cloud itself", field, dst)
 	case len(t.Routes) > maxRoutes: // the local route does not count
 		return resource.Errorf(codeRouteLimit, "the table %s has %d routes, the most there can be", t.ID, maxRoutes)
+	}
+	return nil
+}
+
+// checkWithin says whether a route may lead to a part of the VPC's own block. The
+// words are AWS's own, as its users report them.
+func checkWithin(tx *store.Tx, v resource.VPC, dst netip.Prefix, to resource.Route) error {
+	if !within(dst, v.CIDR) {
+		return nil
+	}
+	if to.NetworkInterfaceID == "" {
+		return resource.Errorf(resource.CodeInvalidParameterValue, "The destination CIDR block %v is equal to or more specific than one of this VPC's CIDR blocks. This route can target only an interface or an instance.", dst)
+	}
+	if !slices.ContainsFunc(store.Subnets.List(tx), func(s resource.Subnet) bool { return s.VPCID == v.ID && s.CIDR == dst }) {
+		return resource.Errorf(resource.CodeInvalidParameterValue, "Route destination doesn't match any subnet CIDR blocks.")
 	}
 	return nil
 }

@@ -63,13 +63,23 @@ func TestCreateRouteChecksItsDestinationAndTarget(t *testing.T) {
 			{"192.168.1.0/24", vpc.CreateRouteInput{InstanceID: i.ID}, "RouteAlreadyExists"},
 			{"0.0.0.0/0", vpc.CreateRouteInput{NetworkInterfaceID: i.NetworkInterfaceID}, ""},
 			{"10.0.0.0/8", vpc.CreateRouteInput{InstanceID: i.ID}, ""},
-			{"10.0.1.0/24", vpc.CreateRouteInput{InstanceID: i.ID}, "InvalidParameterValue"},
+			{"10.0.1.0/24", vpc.CreateRouteInput{InstanceID: i.ID}, ""},
+			{"10.0.1.0/24", vpc.CreateRouteInput{InstanceID: i.ID}, "RouteAlreadyExists"},
+			{"10.0.1.0/25", vpc.CreateRouteInput{NetworkInterfaceID: i.NetworkInterfaceID}, "InvalidParameterValue: Route destination doesn't match any subnet CIDR blocks."},
+			{"10.9.1.0/24", vpc.CreateRouteInput{InstanceID: i.ID}, ""}, // a subnet of another VPC is none of this one's
+			{"10.0.2.0/24", vpc.CreateRouteInput{GatewayID: vgw}, "InvalidParameterValue: The destination CIDR block 10.0.2.0/24 is equal to or more specific than one of this VPC's CIDR blocks. This route can target only an interface or an instance."},
+			{"10.0.2.0/24", vpc.CreateRouteInput{TransitGatewayID: "tgw-1"}, "InvalidParameterValue: The destination CIDR block 10.0.2.0/24 is equal to or more specific than one of this VPC's CIDR blocks. This route can target only an interface or an instance."},
 			{"10.0.0.0/16", vpc.CreateRouteInput{InstanceID: i.ID}, "RouteAlreadyExists"},
 			{"169.254.169.0/24", vpc.CreateRouteInput{InstanceID: i.ID}, "InvalidParameterValue"},
 			{"fd00::/64", vpc.CreateRouteInput{InstanceID: i.ID}, "InvalidParameterValue"},
 		} {
 			test.in.RouteTableID, test.in.DestinationCidrBlock = n.vpc.MainRouteTable, block(test.dst)
-			wantCode(t, fmt.Sprintf("%s by %+v", test.dst, test.in), vpc.CreateRoute(tx, alice, test.in), test.code)
+			err := vpc.CreateRoute(tx, alice, test.in)
+			code, words, _ := strings.Cut(test.code, ": ")
+			wantCode(t, fmt.Sprintf("%s by %+v", test.dst, test.in), err, code)
+			if words != "" && !strings.HasSuffix(err.Error(), words) {
+				t.Errorf("%s by %+v: got %v, want AWS's words %q", test.dst, test.in, err, words)
+			}
 		}
 		wantCode(t, "delete local", vpc.DeleteRoute(tx, alice, n.vpc.MainRouteTable, n.vpc.CIDR), "InvalidParameterValue")
 		wantCode(t, "delete unknown", vpc.DeleteRoute(tx, alice, n.vpc.MainRouteTable, block("1.2.3.0/24")), "InvalidRoute.NotFound")
