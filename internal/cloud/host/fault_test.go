@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"seikan/internal/cloud/cloudtest"
 	"seikan/internal/cloud/ipam"
@@ -148,7 +149,7 @@ func TestTunnelsThatNobodyReportsAreDown(t *testing.T) {
 		{"another host hears of one", second, status(true), `UP "", ` + silence},
 		{"it hears of nobody", second, nil, silence + ", " + silence},
 	} {
-		if err := step.by.record(t.Context(), step.say, nil); err != nil {
+		if _, err := step.by.record(t.Context(), step.say, nil, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if got := telemetryOf(); got != step.want {

@@ -124,7 +124,8 @@ func (h *Host) watch(ctx context.Context) error {
 func (h *Host) reconcile(ctx context.Context, key string) (again time.Duration, err error) {
 	switch key {
 	case keyTelemetry:
-		err = h.telemetry.record(ctx, h.gateways.statuses(), h.gateways.resuming(time.Now()))
+		now := time.Now()
+		again, err = h.telemetry.record(ctx, h.gateways.statuses(), h.gateways.resuming(now), now)
 	case keyHealth:
 		err = h.recordHealth(ctx)
 	default:

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"seikan/internal/cloud/resource"
 	"seikan/internal/cloud/store"
@@ -20,18 +21,23 @@ import (
 // every second; only what changed is written.
 type telemetry struct {
 	store *store.Store
-	last  map[string]vpn.Report // by tunnel id; nil before the first record; used by one goroutine at a time
+	// One goroutine at a time uses what is below.
+	last  map[string]vpn.Report // by tunnel id; nil before the first record
+	paces map[resource.VPNConnectionID]*pace
 }
 
-func newTelemetry(s *store.Store) *telemetry { return &telemetry{store: s} }
+func newTelemetry(s *store.Store) *telemetry {
+	return &telemetry{store: s, paces: map[resource.VPNConnectionID]*pace{}}
+}
 
 // silent is the report of a tunnel whose gateway has none.
 func silent() vpn.Report { return vpn.Report{Reason: "the gateway does not answer"} }
 
 // record writes the changes since the last call. Tunnels of a gateway that
 // reports nothing are down, and so are, at first, those that another host left
-// up in the store; those that resume are what they were.
-func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status, resuming map[string]bool) error {
+// up in the store; those that resume are what they were. What is put off, since what
+// a peer announces changes all the time, is to be recorded again after that long.
+func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status, resuming map[string]bool, at time.Time) (again time.Duration, err error) {
 	now := map[string]vpn.Report{}
 	for _, g := range all {
 		for _, s := range g.Tunnels {
@@ -60,23 +66,36 @@ func (t *telemetry) record(ctx context.Context, all map[string]gateway.Status, r
 			return nil
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return t.write(ctx, changed, now)
+	return t.write(ctx, changed, now, at)
 }
 
 // write writes the changes, of each connection by themselves: what one's customer
 // gateway announces may be as much as a transaction holds. What could not be written
-// is a change the next time, too.
-func (t *telemetry) write(ctx context.Context, changed, now map[string]vpn.Report) (err error) {
+// is a change the next time, too, and so is what is put off.
+func (t *telemetry) write(ctx context.Context, changed, now map[string]vpn.Report, at time.Time) (again time.Duration, err error) {
 	byConnection := map[resource.VPNConnectionID][]string{}
 	for id := range changed {
 		if conn, _, ok := tunnelOf(id); ok {
 			byConnection[conn] = append(byConnection[conn], id)
 		}
 	}
+	leave := func(ids []string) {
+		for _, id := range ids {
+			delete(now, id)
+			if old, known := t.last[id]; known {
+				now[id] = old
+			}
+		}
+	}
 	for _, conn := range slices.Sorted(maps.Keys(byConnection)) {
+		if wait := t.putOff(conn, byConnection[conn], changed, at); wait > 0 {
+			again = sooner(again, wait)
+			leave(byConnection[conn])
+			continue
+		}
 		e := t.store.Update(ctx, func(tx *store.Tx) error {
 			for _, id := range byConnection[conn] {
 				_, index, _ := tunnelOf(id)
@@ -88,15 +107,28 @@ func (t *telemetry) write(ctx context.Context, changed, now map[string]vpn.Repor
 			continue
 		}
 		err = errors.Join(err, fmt.Errorf("telemetry of %s: %w", conn, e))
-		for _, id := range byConnection[conn] {
-			delete(now, id)
-			if old, known := t.last[id]; known {
-				now[id] = old
-			}
+		leave(byConnection[conn])
+	}
+	maps.DeleteFunc(t.paces, func(_ resource.VPNConnectionID, p *pace) bool { return p.rested.Before(at) })
+	t.last = now
+	return again, err
+}
+
+// putOff is how long the changes of a connection's tunnels are to wait: only where
+// nothing has changed but what their peers announce, and that again and again.
+func (t *telemetry) putOff(conn resource.VPNConnectionID, ids []string, changed map[string]vpn.Report, at time.Time) time.Duration {
+	for _, id := range ids {
+		before, after := t.last[id], changed[id]
+		if before.Learned, after.Learned = nil, nil; !reflect.DeepEqual(before, after) {
+			return 0
 		}
 	}
-	t.last = now
-	return err
+	p := t.paces[conn]
+	if p == nil {
+		p = &pace{}
+		t.paces[conn] = p
+	}
+	return p.take(at)
 }
 
 // resumes reports whether a tunnel that was up and whose gateway is another one now

@@ -83,11 +83,102 @@ func TestWhatOnePeerAnnouncesKeepsNoOtherFromBeingRecorded(t *testing.T) {
 		return got
 	}
 	r := newTelemetry(s)
-	if err := r.record(t.Context(), all(1000, 1000), nil); err == nil || status("vpn-b") != "0 BGP ROUTES" {
+	if _, err := r.record(t.Context(), all(1000, 1000), nil, time.Now()); err == nil || status("vpn-b") != "0 BGP ROUTES" {
 		t.Errorf("beside what is too much for the store: got %v and %q, want an error and 0 BGP ROUTES", err, status("vpn-b"))
 	}
-	if err := r.record(t.Context(), all(bgp.MaxPath, 1000), nil); err != nil || status("vpn-a") != "1000 BGP ROUTES" {
+	if _, err := r.record(t.Context(), all(bgp.MaxPath, 1000), nil, time.Now()); err != nil || status("vpn-a") != "1000 BGP ROUTES" {
 		t.Errorf("all that may be announced: got %v and %q, want 1000 BGP ROUTES", err, status("vpn-a"))
+	}
+}
+
+// A peer that announces something else fifty times a second for ten seconds costs one
+// transaction a second once it has had its first few, and what it said last is there a
+// second later. Meanwhile its tunnel that goes down, and another connection's peer, are
+// written at once.
+func TestAPeerThatChangesAllTheTimeIsWrittenOnceASecond(t *testing.T) {
+	s := cloudtest.Open(t, store.Config{})
+	cloudtest.Do(t, s, func(tx *store.Tx) error {
+		for _, id := range []resource.VPNConnectionID{"vpn-a", "vpn-b"} {
+			store.VPNConnections.Put(tx, id, resource.VPNConnection{ID: id, State: resource.StateAvailable, TransitGatewayID: "tgw-1"})
+		}
+		return nil
+	})
+	say := func(tunnel string, up bool, octet byte) (gateway.TunnelStatus, gateway.BGPPeer) {
+		route := gateway.BGPRoute{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 20, octet, 0}), 24), ASPath: []uint32{65000}, Origin: "IGP"}
+		return gateway.TunnelStatus{ID: tunnel, Up: up, IKE: gateway.IKEStatus{Version: 2}}, gateway.BGPPeer{Tunnel: tunnel, Established: up, Routes: []gateway.BGPRoute{route}}
+	}
+	r := newTelemetry(s)
+	start := time.Now()
+	// record tells of both connections after so long, and returns when to be asked again.
+	record := func(after time.Duration, up bool, a, b byte) time.Duration {
+		t.Helper()
+		st := gateway.Status{BGP: &gateway.BGPStatus{}}
+		for tunnel, octet := range map[string]byte{"vpn-a/1": a, "vpn-b/1": b} {
+			status, peer := say(tunnel, up || tunnel == "vpn-b/1", octet)
+			st.Tunnels, st.BGP.Peers = append(st.Tunnels, status), append(st.BGP.Peers, peer)
+		}
+		again, err := r.record(t.Context(), map[string]gateway.Status{"tgw-1": st}, nil, start.Add(after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return again
+	}
+	row := func(id resource.VPNConnectionID) (got resource.TunnelTelemetry) {
+		t.Helper()
+		cloudtest.Do(t, s, func(tx *store.Tx) error {
+			c, _ := store.VPNConnections.Get(tx, id)
+			got = c.Telemetry[0]
+			return nil
+		})
+		return got
+	}
+	third := func(id resource.VPNConnectionID) byte {
+		t.Helper()
+		if l := row(id).Learned; len(l) == 1 {
+			return l[0].Prefix.Addr().As4()[2]
+		}
+		return 0
+	}
+	const every, whole = 20 * time.Millisecond, 10 * time.Second
+	record(0, true, 1, 1)
+	written, before := 0, third("vpn-a")
+	var again time.Duration
+	var last byte
+	for at := every; at <= whole; at += every {
+		last = byte(2 + at/every%200)
+		again = record(at, true, last, 1)
+		if now := third("vpn-a"); now != before {
+			written, before = written+1, now
+			if now != last {
+				t.Fatalf("after %v: got network %d, want %d, which is the last", at, now, last)
+			}
+		}
+	}
+	if most := changesAtOnce + int(whole/changesEvery); written > most || written < int(whole/changesEvery) {
+		t.Errorf("of 500 changes in %v %d were written, want %v to %d", whole, written, whole/changesEvery, most)
+	}
+	t.Logf("of 500 changes %d were written", written)
+	if again <= 0 || again > changesEvery {
+		t.Errorf("the last change is to be looked at again after %v, want within %v", again, changesEvery)
+	}
+	record(whole, true, last, 77)
+	if got := third("vpn-b"); got != 77 {
+		t.Errorf("another connection's change: got network %d, want 77", got)
+	}
+	record(whole, false, last, 77)
+	if got := row("vpn-a"); got.Status != resource.TunnelDown || len(got.Learned) != 0 {
+		t.Errorf("a tunnel that went down: got %+v", got)
+	}
+	record(whole, true, 1, 77)
+	record(whole, true, last, 77)
+	if got := third("vpn-a"); got != 1 {
+		t.Errorf("of what changed in the same moment: got network %d, want 1", got)
+	}
+	if again = record(whole+again, true, last, 77); again != 0 || third("vpn-a") != last {
+		t.Errorf("after the wait: got network %d and %v more to wait, want %d and none", third("vpn-a"), again, last)
+	}
+	if record(time.Hour, true, last, 77); len(r.paces) != 0 {
+		t.Errorf("an hour later %d connections are still counted", len(r.paces))
 	}
 }
 
