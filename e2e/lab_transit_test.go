@@ -113,6 +113,7 @@ func TestTransitGateway(t *testing.T) {
 	t.Run("ecmp", func(t *testing.T) { inner := *l; inner.t = t; transitSpreads(t, &inner) })
 	t.Run("replacement", func(t *testing.T) { inner := *l; inner.t = t; transitReplaces(t, &inner) })
 	t.Run("failover", func(t *testing.T) { inner := *l; inner.t = t; transitFailsOver(t, &inner) })
+	t.Run("no control plane", func(t *testing.T) { inner := *l; inner.t = t; transitNeedsNoControlPlane(t, &inner) })
 	t.Run("another worker", func(t *testing.T) { inner := *l; inner.t = t; transitGoesOn(t, &inner) })
 }
 
@@ -138,6 +139,37 @@ func transitReplaces(t *testing.T, l *runningLab) {
 			t.Errorf("while the end at %s was replaced: got %v, want none of 1500 lost", outside, s)
 		}
 	}
+}
+
+// transitNeedsNoControlPlane stops the process that is the control plane and cuts a
+// tunnel: its worker alone has flows take the other one.
+func transitNeedsNoControlPlane(t *testing.T, l *runningLab) {
+	until(t, "flows by both tunnels", patience, func() error {
+		if grown := l.spread(); min(grown[0], grown[1]) < 1000 {
+			return fmt.Errorf("got %v octets", grown)
+		}
+		return nil
+	})
+	plane := find(t, "lab-supervise")
+	plane.signal(t, syscall.SIGSTOP)
+	defer plane.signal(t, syscall.SIGCONT)
+	nft("router", "ip daddr 203.0.113.10 drop")(t, l)
+	defer l.run(t, "router", "nft delete table inet why")
+	began := time.Now()
+	const flows = 30
+	until(t, "all flows by the other tunnel", patience, func() error {
+		lost := 0
+		for range flows {
+			if s := l.exec("client", "curl", "-sk", "--max-time", "0.5", "-o", "/dev/null", "https://10.1.1.20/"); s.code != 0 {
+				lost++
+			}
+		}
+		if lost > 0 {
+			return fmt.Errorf("%d of %d flows are lost", lost, flows)
+		}
+		return nil
+	})
+	t.Logf("all of %d flows pass %v after the cut", flows, time.Since(began).Round(100*time.Millisecond))
 }
 
 // transitGoesOn kills the transit gateway's worker, with its TUNs and so with the

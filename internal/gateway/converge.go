@@ -42,7 +42,7 @@ func nextPause(lived, last time.Duration) time.Duration {
 func (g *Gateway) converge(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeBGPLocked(ctx), g.convergeRoutesLocked(ctx), g.convergeBFDLocked(ctx))
+	err := errors.Join(g.convergeTunnelsLocked(ctx), g.convergeCarriersLocked(), g.convergeBGPLocked(ctx), g.convergeRoutesLocked(ctx), g.convergeBFDLocked(ctx))
 	if _, leaves := g.effectiveLocked(); !leaves {
 		g.seenLocked()
 	}

@@ -36,6 +36,7 @@ type running struct {
 	loop    sync.WaitGroup
 	watched watched // gateway.mu guards it
 	leaving leaving // gateway.mu guards it
+	carrier carrier // gateway.mu guards it
 	// installed are its SAs, as IKE sees them.
 	installed installed
 
@@ -74,7 +75,7 @@ func (g *Gateway) start(ctx context.Context, t Tunnel) (*running, error) {
 		return nil, errors.Join(err, dev.Close())
 	}
 	quiet(t.Interface, t.ipv6(), g.log)
-	r := &running{since: time.Now(), peer: between, resumed: resumed}
+	r := &running{since: time.Now(), peer: between, resumed: resumed, carrier: carrier{dev: dev}}
 	r.outside.Store(outside)
 	inner := dataplane.TunnelConfig{
 		ID: t.ID, Dev: dev, Outside: outside, ReplayWindow: t.ReplayWindow, PathMTU: path.MTU, ICMPSource: insidePeer(t.Inside),

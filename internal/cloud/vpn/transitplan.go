@@ -55,6 +55,10 @@ func (s Snapshot) transit(g resource.TransitGateway) ([]netspec.Namespace, Worke
 			// Flows are spread by addresses and ports.
 			"net.ipv4.fib_multipath_hash_policy": "1",
 			"net.ipv4.fwmark_reflect":            "1",
+			// A worker unplugs the TUN of a tunnel that has failed: flows then take the
+			// others, and the blackhole behind, without anybody laying routes anew.
+			"net.ipv4.conf.all.ignore_routes_with_linkdown":     "1",
+			"net.ipv4.conf.default.ignore_routes_with_linkdown": "1",
 		},
 	}
 	for _, a := range s.TransitAttachments {
@@ -74,6 +78,8 @@ func (s Snapshot) transit(g resource.TransitGateway) ([]netspec.Namespace, Worke
 		p.own.Sysctls["net.ipv6.fwmark_reflect"] = "1"
 		p.own.Sysctls["net.ipv6.conf.all.forwarding"] = "1"
 		p.own.Sysctls["net.ipv6.fib_multipath_hash_policy"] = "1"
+		p.own.Sysctls["net.ipv6.conf.all.ignore_routes_with_linkdown"] = "1"
+		p.own.Sysctls["net.ipv6.conf.default.ignore_routes_with_linkdown"] = "1"
 	}
 	if len(w.Tunnels) > 0 {
 		p.own.Tables = append(p.own.Tables, ends(w.Tunnels))

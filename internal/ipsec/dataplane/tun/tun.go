@@ -153,6 +153,26 @@ func (t *TUN) Name() string { return t.name }
 // MTU is the MTU of the link now, in octets, for a caller in its namespace.
 func (t *TUN) MTU() (int, error) { return mtuRequest(t.name, unix.SIOCGIFMTU, 0) }
 
+// SetCarrier has the link look as if plugged in, or not; it begins plugged in. Without
+// a carrier nothing is sent over it, and what is written to it is received all the
+// same. It stays up, with its addresses and routes; whether these are used is a
+// matter of the sysctl ignore_routes_with_linkdown. The kernel tells it around within
+// a second.
+func (t *TUN) SetCarrier(on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
+	var err error
+	if e := t.raw.Control(func(fd uintptr) { err = unix.IoctlSetPointerInt(int(fd), unix.TUNSETCARRIER, value) }); e != nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("carrier of TUN %s: %w", t.name, err)
+	}
+	return nil
+}
+
 // Wait is as Device says.
 func (t *TUN) Wait() error {
 	t.asked = false
