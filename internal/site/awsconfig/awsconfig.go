@@ -74,7 +74,7 @@ type Tunnel struct {
 
 // An End is one gateway as one tunnel knows it.
 type End struct {
-	Outside netip.Addr // not valid of a customer gateway that may have any, by its certificate
+	Outside netip.Addr   // not valid of a customer gateway that may have any, by its certificate
 	Inside  netip.Prefix // the address itself, with the length of the tunnel's /30
 	ASN     uint32       // 0 when static
 }
