@@ -14,8 +14,12 @@ import (
 // leaves in steps, so that nothing on its way is lost: first it is drained, and by
 // BGP the peer is told nothing any more over it; then its session is ended, which
 // else would hang; then its SAs are deleted at the peer, and what the peer sent
-// before it heard so is taken for a while more.
+// before it heard so is taken for a while more. Of two that change at once one
+// waits for its turn, until the other is back.
 const (
+	// turnWithin is how long a tunnel waits for its turn at most: the other's leave,
+	// IKE, and BGP, which rests for five seconds after a goodbye.
+	turnWithin = 15 * time.Second
 	// drainWithin is how long the peer has to move its traffic: a BGP message and
 	// a route.
 	drainWithin = time.Second
@@ -38,6 +42,7 @@ type step uint8
 
 const (
 	staying step = iota
+	queued       // until it is its turn, and else as if it stayed
 	draining
 	silent // without a BGP session
 	parted // the peer was told
@@ -45,40 +50,87 @@ const (
 
 // lasts is how long a step takes.
 func (s step) lasts() time.Duration {
-	return [...]time.Duration{draining: drainWithin, silent: closeWithin, parted: lingerFor}[s]
+	return [...]time.Duration{queued: turnWithin, draining: drainWithin, silent: closeWithin, parted: lingerFor}[s]
 }
 
-// now reports whether the tunnel leaves.
+// now reports whether the tunnel leaves, or waits to.
 func (l leaving) now() bool { return l.step != staying }
+
+// under reports whether it does not wait any more.
+func (l leaving) under() bool { return l.step > queued }
 
 // leavesLocked carries r, which shall not go on, through its leave. False says that
 // it is over, or that nothing would be won by it: r is down, or there is no tunnel
 // that stays to take its traffic. The caller holds g.mu.
 func (g *Gateway) leavesLocked(r *running, wanted map[string]Tunnel) bool {
 	l, now := &r.leaving, time.Now()
-	switch {
-	case l.step == parted && !now.Before(l.until), l.step != parted && (!r.up() || !g.replaceableLocked(r, wanted)):
+	if l.step == parted {
+		return now.Before(l.until)
+	}
+	if !r.up() {
 		return false
-	case l.now() && now.Before(l.until):
+	}
+	if !l.under() && g.waitsLocked(r, wanted) {
+		if l.step == staying {
+			g.enter(l, queued)
+		}
+		if now.Before(l.until) {
+			return true
+		}
+	}
+	switch {
+	case !g.replaceableLocked(r, wanted):
+		return false
+	case l.under() && now.Before(l.until):
 		return true
 	case l.step == silent:
 		r.part()
 	}
-	l.step++
-	l.until = now.Add(l.step.lasts())
-	time.AfterFunc(l.until.Sub(now), func() { signal(g.kick) })
+	g.enter(l, max(l.step+1, draining))
 	return true
 }
 
-// replaceableLocked reports whether a tunnel other than r is up and stays that may
-// take r's traffic. The caller holds g.mu.
+// enter begins a step of l, and has it looked at again when that is over.
+func (g *Gateway) enter(l *leaving, s step) {
+	l.step, l.until = s, time.Now().Add(s.lasts())
+	time.AfterFunc(s.lasts(), func() { signal(g.kick) })
+}
+
+// replaceableLocked reports whether a tunnel other than r is up and stays, if only
+// until it is its turn, that may take r's traffic. The caller holds g.mu.
 func (g *Gateway) replaceableLocked(r *running, wanted map[string]Tunnel) bool {
 	for id, other := range g.tunnels {
-		if t, ok := wanted[id]; ok && other != r && other.up() && t.sameSession(other.cfg) && t.carriesFor(r.cfg) {
+		if t, ok := wanted[id]; ok && other != r && other.up() && (!other.leaving.under() || t.sameSession(other.cfg)) && t.carriesFor(r.cfg) {
 			return true
 		}
 	}
 	return false
+}
+
+// waitsLocked reports whether r, which shall not go on, is to wait since its traffic
+// is another tunnel's that leaves and will be back: until that, or a third one,
+// carries. The caller holds g.mu.
+func (g *Gateway) waitsLocked(r *running, wanted map[string]Tunnel) bool {
+	waits := r.leaving.step == queued
+	for id, t := range wanted {
+		if id == r.cfg.ID || !t.carriesFor(r.cfg) {
+			continue
+		}
+		other := g.tunnels[id]
+		switch {
+		case other != nil && other.leaving.under():
+			waits = true
+		case other != nil && other.up() && t.sameSession(other.cfg) && (!t.speaks() || g.toldLocked(id)):
+			return false
+		}
+	}
+	return waits
+}
+
+// toldLocked reports whether the peer of the tunnel called id announces what may be
+// used. The caller holds g.mu.
+func (g *Gateway) toldLocked(id string) bool {
+	return slices.ContainsFunc(g.peersLocked(), func(p bgp.PeerStatus) bool { return p.Name == id && p.Established && p.Accepted > 0 })
 }
 
 // carriesFor reports whether t may lead where u does, as far as the configuration
@@ -94,7 +146,7 @@ func (t Tunnel) carriesFor(u Tunnel) bool {
 }
 
 // effectiveLocked is what is wanted, and as they were the tunnels that leave, which
-// carry only what no other can. leaves reports whether there are any. The caller
+// carry only what no other can, or wait to. leaves reports whether there are any. The caller
 // holds g.mu.
 func (g *Gateway) effectiveLocked() (cfg Config, leaves bool) {
 	cfg = g.want
@@ -110,7 +162,7 @@ func (g *Gateway) effectiveLocked() (cfg Config, leaves bool) {
 		if i := slices.IndexFunc(g.have.Tunnels, is); i >= 0 {
 			was = g.have.Tunnels[i] // its routes and BGP may have changed since it began
 		}
-		was.Endpoint.Draining = true
+		was.Endpoint.Draining = was.Endpoint.Draining || r.leaving.under()
 		if i := slices.IndexFunc(cfg.Tunnels, is); i >= 0 {
 			cfg.Tunnels[i] = was
 		} else {
@@ -142,7 +194,7 @@ func (g *Gateway) settleLocked() {
 func (g *Gateway) leavesSpeakingLocked(want bgp.Config) bgp.Config {
 	var peers []bgp.Peer
 	for _, p := range want.Peers {
-		if r := g.tunnels[p.Name]; r != nil && r.leaving.now() {
+		if r := g.tunnels[p.Name]; r != nil && r.leaving.under() {
 			if p.Announce = nil; r.leaving.step > draining {
 				continue
 			}

@@ -28,6 +28,7 @@ func TestOtherCertificatesAreTakenOver(t *testing.T) {
 		return in
 	}
 	before := spi(customer)
+	spi(cloud) // answers have a way back, too
 	proved := here.Tunnels[0].Certificates.Own
 	over := w.traffic(6)
 	set := func(s *side, cfg *gateway.Config, change func(*gateway.Certificates)) {

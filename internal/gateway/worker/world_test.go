@@ -59,6 +59,7 @@ type world struct {
 	net *netapply.Host
 	// state is where the workers of a namespace keep their SAs.
 	state map[string]string
+	sides []*side
 }
 
 // veth is the two ends of a cable.
@@ -175,11 +176,14 @@ func config(customer bool, psk string) gateway.Config {
 type side struct {
 	*Process
 	t       *testing.T
+	ns      string
 	changed chan struct{}
 	log     nettest.Buffer
+	seen    nettest.Buffer // its statuses, a line each
 
 	mu   sync.Mutex
 	said []activity.Notice
+	last string // of seen
 }
 
 // hears reports whether the worker has handed up a notice of a tunnel, or of its
@@ -196,7 +200,7 @@ func (s *side) hears(tunnel string, bgp bool, text string) bool {
 // where its log goes.
 func (w *world) start(ns string, cfg gateway.Config, files []*os.File, stderr io.Writer) *side {
 	w.t.Helper()
-	s := &side{t: w.t, changed: make(chan struct{}, 1)}
+	s := &side{t: w.t, ns: ns, changed: make(chan struct{}, 1)}
 	if stderr == nil {
 		stderr = &s.log
 	}
@@ -208,9 +212,10 @@ func (w *world) start(ns string, cfg gateway.Config, files []*os.File, stderr io
 			default:
 			}
 		},
-		Reported: func(_ gateway.Status, said []activity.Notice) {
+		Reported: func(st gateway.Status, said []activity.Notice) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			s.see(st)
 			s.said = append(s.said, said...)
 		},
 		Start: func(cmd *exec.Cmd) error {
@@ -222,6 +227,7 @@ func (w *world) start(ns string, cfg gateway.Config, files []*os.File, stderr io
 		w.t.Fatal(err)
 	}
 	s.Process = p
+	w.sides = append(w.sides, s)
 	w.t.Cleanup(func() {
 		p.Stop()
 		if w.t.Failed() {
