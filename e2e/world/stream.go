@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A Delivery is what became of the datagrams of a Stream.
@@ -113,20 +111,6 @@ func StartStreamOver(p Path, rate int) (*Stream, error) {
 	s.done.Go(s.send)
 	s.done.Go(s.receive)
 	return s, nil
-}
-
-// Deepen gives conn a buffer of so many octets: a receiver that is not scheduled
-// for a while must not look like a loss.
-func Deepen(conn *net.UDPConn, octets int) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var setErr error
-	err = raw.Control(func(fd uintptr) {
-		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, octets)
-	})
-	return errors.Join(err, setErr)
 }
 
 // send keeps to the rate over the whole time; what a late tick missed is made
