@@ -134,7 +134,12 @@ func (g *Gateway) start(w *world.World, text string, flags ...string) {
 // printed.
 func (g *Gateway) Reload(w *world.World, text string, flags ...string) (string, error) {
 	g.t.Helper()
-	text = fmt.Sprintf("name: e2e\ncontrol_socket: %s\n%s", g.control(), text)
+	return g.ReloadWhole(w, fmt.Sprintf("name: e2e\ncontrol_socket: %s\n%s", g.control(), text), flags...)
+}
+
+// ReloadWhole is Reload for a file as it is.
+func (g *Gateway) ReloadWhole(w *world.World, text string, flags ...string) (string, error) {
+	g.t.Helper()
 	if err := os.WriteFile(filepath.Join(g.dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
