@@ -29,6 +29,7 @@ func TestFragmentsWithStrongSwan(t *testing.T) {
 			w.Until("our tunnel", 20*time.Second, func() error { return up(ours) })
 			w.Until("first ping", 5*time.Second, w.Reach)
 			r := newReport(t, w, "IKE in fragments", fmt.Sprintf("of at most %d octets, we initiate %v", size, ourStart))
+			r.ours = []*ourgateway.Gateway{ours}
 			r.rekeyed("CHILD, by us", swan, ours.RekeyChild)
 			r.rekeyed("IKE, by us", swan, ours.RekeyIKE)
 			r.rekeyed("CHILD, by strongSwan", swan, swan.RekeyChild)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"seikan/e2e/world"
 )
 
 // AWS's dead peer detection gives a tunnel up when it was silent for 30 s, by
@@ -18,37 +20,99 @@ import (
 // the command line again and again, may take the rest of failoverTime.
 const failoverTime = 40 * time.Second
 
-// TestFailoverWithAWSsDeadPeerDetection cuts the tunnel in use in a lab without
-// our liveness extension.
+// failoverRate is how many packets a second cross the tunnels each way meanwhile.
+const failoverRate = 100
+
+// TestFailoverWithAWSsDeadPeerDetection cuts tunnel 1 at the site's NAT under a
+// constant stream each way, in a lab with AWS's own timers: a session's hold time
+// of 30 s, or with static routes dead peer detection alone.
 func TestFailoverWithAWSsDeadPeerDetection(t *testing.T) {
-	file := variant(t, scratch(t), "        liveness: {interval: 250ms, timeout: 750ms}\n", "")
-	l := labUp(t, "failover", file)
-	until(t, "both tunnels at both ends", patience, l.tunnelsUp)
-	until(t, "traffic", patience, l.reach)
-	used := l.used()
-	begun := time.Now()
-	if s := l.do("cut", used.String()); s.code != 0 {
-		t.Fatalf("lab cut %v: %v", used, s)
+	dir := scratch(t)
+	for _, routing := range []struct {
+		name   string
+		change []string
+	}{{"BGP", nil}, {"static routes", static}} {
+		t.Run(routing.name, func(t *testing.T) {
+			file := variant(t, dir, append([]string{"        liveness: {interval: 250ms, timeout: 750ms}\n", "",
+				"            - {protocol: icmp, cidrs: [192.168.1.0/24]}\n", "            - {protocol: all, cidrs: [192.168.1.0/24]}\n"}, routing.change...)...)
+			l := labUp(t, "failover", file)
+			until(t, "both tunnels at both ends", patience, l.tunnelsUp)
+			until(t, "traffic", patience, l.reach)
+			l.replaceEnd("203.0.113.11") // which moves both ends to tunnel 1, where they stay
+			until(t, "both tunnels at both ends", patience, l.tunnelsUp)
+			until(t, "tunnel 1 to carry both ways", patience, func() error { return l.carries(1) })
+			both := l.streams()
+			until(t, "the streams", patience, both.after(failoverRate))
+			nft("router", "ip daddr 203.0.113.10 drop; add rule inet why f ip saddr 203.0.113.10 drop")(t, l)
+			until(t, "tunnel 2 to carry both ways", 2*failoverTime, func() error { return l.carries(2) })
+			until(t, "traffic over tunnel 2", patience, l.reach)
+			until(t, "the streams", patience, both.after(failoverRate))
+			for _, d := range both.stop(t) {
+				t.Logf("%s: %v", routing.name, d)
+				if d.Away > failoverTime {
+					t.Errorf("%s: none came for %v, want at most %v", d.Direction, d.Away, failoverTime)
+				}
+				if d.Lost < failoverRate {
+					t.Errorf("%s: lost %d only: the tunnel that was cut carried nothing", d.Direction, d.Lost)
+				}
+			}
+			l.run(t, "router", "nft delete table inet why")
+			until(t, "both tunnels after the mend", 2*failoverTime, l.tunnelsUp)
+		})
 	}
-	until(t, "the cut", patience, func() error {
-		if l.reach() == nil {
-			return errors.New("traffic passes")
+}
+
+// carries is an error unless both ends send over the tunnel of that number.
+func (l *runningLab) carries(number int) error {
+	return errors.Join(l.sends("customer", number), l.sends("cloud", number))
+}
+
+// sends is an error unless one end does.
+func (l *runningLab) sends(end string, number int) error {
+	l.t.Helper()
+	st, err := l.status()
+	for _, tn := range st.Tunnels {
+		if tn.End == end && tn.Number == number && tn.Carries {
+			return nil
+		}
+	}
+	return errors.Join(err, fmt.Errorf("the %s's end does not send over tunnel %d", end, number))
+}
+
+// streams are one stream each way between the client and app-1, whose security
+// group must let it in.
+func (l *runningLab) streams() (both streams) {
+	l.t.Helper()
+	at := func(ns string) func(func() error) error {
+		return func(open func() error) error { return l.in(ns, open) }
+	}
+	for _, p := range []world.Path{
+		{Direction: "client → app-1", From: at("client"), To: at("app-1"), Address: appAddress},
+		{Direction: "app-1 → client", From: at("app-1"), To: at("client"), Address: "192.168.1.10"},
+	} {
+		s, err := world.StartStreamOver(p, failoverRate)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		both = append(both, s)
+	}
+	return both
+}
+
+// after is an error until each stream has sent so many more.
+func (s streams) after(more int) func() error {
+	var until []int
+	for _, one := range s {
+		until = append(until, one.Sent()+more)
+	}
+	return func() error {
+		for i, one := range s {
+			if one.Sent() < until[i] {
+				return fmt.Errorf("%d of %d sent", one.Sent(), until[i])
+			}
 		}
 		return nil
-	})
-	until(t, "traffic over the other tunnel", failoverTime+patience, l.reach)
-	took := time.Since(begun)
-	if took > failoverTime {
-		t.Errorf("traffic after the cut: got it after %v, want at most %v", took, failoverTime)
 	}
-	if now := l.used(); now == used {
-		t.Errorf("the tunnel in use after the cut: got %v, want the other", now)
-	}
-	t.Logf("traffic went on %v after %v was cut", took.Round(100*time.Millisecond), used)
-	if s := l.do("mend", used.String()); s.code != 0 {
-		t.Fatalf("lab mend: %v", s)
-	}
-	until(t, "both tunnels after the mend", 2*failoverTime, l.tunnelsUp)
 }
 
 // used is the cloud's outside address of the tunnel that the customer sends

@@ -79,15 +79,7 @@ func TestReloadOfTheTunnelInUseLosesNothing(t *testing.T) {
 // more waits until two seconds of each stream have gone.
 func (s streams) more(t *testing.T, w *world.World) {
 	t.Helper()
-	for _, one := range s {
-		until := one.Sent() + 2*streamRate
-		w.Until("packets on their way", 20*time.Second, func() error {
-			if one.Sent() < until {
-				return fmt.Errorf("%d of %d sent", one.Sent(), until)
-			}
-			return nil
-		})
-	}
+	w.Until("packets on their way", 20*time.Second, s.after(2*streamRate))
 }
 
 // TestReloadTakesOtherCertificatesOver changes what is in the files of a tunnel by

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"seikan/e2e/ourgateway"
 	"seikan/e2e/world"
 )
 
@@ -18,6 +19,8 @@ type report struct {
 	t     *testing.T
 	w     *world.World
 	start time.Time
+	// ours are the ends whose own counters tell what they dropped.
+	ours []*ourgateway.Gateway
 	// carrier is what ESP travels in, as world.Seen names it.
 	carrier string
 }
@@ -104,6 +107,7 @@ func (r report) rekeyed(what string, e end, rekey func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	before := r.w.Drops()
 	type loss struct {
 		sent, answered int
 		err            error
@@ -136,9 +140,25 @@ func (r report) rekeyed(what string, e end, rekey func()) {
 		r.t.Errorf("transfer during the rekey of %s: %v", what, err)
 	}
 	if l.err != nil || l.sent != l.answered {
-		r.t.Errorf("pings during the rekey of %s: got %d of %d answered, %v, want all", what, l.answered, l.sent, l.err)
+		r.t.Errorf("pings during the rekey of %s: got %d of %d answered, %v, want all; %v; %s", what, l.answered, l.sent, l.err, r.w.Drops().Since(before), r.dropped())
 	}
 	r.line("rekey of "+what, "%d of %d pings answered, %d octets whole", l.answered, l.sent, stream)
+}
+
+// dropped is what our gateways have dropped so far.
+func (r report) dropped() string {
+	text := "our gateways say nothing"
+	for i, g := range r.ours {
+		st, err := g.Status()
+		if err != nil {
+			return err.Error()
+		}
+		if i == 0 {
+			text = "dropped by our gateways since they run:"
+		}
+		text += fmt.Sprintf(" %v and %d messages of IKE", st.Traffic.Drops, st.IKE.Dropped)
+	}
+	return text
 }
 
 // waitForTraffic returns when a megabyte more has crossed the internet.

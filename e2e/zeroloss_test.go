@@ -178,9 +178,9 @@ const (
 )
 
 // TestRekeysWithStrongSwanLoseNoMoreThanItsOwn runs our gateway with strongSwan
-// and strongSwan with itself side by side. On a busy machine strongSwan loses
-// packets at any time, for its sockets have small buffers; of the pair with us
-// only what is lost after a renewal is held against us.
+// and strongSwan with itself side by side. On a busy machine strongSwan may lose
+// packets at any time; of the pair with us only what is lost after a renewal is
+// held against us.
 func TestRekeysWithStrongSwanLoseNoMoreThanItsOwn(t *testing.T) {
 	s := suites[0]
 	results := make(chan result, 2)

@@ -7,12 +7,8 @@
 package ourgateway
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,94 +18,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"text/template"
 	"time"
 
-	"seikan/e2e/pki"
 	"seikan/e2e/world"
-	"seikan/internal/gateway"
 )
-
-// A Phase2 is what phase 2 has where it differs from phase 1.
-type Phase2 struct {
-	Encryption, Integrity string
-	DH                    int
-}
-
-// A Config is one end of one tunnel.
-type Config struct {
-	Namespace         string // of the world
-	Initiate          bool
-	Inside, Site      string // its address in the tunnel with prefix length; the prefix behind the peer
-	Local, Remote     string // addresses; Remote is the NAT's when the peer is behind one
-	LocalID, RemoteID string
-	Version           int // of IKE; 0: both
-	PSK               string
-	Certificates      *pki.Files // instead of PSK; the CA below the root is known, too
-	Encryption        string     // for both phases, in AWS's words, as is Integrity
-	Integrity         string
-	DH                int
-	MoreDH            []int // further groups of phase 1
-	Phase2            Phase2
-	Quantum           PostQuantum
-	// Interval and Timeout are dead peer detection's.
-	Interval, Timeout time.Duration
-	FragmentSize      int // largest IP packet of IKE in octets; 0 is the default
-}
-
-// A PostQuantum is what protects from those who will have a quantum computer.
-type PostQuantum struct {
-	PPK      PPK
-	AddKE    []string // additional key exchanges of both phases
-	Required bool     // of AddKE
-}
-
-// A PPK is a post-quantum pre-shared key by its name (RFC 8784); none without a
-// name.
-type PPK struct {
-	Key, ID  string
-	Required bool // a peer without it is refused
-}
-
-var file = template.Must(template.New("gateway.yaml").Parse(`
-name: e2e
-control_socket: {{.Control}}
-state_directory: state
-routes: [{{.Site}}]
-tunnels:
-  - name: t1
-    interface: tun1
-    startup_action: {{if .Initiate}}start{{else}}add{{end}}
-    outside:
-      {{if .Local}}local_address: {{.Local}}{{end}}
-      remote_address: {{.Remote}}
-      local_id: {{.LocalID}}
-      remote_id: {{.RemoteID}}
-    {{with .Certificates}}certificate_file: {{.Chain}}
-    private_key_file: {{.Key}}
-    ca_file: {{.Above}}{{else}}pre_shared_key_file: psk{{end}}
-    {{with .Quantum.PPK}}{{if .ID}}ppk_file: ppk
-    ppk_id: {{.ID}}
-    ppk_required: {{.Required}}{{end}}{{end}}
-    {{if .Version}}ike_versions: [{{.Version}}]{{end}}
-    inside_address: {{.Inside}}
-    {{if .FragmentSize}}fragment_size: {{.FragmentSize}}{{end}}
-    phase1:
-      encryption: [{{.Encryption}}]
-      integrity: [{{.Integrity}}]
-      dh_groups: [{{.DH}}{{range .MoreDH}}, {{.}}{{end}}]
-      {{template "more" .Quantum}}
-    phase2:
-      encryption: [{{or .Phase2.Encryption .Encryption}}]
-      integrity: [{{or .Phase2.Integrity .Integrity}}]
-      dh_groups: [{{or .Phase2.DH .DH}}]
-      {{template "more" .Quantum}}
-    liveness:
-      interval: {{.Interval}}
-      timeout: {{.Timeout}}
-{{define "more"}}{{if .AddKE}}additional_key_exchanges: [{{range $i, $g := .AddKE}}{{if $i}}, {{end}}{{$g}}{{end}}]
-      additional_key_exchanges_required: {{.Required}}{{end}}{{end}}
-`))
 
 // Gateway is a running gateway.
 type Gateway struct {
@@ -222,7 +134,12 @@ func (g *Gateway) start(w *world.World, text string, flags ...string) {
 // printed.
 func (g *Gateway) Reload(w *world.World, text string, flags ...string) (string, error) {
 	g.t.Helper()
-	text = fmt.Sprintf("name: e2e\ncontrol_socket: %s\n%s", g.control(), text)
+	return g.ReloadWhole(w, fmt.Sprintf("name: e2e\ncontrol_socket: %s\n%s", g.control(), text), flags...)
+}
+
+// ReloadWhole is Reload for a file as it is.
+func (g *Gateway) ReloadWhole(w *world.World, text string, flags ...string) (string, error) {
+	g.t.Helper()
 	if err := os.WriteFile(filepath.Join(g.dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
@@ -315,116 +232,4 @@ func (g *Gateway) CPU() (time.Duration, error) {
 		total += time.Duration(ticks) * 10 * time.Millisecond
 	}
 	return total, nil
-}
-
-// A Tunnel is what the status says of the tunnel, as far as tests ask.
-type Tunnel struct {
-	Up     bool   `json:"up"`
-	Phase  string `json:"phase"`
-	Reason string `json:"reason"`
-	IKE    struct {
-		Version    int      `json:"version"`
-		Extensions []string `json:"extensions"`
-		Auth       string   `json:"auth"`
-		NATLocal   bool     `json:"nat_local"`
-		NATRemote  bool     `json:"nat_remote"`
-		Suite      string   `json:"suite"`
-		Rekeys     uint64   `json:"rekeys"`
-		Dropped    uint64   `json:"dropped"`
-	} `json:"ike"`
-	Child *struct {
-		SPIIn  string `json:"spi_in"`
-		SPIOut string `json:"spi_out"`
-		Suite  string `json:"suite"`
-		Encap  bool   `json:"encap"`
-	} `json:"child"`
-	Traffic struct {
-		PacketsIn  uint64            `json:"packets_in"`
-		BytesIn    uint64            `json:"bytes_in"`
-		PacketsOut uint64            `json:"packets_out"`
-		BytesOut   uint64            `json:"bytes_out"`
-		Drops      map[string]uint64 `json:"drops"`
-	} `json:"traffic"`
-}
-
-// Whole asks the gateway about all of it.
-func (g *Gateway) Whole() (gateway.Status, error) {
-	var answer struct {
-		Status gateway.Status `json:"status"`
-		Error  string         `json:"error"`
-	}
-	err := g.ask("status", &answer)
-	if err == nil && answer.Error != "" {
-		err = errors.New(answer.Error)
-	}
-	return answer.Status, err
-}
-
-// Status asks the gateway about its tunnel.
-func (g *Gateway) Status() (Tunnel, error) {
-	var answer struct {
-		Status struct {
-			Tunnels []Tunnel `json:"tunnels"`
-		} `json:"status"`
-		Error string `json:"error"`
-	}
-	if err := g.ask("status", &answer); err != nil {
-		return Tunnel{}, err
-	}
-	if answer.Error != "" || len(answer.Status.Tunnels) != 1 {
-		return Tunnel{}, fmt.Errorf("got %d tunnels, error %q, want 1", len(answer.Status.Tunnels), answer.Error)
-	}
-	return answer.Status.Tunnels[0], nil
-}
-
-// Current names the SAs the tunnel has: the text changes when one is replaced.
-func (g *Gateway) Current() (string, error) {
-	st, err := g.Status()
-	if err != nil {
-		return "", err
-	}
-	if !st.Up || st.Child == nil {
-		return "", fmt.Errorf("not up: %s %s", st.Phase, st.Reason)
-	}
-	return fmt.Sprintf("%d rekeys, %s", st.IKE.Rekeys, st.Child.SPIIn), nil
-}
-
-// RekeyChild makes the gateway replace the CHILD SA.
-func (g *Gateway) RekeyChild() { g.t.Helper(); g.rekey("rekey-child") }
-
-// RekeyIKE makes the gateway replace the IKE SA.
-func (g *Gateway) RekeyIKE() { g.t.Helper(); g.rekey("rekey-ike") }
-
-func (g *Gateway) rekey(verb string) {
-	g.t.Helper()
-	var answer struct {
-		Error string `json:"error"`
-	}
-	err := g.ask(verb, &answer)
-	if err == nil && answer.Error != "" {
-		err = errors.New(answer.Error)
-	}
-	if err != nil {
-		g.t.Errorf("%s: %v", verb, err)
-	}
-}
-
-func (g *Gateway) ask(verb string, answer any) error {
-	conn, err := net.DialTimeout("unix", g.control(), 2*time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if err := json.NewEncoder(conn).Encode(map[string]string{"verb": verb, "tunnel": "t1"}); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(conn).ReadBytes('\n')
-	if err != nil {
-		return err
-	}
-	if g.cfg.PSK != "" && bytes.Contains(line, []byte(g.cfg.PSK)) {
-		return errors.New("the answer shows the pre-shared key")
-	}
-	return json.Unmarshal(line, answer)
 }

@@ -144,6 +144,10 @@ connections {
 }{{end}}
 `))
 
+// socketBuffer is what its UDP sockets hold, in octets, for it has no option for
+// that: what a busy machine makes it drop must not look like a fault of the tunnel.
+const socketBuffer = 4 << 20
+
 // Charon is a running strongSwan.
 type Charon struct {
 	t       testing.TB
@@ -185,6 +189,9 @@ func (c *Charon) run() {
 		_, err := c.Swanctl("--stats")
 		return err
 	})
+	if err := world.DeepenOf(c.process.Process.Pid, socketBuffer); err != nil {
+		c.t.Fatalf("strongSwan's sockets: %v", err)
+	}
 	c.must("--load-all", "--noprompt")
 }
 

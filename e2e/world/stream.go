@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A Delivery is what became of the datagrams of a Stream.
@@ -24,6 +22,8 @@ type Delivery struct {
 	Lost       int // never came
 	Duplicated int // came again
 	Late       int // came after one that was sent later
+	// Away is the longest time in which none came, by the receiver's clock.
+	Away time.Duration
 	// Marked is how many of those lost were sent within two seconds of a Mark.
 	Marked int
 	// Gaps are the first runs of lost ones: when each began, to the rate of the
@@ -33,7 +33,8 @@ type Delivery struct {
 
 // String is for a report.
 func (d Delivery) String() string {
-	return fmt.Sprintf("%s: %d sent, %d lost, %d duplicated, %d late; lost within 2 s of a mark: %d; gaps: %s", d.Direction, d.Sent, d.Lost, d.Duplicated, d.Late, d.Marked, strings.Join(d.Gaps, ", "))
+	return fmt.Sprintf("%s: %d sent, %d lost, %d duplicated, %d late; none came for %v at most; lost within 2 s of a mark: %d; gaps: %s",
+		d.Direction, d.Sent, d.Lost, d.Duplicated, d.Late, d.Away.Round(time.Millisecond), d.Marked, strings.Join(d.Gaps, ", "))
 }
 
 // A Stream sends small datagrams at a constant rate, each with its number, and
@@ -54,6 +55,15 @@ type Stream struct {
 	last       int
 	duplicated int
 	late       int
+	came       time.Time
+	away       time.Duration
+}
+
+// A Path is where a Stream goes.
+type Path struct {
+	Direction string
+	From, To  func(open func() error) error // run open in the namespace of either end
+	Address   string                        // of the receiver
 }
 
 const (
@@ -68,19 +78,26 @@ const (
 // StartStream begins to send rate datagrams a second from the client to the
 // server, or down to it.
 func (w *World) StartStream(up bool, rate int) (*Stream, error) {
-	s := &Stream{direction: "client → server", rate: rate, stop: make(chan struct{}), last: -1}
-	from, to, address := "client", "server", Server
-	if !up {
-		s.direction, from, to, address = "server → client", "server", "client", Client
+	inside := func(ns string) func(func() error) error {
+		return func(open func() error) error { return w.In(ns, open) }
 	}
-	err := w.In(to, func() (err error) {
-		s.in, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(address)})
+	if up {
+		return StartStreamOver(Path{"client → server", inside("client"), inside("server"), Server}, rate)
+	}
+	return StartStreamOver(Path{"server → client", inside("server"), inside("client"), Client}, rate)
+}
+
+// StartStreamOver begins to send rate datagrams a second over p.
+func StartStreamOver(p Path, rate int) (*Stream, error) {
+	s := &Stream{direction: p.Direction, rate: rate, stop: make(chan struct{}), last: -1}
+	err := p.To(func() (err error) {
+		s.in, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(p.Address)})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = w.In(from, func() (err error) {
+	err = p.From(func() (err error) {
 		s.out, err = net.Dial("udp4", s.in.LocalAddr().String())
 		return err
 	})
@@ -94,20 +111,6 @@ func (w *World) StartStream(up bool, rate int) (*Stream, error) {
 	s.done.Go(s.send)
 	s.done.Go(s.receive)
 	return s, nil
-}
-
-// Deepen gives conn a buffer of so many octets: a receiver that is not scheduled
-// for a while must not look like a loss.
-func Deepen(conn *net.UDPConn, octets int) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var setErr error
-	err = raw.Control(func(fd uintptr) {
-		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, octets)
-	})
-	return errors.Join(err, setErr)
 }
 
 // send keeps to the rate over the whole time; what a late tick missed is made
@@ -150,6 +153,11 @@ func (s *Stream) receive() {
 		if n != streamSize {
 			continue
 		}
+		now := time.Now()
+		if !s.came.IsZero() {
+			s.away = max(s.away, now.Sub(s.came))
+		}
+		s.came = now
 		i := int(binary.BigEndian.Uint64(pkt))
 		for i >= len(s.seen) {
 			s.seen = append(s.seen, make([]bool, 4096)...)
@@ -186,6 +194,7 @@ func (s *Stream) Stop() (Delivery, error) {
 	defer s.out.Close()
 	sent := s.Sent()
 	d := Delivery{Direction: s.direction, Sent: sent, Duplicated: s.duplicated, Late: s.late}
+	d.Away = max(s.away, time.Duration(sent-1-s.last)*time.Second/time.Duration(s.rate))
 	run := 0
 	for i := range sent + 1 {
 		if i < sent && (i >= len(s.seen) || !s.seen[i]) {
