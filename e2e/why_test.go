@@ -134,7 +134,19 @@ var complaints = []complaint{
 			l.run(t, "cgw", "sysctl -qw net.ipv4.conf.tun1.rp_filter=1 net.ipv4.conf.tun2.rp_filter=1 || true")
 		}},
 	{number: 13, name: "slow failover", code: "slow-failover", setting: "BFD", topology: []string{"        liveness: {interval: 250ms, timeout: 750ms}\n", ""}},
-	{number: 14, name: "101 prefixes", code: "prefix-limit", setting: "aggregates", gateway: []edit{{`announce: \[192.168.1.0/24\]`, "announce: [" + manyPrefixes() + "]"}}},
+	{number: 14, name: "101 prefixes", code: "prefix-limit", setting: "aggregates", gateway: []edit{{`announce: \[192.168.1.0/24\]`, "announce: [" + manyPrefixes() + "]"}},
+		late: func(t *testing.T, l *runningLab) {
+			until(t, "AWS's log to say so", 2*patience, func() error {
+				const want = `"type":"BGPStatus","status":"DOWN","message":{"details":"`
+				s := l.do("logs", "corp-vpn/1", "--log", "bgp")
+				for line := range strings.Lines(s.out) {
+					if strings.Contains(line, want) && strings.Contains(line, "sent 6/1 (Cease/Maximum Number of Prefixes Reached)") {
+						return nil
+					}
+				}
+				return fmt.Errorf("got %v, want %s and 6/1", s, want)
+			})
+		}},
 	{number: 14, name: "another ASN", code: "asn", setting: "65000", gateway: []edit{{`  asn: "?65000"?`, "  asn: 65001"}}},
 	{number: 14, name: "TCP 179 is filtered", code: "bgp-tcp", setting: "TCP 179", hurt: nft("cgw", "tcp dport 179 drop; add rule inet why f tcp sport 179 drop"), gateway: []edit{{"name: corp-vpn", "name: corp-vpn"}}},
 	{number: 15, name: "no propagation", code: "propagation-off", setting: "EnableVgwRoutePropagation", topology: []string{"propagate: true", "propagate: false"}},
