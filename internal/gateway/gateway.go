@@ -29,6 +29,7 @@ import (
 	"seikan/internal/ipsec/keep"
 	"seikan/internal/linux/netapply"
 	"seikan/internal/linux/netspec"
+	"seikan/internal/processors"
 	"seikan/internal/routing/bgp"
 )
 
@@ -231,9 +232,11 @@ func (g *Gateway) follow(ctx context.Context) {
 		case <-ctx.Done():
 			continue
 		}
-		began := time.Now()
+		began, used := time.Now(), processors.Used()
+		// What others kept us from doing is not our work: the less is what a look took.
+		took := func() time.Duration { return min(time.Since(began), processors.Used()-used) }
 		if due && said == "" && g.intact(ctx) {
-			price = time.Since(began)
+			price = took()
 			timer.Reset(max(lookEvery, lookFactor*price))
 			continue
 		}
@@ -245,14 +248,14 @@ func (g *Gateway) follow(ctx context.Context) {
 		if err := g.converge(ctx); err != nil && ctx.Err() == nil {
 			wait, text = retryAfter, err.Error()
 		}
-		took := time.Since(began)
+		cost := took()
 		if due {
-			price = took
+			price = cost
 		}
 		if text == "" {
 			wait = max(wait, lookFactor*price)
 		}
-		rest(ctx, spent.after(took, time.Now()))
+		rest(ctx, spent.after(cost, time.Now()))
 		if text != "" && text != said { // said once, not every second
 			g.log.Error("routes or tunnels are not as wanted; trying until they are", "err", text)
 		}

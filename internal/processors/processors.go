@@ -7,7 +7,7 @@
 // more than the work: see "One processor until it is full" in
 // docs/performance.md. The package keeps no state but Go's own GOMAXPROCS, and
 // leaves that alone when the environment sets it. What owns a whole process
-// calls it, once: a verb, or a worker.
+// calls Follow, once: a verb, or a worker.
 package processors
 
 import (
@@ -41,7 +41,7 @@ func Follow(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	follow(ctx, used)
+	follow(ctx, Used)
 }
 
 // follow is Follow of a process that used reports the processor time of.
@@ -70,8 +70,9 @@ func follow(ctx context.Context, used func() time.Duration) {
 	}
 }
 
-// used is the processor time of this process, in user space and in the kernel.
-func used() time.Duration {
+// Used is the processor time of this process so far, in user space and in the kernel.
+// Anybody may ask.
+func Used() time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 		return 0 // never for this process; the next difference would say the same

@@ -87,7 +87,7 @@ func TestFollow(t *testing.T) {
 }
 
 func TestUsedGrows(t *testing.T) {
-	for before := used(); used() == before; {
+	for before := Used(); Used() == before; {
 		continue
 	}
 }
