@@ -26,6 +26,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -83,7 +84,8 @@ type Pump struct {
 
 	mu    sync.Mutex // guards what follows; taken for each packet
 	in    map[uint32]*sa
-	out   []*sa // of those of a link the newest is used
+	gone  map[uint32]time.Time // when the daemon deleted which
+	out   []*sa                // of those of a link the newest is used
 	count Count
 	// events is where the shim waits to be told of lifetimes; lastIn is the
 	// newest inbound SA.
@@ -98,6 +100,7 @@ type Count struct {
 	Encap     bool   // whether the newest SA puts ESP into UDP
 	Suite     string // of the newest SA, in the kernel's words
 	Unknown   uint64 // packets of no SA, such as one that was just deleted
+	NoSA      uint64 // packets for the wire while the daemon had no SA for them
 	Repeated  uint64 // packets of the peer whose sequence number came before
 	Malformed uint64 // packets that no SA could open
 }
@@ -107,7 +110,7 @@ type Count struct {
 // twice, fails the test.
 func Start(t testing.TB, w *world.World, place Place) *Pump {
 	t.Helper()
-	p := &Pump{t: t, w: w, place: place, dir: t.TempDir(), in: map[uint32]*sa{}, tuns: map[uint32]*os.File{}}
+	p := &Pump{t: t, w: w, place: place, dir: t.TempDir(), in: map[uint32]*sa{}, gone: map[uint32]time.Time{}, tuns: map[uint32]*os.File{}}
 	if err := build(place.Shim, p.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -273,6 +276,9 @@ func (p *Pump) change(line string) error {
 		if _, err := fmt.Sscanf(words[1], "%x", &spi); err != nil {
 			return fmt.Errorf("read %q: %w", line, err)
 		}
+		if p.in[spi] != nil {
+			p.gone[spi] = time.Now()
+		}
 		delete(p.in, spi)
 		for i, s := range p.out {
 			if s.spi == spi {
@@ -331,6 +337,7 @@ func (p *Pump) seal(link uint32, tun *os.File) {
 		p.mu.Lock()
 		s := p.newestLocked(link)
 		if s == nil {
+			p.count.NoSA++
 			p.mu.Unlock()
 			continue
 		}
@@ -369,7 +376,7 @@ func (p *Pump) open() {
 func (p *Pump) openLocked(esp []byte) (packet []byte, link uint32) {
 	s := p.in[spiOf(esp)]
 	if s == nil {
-		p.count.Unknown++
+		p.unknownLocked(spiOf(esp))
 		return nil, 0
 	}
 	inner, sequence, err := s.open(esp)
@@ -385,6 +392,17 @@ func (p *Pump) openLocked(esp []byte) (packet []byte, link uint32) {
 	s.seen[sequence] = true
 	p.count.In++
 	return inner, s.link
+}
+
+// unknownLocked counts a packet of no SA, and says whether there was one: what the
+// daemon deletes before its peer can know costs what is under way.
+func (p *Pump) unknownLocked(spi uint32) {
+	p.count.Unknown++
+	since := "never added"
+	if at, ok := p.gone[spi]; ok {
+		since = fmt.Sprintf("deleted %v before", time.Since(at).Round(10*time.Microsecond))
+	}
+	p.t.Logf("pump: a packet of SPI %08x, which was %s", spi, since)
 }
 
 // parseAddr is netip.ParseAddr for a word of the shim.

@@ -298,6 +298,9 @@ func (g *Gateway) Status() Status {
 	g.mail.mu.Lock()
 	s.StrangerFrom = g.mail.stranger
 	g.mail.mu.Unlock()
+	for _, o := range g.outsides {
+		s.UnknownSPI += g.engine.OutsideCounters(o).UnknownSPI
+	}
 	for _, t := range g.have.Tunnels {
 		if r := g.tunnels[t.ID]; r != nil {
 			s.Tunnels = append(s.Tunnels, r.status())

@@ -3,18 +3,19 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/nettest"
 )
 
-// A recorder is a data plane that says what was done, and when.
+// A recorder is a data plane that says what was done, and when. What is removed
+// later is said by another goroutine than the test's.
 type recorder struct {
 	began time.Time
-	said  strings.Builder
+	said  nettest.Buffer
 }
 
 func (r *recorder) say(what string, spi uint32) {
@@ -47,6 +48,7 @@ func TestTheLastSAInUseOutlivesIKE(t *testing.T) {
 		i.lasting.Store(true)
 		i.Remove(3)
 		<-time.After(outlive)
+		synctest.Wait()
 		want := "0s: use 1, 0s: use 2, 0s: remove 1, 50ms: use 3, 100ms: remove 2, "
 		if got := r.said.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)

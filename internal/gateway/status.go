@@ -24,6 +24,9 @@ type Status struct {
 	// that are no peer's. StrangerFrom is the last of these; anybody can be.
 	Strangers    uint64     `json:"strangers"`
 	StrangerFrom netip.Addr `json:"stranger_from,omitzero"`
+	// UnknownSPI counts the ESP packets that were for no SA of ours: of one that was
+	// just deleted, or that its peer uses before its answer has told us of it.
+	UnknownSPI uint64 `json:"unknown_spi"`
 }
 
 // A TunnelStatus is one tunnel.

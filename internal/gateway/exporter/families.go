@@ -29,7 +29,9 @@ func Families(sources ...Source) []metrics.Family {
 				f.peer(s, p)
 			}
 		}
-		f.strangers.add(float64(s.Status.Strangers), metrics.Label{Name: "gateway", Value: s.Status.Name})
+		name := metrics.Label{Name: "gateway", Value: s.Status.Name}
+		f.strangers.add(float64(s.Status.Strangers), name)
+		f.unknownSPI.add(float64(s.Status.UnknownSPI), name)
 	}
 	all := f.all()
 	out := make([]metrics.Family, len(all))
@@ -50,7 +52,7 @@ func (f *family) add(value float64, labels ...metrics.Label) {
 type families struct {
 	state, ipsec, in, out, packetsIn, packetsOut, dropped, rekeys *family // of tunnels
 	session, received, accepted                                   *family // of BGP
-	strangers                                                     *family
+	strangers, unknownSPI                                         *family
 }
 
 func newFamilies() families {
@@ -69,11 +71,12 @@ func newFamilies() families {
 		received:   gauge("seikan_bgp_received_prefixes", "Prefixes that the peer announces."),
 		accepted:   gauge("seikan_bgp_accepted_prefixes", "Prefixes that the peer announces and that may be used."),
 		strangers:  counter("seikan_ike_stranger_messages_total", "IKE messages that were for no tunnel."),
+		unknownSPI: counter("seikan_esp_unknown_spi_packets_total", "ESP packets that were for no SA."),
 	}
 }
 
 func (f families) all() []*family {
-	return []*family{f.state, f.ipsec, f.in, f.out, f.packetsIn, f.packetsOut, f.dropped, f.rekeys, f.session, f.received, f.accepted, f.strangers}
+	return []*family{f.state, f.ipsec, f.in, f.out, f.packetsIn, f.packetsOut, f.dropped, f.rekeys, f.session, f.received, f.accepted, f.strangers, f.unknownSPI}
 }
 
 // labels are those of a tunnel of s, with more.

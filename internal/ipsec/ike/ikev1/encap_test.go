@@ -2,9 +2,11 @@ package ikev1
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 
 	"seikan/internal/ipsec/ike"
+	"seikan/internal/ipsec/ike/iketest"
 	"seikan/internal/ipsec/ike/policy"
 )
 
@@ -52,5 +54,46 @@ func TestEndsThatDisagreeOnANATGetATunnelAllTheSame(t *testing.T) {
 				t.Error("the rekey did not happen")
 			}
 		})
+	}
+}
+
+// at is p with other ports at both ends.
+func at(p iketest.Packet, port uint16) iketest.Packet {
+	p.Local = netip.AddrPortFrom(p.Local.Addr(), port)
+	p.Remote = netip.AddrPortFrom(p.Remote.Addr(), port)
+	return p
+}
+
+// Whoever changes what the responder says of its address may also change where the
+// initiator's next message goes, so that the responder sees later that it has moved
+// to port 4500; and nobody has it move back.
+func TestAMoveToPort4500MayBeSeenLate(t *testing.T) {
+	d := newDuo(t, func(a, _ *policy.Config) { a.Restart = true })
+	d.Step(0, ike.Initiate{})
+	for range 3 {
+		d.DeliverNext()
+	}
+	d.Queue[0].Data = bytes.Clone(d.Queue[0].Data)
+	d.Queue[0].Data[len(d.Queue[0].Data)-1] ^= 1
+	d.DeliverNext()
+	if got := d.Queue[0].Remote.Port(); got != 4500 {
+		t.Fatalf("message 5: got port %d, want 4500", got)
+	}
+	d.Queue[0] = at(d.Queue[0], 500)
+	d.Run()
+	if err := d.Traffic(); err != nil {
+		t.Fatalf("%v\n%s", err, d.Log.String())
+	}
+	d.Step(1, ike.RekeyChild{})
+	d.Queue[0] = at(d.Queue[0], 500)
+	d.DeliverNext()
+	for _, m := range []*Machine{d.a, d.b} {
+		if s := m.State(); s.Local.Port() != 4500 || s.Remote.Port() != 4500 {
+			t.Errorf("got %v and %v, want port 4500", s.Local, s.Remote)
+		}
+	}
+	d.Run()
+	if err := d.Traffic(); err != nil {
+		t.Errorf("%v\n%s", err, d.Log.String())
 	}
 }

@@ -19,6 +19,22 @@ type liveness struct {
 	seen    time.Time
 	probing time.Time // when the first probe went that is not answered; zero: none
 	again   time.Time // when the next one goes
+	giveUp  time.Time // when the peer is dead unless it is heard
+	spared  int       // how often it was not given up, since we were late
+}
+
+// maxSpared is how often a peer is at most not given up since we were late: who
+// always is shall not keep a dead one.
+const maxSpared = 5
+
+// spare has the peer, if it is probed, be given another pause when we come late to
+// what was due: we did not run, as on a busy machine or a paused one, and answers may
+// have come that nobody has read yet. That it is silent is not known before.
+func (l *liveness) spare(now, due time.Time, pause time.Duration) {
+	if now.Sub(due) > pause && l.spared < maxSpared {
+		l.spared++
+		l.giveUp = latest(l.giveUp, now.Add(pause))
+	}
 }
 
 // hear says that the peer was alive at at.
@@ -49,8 +65,11 @@ func (m *Machine) probeAt() time.Time {
 	case m.live.probing.IsZero():
 		return m.live.seen.Add(m.cfg.Liveness.Interval)
 	}
-	return earliest(m.live.again, m.live.probing.Add(m.cfg.Liveness.Timeout))
+	return earliest(m.live.again, m.live.giveUp)
 }
+
+// probePause is how long a probe waits for its answer before the next one.
+func (m *Machine) probePause() time.Duration { return min(m.cfg.Liveness.Interval, maxProbePause) }
 
 // probePeer asks a silent peer for a sign of life, or gives it up.
 func (m *Machine) probePeer(t *turn) {
@@ -60,10 +79,12 @@ func (m *Machine) probePeer(t *turn) {
 	}
 	s := m.current
 	if m.live.probing.IsZero() {
-		m.live.probing = t.now
+		m.live.probing, m.live.giveUp, m.live.spared = t.now, t.now.Add(m.cfg.Liveness.Timeout), 0
 		s.dpd.asked = s.dpd.next
+	} else {
+		m.live.spare(t.now, at, m.probePause())
 	}
-	if !t.now.Before(m.live.probing.Add(m.cfg.Liveness.Timeout)) {
+	if !t.now.Before(m.live.giveUp) {
 		m.dead(t, s, m.cfg.Liveness.Timeout)
 		return
 	}
@@ -75,7 +96,7 @@ func (m *Machine) probePeer(t *turn) {
 	}
 	m.inform(t, s, s.dpdNotify(wire.RUThere, s.dpd.next))
 	s.dpd.next++
-	m.live.again = t.now.Add(min(m.cfg.Liveness.Interval, maxProbePause))
+	m.live.again = t.now.Add(m.probePause())
 }
 
 // dpdNotify is R-U-THERE or its answer (RFC 3706 section 5.3).

@@ -109,20 +109,30 @@ func (p *path) float() {
 // follow takes over where an authentic message of s came from that was never
 // seen before. For a responder the one that ends main mode counts where there
 // is a NAT or the initiator has moved to port 4500; others do where the peer
-// is behind a NAT. Anywhere else a changed port is not the peer's doing:
-// somebody between wants our messages to get lost.
+// is behind a NAT, and one that shows that the initiator has moved, if the one
+// that ended main mode did not. Nobody moves back (RFC 3947 section 4). Anywhere
+// else a changed port is not the peer's doing: somebody between wants our messages
+// to get lost.
 func (m *Machine) follow(t *turn, s *sa, d ike.Datagram) {
 	if d.Local == s.path.local && d.Remote == s.path.remote {
 		return
 	}
 	floated := s.state == proving && !s.initiator && (s.path.encap() || d.Local.Port() != s.path.local.Port())
-	if !floated && !s.path.natRemote {
+	back := s.path.local.Port() == portNAT && d.Local.Port() != portNAT
+	if back || !floated && !s.path.natRemote && !s.floatedLate(d) {
 		return
 	}
 	s.path.local, s.path.remote = d.Local, d.Remote
 	if s == m.current {
 		t.act(ike.MovePeer{Local: d.Local, Remote: d.Remote})
 	}
+}
+
+// floatedLate reports whether d, an authentic message to a responder that sees no
+// NAT, shows that the initiator sees one and has moved to port 4500.
+func (s *sa) floatedLate(d ike.Datagram) bool {
+	moved := netip.AddrPortFrom(s.path.remote.Addr(), portNAT)
+	return !s.initiator && s.path.local.Port() != portNAT && d.Local.Port() == portNAT && d.Remote == moved
 }
 
 // fresh notes that an authentic message of s, never seen before, came from d:

@@ -43,7 +43,7 @@ var keptFields = map[reflect.Type]map[string]string{
 	reflect.TypeFor[window]():          {"next": "kept", "out": "kept", "expect": "kept", "cached": "kept", "early": "only until the SA is up"},
 	reflect.TypeFor[flight](): {
 		"id": "kept", "data": "kept", "task": "kept",
-		"pause": "begins anew", "again": "at once", "giveUp": "begins anew", "proof": "set by resume",
+		"pause": "begins anew", "again": "at once", "giveUp": "begins anew", "proof": "set by resume", "spared": "begins anew",
 	},
 	reflect.TypeFor[child](): {
 		"SA": "kept", "ike": "kept", "state": "kept", "used": "kept", "next": "kept", "lowest": "kept", "soft": "kept", "hard": "kept", "until": "kept",

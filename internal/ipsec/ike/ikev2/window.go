@@ -22,6 +22,21 @@ type flight struct {
 	again  time.Time // when to send once more
 	giveUp time.Time
 	proof  bool // it shows whether the peer still knows an SA that was resumed
+	spared int  // how often it was not given up, since we were late
+}
+
+// maxSpared is how often a flight is at most not given up since we were late: who
+// always is shall not keep a dead peer.
+const maxSpared = 5
+
+// spare has f wait for another pause when we come late to what was due: we did not
+// run, as on a busy machine or a paused one, and answers may have come that nobody
+// has read yet. That the peer is silent is not known before.
+func (f *flight) spare(now, due time.Time) {
+	if f.pause > 0 && now.Sub(due) > f.pause && f.spared < maxSpared {
+		f.spared++
+		f.giveUp = latest(f.giveUp, now.Add(f.pause))
+	}
 }
 
 // Message ids from which an IKE SA is rekeyed, and the one that is never used:
@@ -118,10 +133,11 @@ func (m *Machine) transmit(t *turn, s *sa, data ...[]byte) {
 
 // retransmit sends s's unanswered request again, or gives up.
 func (m *Machine) retransmit(t *turn, s *sa) {
-	f := s.window.out
-	if f == nil || t.now.Before(earliest(f.again, f.giveUp)) {
+	f, due := s.window.out, s.window.deadline()
+	if f == nil || t.now.Before(due) {
 		return
 	}
+	f.spare(t.now, due)
 	_, probing := f.task.(*probe)
 	if probing {
 		// Protected traffic that came in after the probe proves as much as its
