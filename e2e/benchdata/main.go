@@ -114,9 +114,9 @@ func (p *plan) check() error {
 			p.measures = words{"tcp", "cbc", "udp", "ping", "load"}
 		}
 	}
-	p.pings = 200 * p.seconds
+	p.pings = 1000
 	if p.short {
-		p.pings = 100 * p.seconds
+		p.pings = 300
 	}
 	if p.runs < 1 || p.seconds < 2 {
 		return errors.New("-runs and -seconds: at least 1 round of 2 s is needed")

@@ -16,8 +16,8 @@ type panel struct{ measure, title string }
 var panels = []panel{
 	{"tcp.up", "TCP, AES-128-GCM: Mbit/s, more is better"},
 	{"cbc.up", "TCP, AES-256-CBC, SHA2-256: Mbit/s, more is better"},
-	{"udp.small", "UDP, 64 octets, ≤ 0.1 % lost: packets/s, more is better"},
-	{"udp.large", "UDP, 1,400 octets, ≤ 0.1 % lost: packets/s, more is better"},
+	{"udp.small.up", "UDP, 64 octets, ≤ 0.1 % lost: packets/s, more is better"},
+	{"udp.large.up", "UDP, 1,400 octets, ≤ 0.1 % lost: packets/s, more is better"},
 	{"cpu", "processor time of both ends a gigabyte: s, less is better"},
 	{"ping.avg", "round trip, mean: ms, less is better"},
 	{"load.p99", "round trip beside a stream, p99: ms, less is better"},

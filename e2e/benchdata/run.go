@@ -37,7 +37,7 @@ func (p plan) jobs() (list []job) {
 		}
 		add("tcp", true, (*session).measureTCP)
 		add("udp", rival, (*session).measureUDP)
-		add("ping", true, (*session).measurePing)
+		add("ping", rival || c.label == veth, (*session).measurePing)
 		add("load", rival, (*session).measureLoad)
 		if c.label == null {
 			steps = []step{{"null", (*session).measureTCP}}

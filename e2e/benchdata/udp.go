@@ -45,7 +45,8 @@ const (
 	straggle = 150 * time.Millisecond
 )
 
-// A shooter sends datagrams from the client to the server and counts what comes.
+// A shooter sends datagrams from the client to the server, or the other way, and
+// counts what comes.
 type shooter struct {
 	out, in  *net.UDPConn
 	size     int
@@ -56,16 +57,20 @@ type shooter struct {
 	received chan struct{} // closed when the receiver has ended
 }
 
-func newShooter(size int, lasting time.Duration) (*shooter, error) {
+func newShooter(size int, down bool, lasting time.Duration) (*shooter, error) {
 	s := &shooter{size: size, lasting: lasting, received: make(chan struct{})}
-	err := netapply.InNamespace(server, func() (err error) {
-		s.in, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(serverAddr)})
+	from, to, at := client, server, serverAddr
+	if down {
+		from, to, at = server, client, clientAddr
+	}
+	err := netapply.InNamespace(to, func() (err error) {
+		s.in, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(at)})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = netapply.InNamespace(client, func() (err error) {
+	err = netapply.InNamespace(from, func() (err error) {
 		s.out, err = net.DialUDP("udp4", nil, s.in.LocalAddr().(*net.UDPAddr))
 		return err
 	})
@@ -233,7 +238,7 @@ func (s *shooter) highest(near float64) (best float64, err error) {
 	return best, nil
 }
 
-// measureUDP is the most datagrams a second, of either size.
+// measureUDP is the most datagrams a second, of either size, either way.
 func (s *session) measureUDP(take taker) error {
 	lasting, near := 700*time.Millisecond, 1.04
 	if s.plan.short {
@@ -242,8 +247,9 @@ func (s *session) measureUDP(take taker) error {
 	for _, m := range []struct {
 		name string
 		size int
-	}{{"udp.small", smallest}, {"udp.large", largest}} {
-		sh, err := newShooter(m.size, lasting)
+		down bool
+	}{{"udp.small.up", smallest, false}, {"udp.small.down", smallest, true}, {"udp.large.up", largest, false}, {"udp.large.down", largest, true}} {
+		sh, err := newShooter(m.size, m.down, lasting)
 		if err != nil {
 			return err
 		}
