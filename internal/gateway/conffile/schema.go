@@ -72,7 +72,7 @@ var rules = map[string]rule{
 	"tunnels[].outside.local_address":       {about: "Ours, if not the one that the route to the peer has.", pattern: patternAnyAddr},
 	"tunnels[].outside.remote_address":      {about: "The peer's, or any, if it has certificates and we wait.", pattern: `^any$|` + patternAnyAddr},
 	"tunnels[].outside.local_id":            {about: "Our IKE identity: behind NAT, our public address as the peer knows it."},
-	"tunnels[].outside.remote_id":           {about: "The peer's IKE identity; %any accepts whoever holds the key."},
+	"tunnels[].outside.remote_id":           {about: "The peer's IKE identity. Without it that is its address with a pre-shared key, and with certificates whoever has one of ca_file; %any accepts whoever holds the key."},
 	"tunnels[].outside.force_encapsulation": {about: "Use UDP 4500 though there is no NAT."},
 
 	"tunnels[].phase1.encryption":   {about: "Ciphers, by AWS's names."},
