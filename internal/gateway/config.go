@@ -182,7 +182,7 @@ func (c Config) Validate() error {
 		}
 		between := peer{t.Outside.Local, t.Outside.Remote}
 		if other, ok := peers[between]; ok {
-			return fmt.Errorf("gateway %q: tunnel %s: Outside.Local and Remote are those of tunnel %s; IKE tells tunnels apart by them: give each a peer address of its own", c.Name, t.ID, other)
+			return fmt.Errorf("gateway %q: tunnel %s: Outside.Local and Outside.Remote are those of tunnel %s; IKE tells tunnels apart by them: give each a peer address of its own", c.Name, t.ID, other)
 		}
 		ids[t.ID], links[t.Interface], peers[between] = true, true, t.ID
 		if err := t.withDefaults().validate(); err != nil {
