@@ -47,9 +47,9 @@ func TestAReportHasWhatTheTunnelsSessionBrings(t *testing.T) {
 	}
 }
 
-// A customer gateway may announce as much as it may: what others' tunnels report is
-// written all the same, and what the store refuses is tried again.
-func TestWhatOnePeerAnnouncesKeepsNoOtherFromBeingRecorded(t *testing.T) {
+// twoConnections is a store with vpn-a and vpn-b on a transit gateway.
+func twoConnections(t *testing.T) *store.Store {
+	t.Helper()
 	s := cloudtest.Open(t, store.Config{})
 	cloudtest.Do(t, s, func(tx *store.Tx) error {
 		for _, id := range []resource.VPNConnectionID{"vpn-a", "vpn-b"} {
@@ -57,6 +57,13 @@ func TestWhatOnePeerAnnouncesKeepsNoOtherFromBeingRecorded(t *testing.T) {
 		}
 		return nil
 	})
+	return s
+}
+
+// A customer gateway may announce as much as it may: what others' tunnels report is
+// written all the same, and what the store refuses is tried again.
+func TestWhatOnePeerAnnouncesKeepsNoOtherFromBeingRecorded(t *testing.T) {
+	s := twoConnections(t)
 	all := func(hops, n int) map[string]gateway.Status {
 		var routes []gateway.BGPRoute
 		path := slices.Repeat([]uint32{4200000000}, hops)
@@ -96,13 +103,7 @@ func TestWhatOnePeerAnnouncesKeepsNoOtherFromBeingRecorded(t *testing.T) {
 // second later. Meanwhile its tunnel that goes down, and another connection's peer, are
 // written at once.
 func TestAPeerThatChangesAllTheTimeIsWrittenOnceASecond(t *testing.T) {
-	s := cloudtest.Open(t, store.Config{})
-	cloudtest.Do(t, s, func(tx *store.Tx) error {
-		for _, id := range []resource.VPNConnectionID{"vpn-a", "vpn-b"} {
-			store.VPNConnections.Put(tx, id, resource.VPNConnection{ID: id, State: resource.StateAvailable, TransitGatewayID: "tgw-1"})
-		}
-		return nil
-	})
+	s := twoConnections(t)
 	say := func(tunnel string, up bool, octet byte) (gateway.TunnelStatus, gateway.BGPPeer) {
 		route := gateway.BGPRoute{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 20, octet, 0}), 24), ASPath: []uint32{65000}, Origin: "IGP"}
 		return gateway.TunnelStatus{ID: tunnel, Up: up, IKE: gateway.IKEStatus{Version: 2}}, gateway.BGPPeer{Tunnel: tunnel, Established: up, Routes: []gateway.BGPRoute{route}}

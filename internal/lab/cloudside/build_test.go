@@ -86,19 +86,25 @@ func TestBothEndsOfATunnelHaveItsBFD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _, err := s.CustomerConfig(t.Context(), top.VPN[0].Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := conffile.Parse(text, t.TempDir())
-	if err != nil {
-		t.Fatalf("%v in\n%s", err, text)
-	}
+	f, _ := customerFile(t, s, top.VPN[0].Name)
 	for i, want := range []topology.BFD{{}, {Interval: 250 * time.Millisecond, Multiplier: 4}} {
 		if customer, cloud := f.Gateway.Tunnels[i].BGP.BFD, conn.Tunnels[i].BFD; topology.BFD(customer) != want || topology.BFD(cloud) != want {
 			t.Errorf("tunnel %d: got %+v at the customer's end and %+v at the cloud's, want %+v", i+1, customer, cloud, want)
 		}
 	}
+}
+
+// customerFile is what the lab has its own customer gateway of a connection do, and as text.
+func customerFile(t *testing.T, s *Side, connection string) (f conffile.File, text []byte) {
+	t.Helper()
+	text, _, err := s.CustomerConfig(t.Context(), connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err = conffile.Parse(text, t.TempDir()); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return f, text
 }
 
 // A lab's own gateway asks for what its connection is narrowed to, and for everything,
@@ -114,14 +120,7 @@ func TestTheLabsGatewayOffersWhatItsConnectionIsNarrowedTo(t *testing.T) {
 		if s.made, err = build(t.Context(), s.store, top, "edge"); err != nil {
 			t.Fatal(err)
 		}
-		text, _, err := s.CustomerConfig(t.Context(), top.VPN[0].Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := conffile.Parse(text, t.TempDir())
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, text)
-		}
+		f, text := customerFile(t, s, top.VPN[0].Name)
 		if err := f.Gateway.Validate(); err != nil {
 			t.Error(err)
 		}
