@@ -26,6 +26,25 @@ func Sum(b []byte, acc uint64) uint64 {
 		sum, carry = bits.Add64(sum, sumWide(b[:n]), carry)
 		b = b[n:]
 	}
+	return acc + finish(b, sum, carry)
+}
+
+// CopySum copies src to dst, which must be as long at least and not overlap it,
+// and is Sum of src meanwhile.
+func CopySum(dst, src []byte, acc uint64) uint64 {
+	dst = dst[:len(src)]
+	var sum, carry uint64
+	for len(src) >= wide && canSumWide() {
+		n := min(len(src), maxWide) &^ 31
+		sum, carry = bits.Add64(sum, copySumWide(&dst[0], src[:n]), carry)
+		dst, src = dst[n:], src[n:]
+	}
+	copy(dst, src)
+	return acc + finish(src, sum, carry)
+}
+
+// finish adds b to sum and carry, and is the 16 bits of all in network order.
+func finish(b []byte, sum, carry uint64) uint64 {
 	for len(b) >= 64 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
@@ -41,13 +60,22 @@ func Sum(b []byte, acc uint64) uint64 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		b = b[8:]
 	}
+	if len(b) >= 4 {
+		sum, carry = bits.Add64(sum, uint64(binary.LittleEndian.Uint32(b)), carry)
+		b = b[4:]
+	}
 	var last uint64
-	for i, v := range b {
-		last |= uint64(v) << (8 * i)
+	switch len(b) {
+	case 3:
+		last = uint64(binary.LittleEndian.Uint16(b)) | uint64(b[2])<<16
+	case 2:
+		last = uint64(binary.LittleEndian.Uint16(b))
+	case 1:
+		last = uint64(b[0])
 	}
 	sum, carry = bits.Add64(sum, last, carry)
 	sum = sum&0xffffffff + sum>>32 + carry
-	return acc + uint64(bits.ReverseBytes16(^Fold(sum)))
+	return uint64(bits.ReverseBytes16(^Fold(sum)))
 }
 
 // Fold makes the checksum of a partial sum: folded to 16 bits and complemented.

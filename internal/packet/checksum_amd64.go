@@ -8,5 +8,10 @@ import "golang.org/x/sys/cpu"
 //go:noescape
 func sumWide(b []byte) uint64
 
+// copySumWide is sumWide of src, and copies it to dst.
+//
+//go:noescape
+func copySumWide(dst *byte, src []byte) uint64
+
 // canSumWide reports whether the processor can.
 func canSumWide() bool { return cpu.X86.HasAVX2 }

@@ -29,6 +29,14 @@ func checkSum(t *testing.T, b []byte, acc uint64) {
 	if got, want := Sum(b, acc), plainSum(b, acc); got != want {
 		t.Fatalf("%d octets, %x to begin with: got %x, want %x", len(b), acc, got, want)
 	}
+	const guard = 0xa5
+	room := bytes.Repeat([]byte{guard}, len(b)+1)
+	if got, want := CopySum(room, b, acc), plainSum(b, acc); got != want {
+		t.Fatalf("%d octets copied, %x to begin with: got %x, want %x", len(b), acc, got, want)
+	}
+	if !bytes.Equal(room[:len(b)], b) || room[len(b)] != guard {
+		t.Fatalf("%d octets are not copied as they are", len(b))
+	}
 }
 
 // TestSumOfEveryLength sums octets of all sorts, at every place in a cache line.
@@ -61,6 +69,18 @@ func FuzzSum(f *testing.F) {
 		checkSum(t, b, uint64(acc))
 		checkSum(t, bytes.Repeat(b, 50), uint64(acc))
 	})
+}
+
+func BenchmarkCopySum(b *testing.B) {
+	for _, n := range []int{64, 1400} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			from, to := make([]byte, n), make([]byte, n)
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				CopySum(to, from, 0)
+			}
+		})
+	}
 }
 
 func BenchmarkSum(b *testing.B) {

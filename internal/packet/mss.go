@@ -67,16 +67,23 @@ func (t TCP) lowerMSS(at int, mss uint16) bool {
 
 // synOf is the TCP segment with SYN in pkt, or nil.
 func synOf(pkt []byte) TCP {
+	const ipv4Flags, ipv6Flags, syn = 33, 53, 2 // where TCP's flags stand behind the shortest headers
 	// Most packets are not a SYN: leave before anything is parsed.
 	var l4 []byte
 	switch {
 	case len(pkt) >= 40 && pkt[0]>>4 == 4 && pkt[9] == ProtoTCP:
+		if pkt[0]&15 == 5 && pkt[ipv4Flags]&syn == 0 {
+			return nil
+		}
 		p, err := ParseIPv4(pkt)
 		if err != nil || p.FragmentOffset() != 0 {
 			return nil
 		}
 		l4 = p.Payload()
 	case len(pkt) >= 60 && pkt[0]>>4 == 6 && pkt[6] == ProtoTCP:
+		if pkt[ipv6Flags]&syn == 0 {
+			return nil
+		}
 		p, err := ParseIPv6(pkt)
 		if err != nil {
 			return nil

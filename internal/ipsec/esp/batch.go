@@ -132,9 +132,10 @@ func nextHeader(pkt []byte) (next byte, ok bool) {
 // pkts[i] becomes the IP packet inside, or errs[i] says why there is none. Both
 // are as long.
 func (in *Inbound) OpenBatch(pkts [][]byte, errs []error) {
+	defer in.note(in.window.top)
 	if in.cbc == nil {
 		for i, pkt := range pkts {
-			pkts[i], errs[i] = in.Open(nil, pkt)
+			pkts[i], errs[i] = in.open(nil, pkt)
 		}
 		return
 	}
@@ -163,7 +164,7 @@ func (in *Inbound) openCBC(pkts [][]byte, errs []error) {
 	n = 0
 	for i, pkt := range pkts {
 		if as[i] == 0 { // if that is still so, it costs no ICV
-			pkts[i], errs[i] = in.Open(nil, pkt)
+			pkts[i], errs[i] = in.open(nil, pkt)
 			continue
 		}
 		pkts[i], errs[i] = in.openSigned(pkt, &jobs[n], as[i])
@@ -171,7 +172,7 @@ func (in *Inbound) openCBC(pkts [][]byte, errs []error) {
 	}
 }
 
-// openSigned is Open for pkt, whose ICV is in j if its number is still the one
+// openSigned is open for pkt, whose ICV is in j if its number is still the one
 // with which that was computed. With ESN, the window may have moved so far that
 // it is another.
 func (in *Inbound) openSigned(pkt []byte, j *lanes.Job, as uint64) ([]byte, error) {
@@ -180,7 +181,7 @@ func (in *Inbound) openSigned(pkt []byte, j *lanes.Job, as uint64) ([]byte, erro
 		return nil, err
 	}
 	if seq != as {
-		return in.Open(nil, pkt)
+		return in.open(nil, pkt)
 	}
 	plain, ok := in.decryptSigned(pkt[espHeader+in.iv:], pkt, j)
 	return in.deliver(plain, ok, seq)

@@ -85,6 +85,12 @@ func (in *Inbound) Failures() Failures {
 // section 3.4.3), so that a forged packet can neither move it nor cost a
 // decryption when it repeats a number.
 func (in *Inbound) Open(dst, pkt []byte) ([]byte, error) {
+	defer in.note(in.window.top)
+	return in.open(dst, pkt)
+}
+
+// open is Open, which the ledger is not told of.
+func (in *Inbound) open(dst, pkt []byte) ([]byte, error) {
 	seq, err := in.admit(pkt)
 	if err != nil {
 		return nil, err
@@ -134,10 +140,16 @@ func (in *Inbound) deliver(plain []byte, authentic bool, seq uint64) ([]byte, er
 		in.fails.auth.Add(1)
 		return nil, ErrAuth
 	}
-	if in.window.accept(seq) && in.ledger != nil {
-		in.ledger.Taken.Store(seq)
-	}
+	in.window.accept(seq)
 	return in.strip(plain)
+}
+
+// note tells the ledger where the window is, which was at top before: once for
+// all packets that are delivered together.
+func (in *Inbound) note(top uint64) {
+	if in.ledger != nil && in.window.top != top {
+		in.ledger.Taken.Store(in.window.top)
+	}
 }
 
 // decrypt authenticates pkt as number seq and decrypts it to dst[:0], whose

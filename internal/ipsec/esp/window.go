@@ -62,11 +62,11 @@ func (w *window) fresh(seq uint64) bool {
 	return w.seen[seq/64%uint64(len(w.seen))]&(1<<(seq%64)) == 0
 }
 
-// accept marks seq, whose packet is authentic, and reports whether the window
-// moved to it.
-func (w *window) accept(seq uint64) (moved bool) {
+// accept marks seq, whose packet is authentic, and moves the window to it if
+// that is to the right.
+func (w *window) accept(seq uint64) {
 	words := uint64(len(w.seen))
-	if moved = seq > w.top; moved {
+	if seq > w.top {
 		from, to := w.top/64, seq/64
 		if to-from > words {
 			from = to - words
@@ -77,7 +77,6 @@ func (w *window) accept(seq uint64) (moved bool) {
 		w.top = seq
 	}
 	w.seen[seq/64%words] |= 1 << (seq % 64)
-	return moved
 }
 
 // begin makes the window one that has seen every number up to top.

@@ -165,7 +165,7 @@ func (s *Splitter) Next(dst []byte) {
 	}
 	payload := s.pkt[s.hdr+s.at:][:len(dst)-s.hdr]
 	copy(dst, s.pkt[:s.hdr])
-	copy(dst[s.hdr:], payload)
+	sum := packet.CopySum(dst[s.hdr:], payload, s.l4Sum)
 	l4len := len(dst) - s.l4
 	if dst[0]>>4 == 6 {
 		binary.BigEndian.PutUint16(dst[4:], uint16(len(dst)-ipv6Len))
@@ -176,41 +176,44 @@ func (s *Splitter) Next(dst []byte) {
 		binary.BigEndian.PutUint16(dst[10:], packet.Fold(s.ipSum+uint64(len(dst))+uint64(id)))
 	}
 	if s.h.GSO == UDP {
-		s.nextUDP(dst[s.l4:], payload, l4len)
+		s.nextUDP(dst[s.l4:], l4len, sum)
 	} else {
-		s.nextTCP(dst[s.l4:], payload, l4len)
+		s.nextTCP(dst[s.l4:], l4len, sum)
 	}
 	s.at += len(payload)
 	s.n++
 }
 
-// nextTCP completes the TCP header t of a packet with payload (RFC 9293 section
-// 3.1): FIN and PSH are of the last, CWR is of the first (RFC 3168 section
-// 6.1.2).
-func (s *Splitter) nextTCP(t, payload []byte, n int) {
-	seq := binary.BigEndian.Uint32(t[4:]) + uint32(s.at)
-	binary.BigEndian.PutUint32(t[4:], seq)
-	if s.hdr+s.at+len(payload) < len(s.pkt) {
-		t[13] &^= fin | psh
+// nextTCP completes the header of t, a segment of n octets whose payload and
+// what is the same in all have the sum sum (RFC 9293 section 3.1): FIN and PSH
+// are of the last, CWR is of the first (RFC 3168 section 6.1.2).
+func (s *Splitter) nextTCP(t []byte, n int, sum uint64) {
+	// From the frame's header: t, which was written just now, is not to be waited for.
+	h := s.pkt[s.l4:]
+	seq, flags := binary.BigEndian.Uint32(h[4:])+uint32(s.at), binary.BigEndian.Uint16(h[12:])
+	if s.l4+s.at+n < len(s.pkt) {
+		flags &^= fin | psh
 	}
 	if s.n > 0 {
-		t[13] &^= cwr
+		flags &^= cwr
 	}
-	sum := s.l4Sum + uint64(seq>>16) + uint64(seq&0xffff) + uint64(binary.BigEndian.Uint16(t[12:])) + uint64(n)
-	binary.BigEndian.PutUint16(t[tcpCsum:], packet.Fold(packet.Sum(payload, sum)))
+	binary.BigEndian.PutUint32(t[4:], seq)
+	binary.BigEndian.PutUint16(t[12:], flags)
+	sum += uint64(seq>>16) + uint64(seq&0xffff) + uint64(flags) + uint64(n)
+	binary.BigEndian.PutUint16(t[tcpCsum:], packet.Fold(sum))
 }
 
-// nextUDP completes the UDP header u of a packet with payload.
-func (s *Splitter) nextUDP(u, payload []byte, n int) {
+// nextUDP completes the header of u, a datagram of n octets, likewise.
+func (s *Splitter) nextUDP(u []byte, n int, sum uint64) {
 	binary.BigEndian.PutUint16(u[4:], uint16(n))
 	if !s.h.NeedsChecksum && u[6] == 0 && u[7] == 0 {
 		return // it has none
 	}
-	sum := packet.Fold(packet.Sum(payload, s.l4Sum+2*uint64(n)))
-	if sum == 0 {
-		sum = 0xffff // RFC 768: 0 says that there is none
+	csum := packet.Fold(sum + 2*uint64(n))
+	if csum == 0 {
+		csum = 0xffff // RFC 768: 0 says that there is none
 	}
-	binary.BigEndian.PutUint16(u[udpCsum:], sum)
+	binary.BigEndian.PutUint16(u[udpCsum:], csum)
 }
 
 // finish completes the checksum of the only packet.
