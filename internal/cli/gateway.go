@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -95,6 +96,7 @@ const goodbye = 10 * time.Second
 type gatewayRun struct {
 	in                  input
 	socket, state, show string
+	nice                int
 	verbose             bool
 }
 
@@ -103,11 +105,15 @@ func (r *gatewayRun) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
 	c.Flags().StringVar(&r.state, "state", "", "`DIRECTORY` to keep SAs in over a crash (default: state_directory of the file, else none)")
 	c.Flags().StringVar(&r.show, "metrics", "", "loopback `ADDRESS:PORT` or unix:PATH to show measurements to Prometheus at (default: metrics of the file, else none)")
+	c.Flags().IntVar(&r.nice, "nice", processors.Nice, "precedence over other programs, -20 (most) to 19, as nice(1) has it; one that it is started with stays")
 	c.Flags().BoolVarP(&r.verbose, "verbose", "v", false, "log more")
 }
 
 // run runs the gateway until ctx ends.
 func (r *gatewayRun) run(ctx context.Context, s *streams) error {
+	if r.nice < -20 || r.nice > 19 {
+		return usageError{fmt.Errorf("--nice %d: want -20 to 19", r.nice)}
+	}
 	f, err := r.in.read(s)
 	if err != nil {
 		return err
@@ -134,7 +140,7 @@ func (r *gatewayRun) run(ctx context.Context, s *streams) error {
 			return control.Serve(ctx, path, g, again.reload)
 		}},
 		{Name: "SIGHUP", Run: again.onHangup},
-		processorsPart(),
+		processorsPart(r.nice, log),
 	}
 	if address := cmp.Or(r.show, f.Metrics); address != "" {
 		parts = append(parts, metricsPart(address, g))
@@ -240,18 +246,22 @@ func newWorker(s *streams) *cobra.Command {
 		Use:  workerVerb,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return task.Run(c.Context(), nil, processorsPart(), task.Part{Name: "worker", Run: func(ctx context.Context, ready func()) error {
+			log := logger(s, false)
+			return task.Run(c.Context(), nil, processorsPart(processors.Nice, log), task.Part{Name: "worker", Run: func(ctx context.Context, ready func()) error {
 				ready()
-				return worker.Serve(ctx, os.Stdin, os.NewFile(3, "status"), logger(s, false))
+				return worker.Serve(ctx, os.Stdin, os.NewFile(3, "status"), log)
 			}, Grace: goodbye})
 		},
 	}
 }
 
 // processorsPart has a process that is nothing but a gateway use as many
-// processors as it can.
-func processorsPart() task.Part {
+// processors as it can, and give way to others no more than nice says.
+func processorsPart(nice int, log *slog.Logger) task.Part {
 	return task.Part{Name: "processors", Run: func(ctx context.Context, ready func()) error {
+		if err := processors.Prefer(nice); err != nil {
+			log.Info("packets have no precedence over other programs; it takes CAP_SYS_NICE", "nice", nice, "err", err)
+		}
 		ready()
 		processors.Follow(ctx)
 		return nil

@@ -1,13 +1,15 @@
-// Package processors has a process use one processor for as long as one is
-// enough for it, and all that there are when it is not.
+// Package processors says how a process uses processors: one for as long as one
+// is enough for it, and all that there are when it is not (Follow); and before
+// the programs that may wait (Prefer).
 //
 // A goroutine that becomes ready while another one runs makes Go wake a thread
 // for it on an idle processor, and that thread look for more before it sleeps
 // again. For a gateway that has little to do at a time, and often, this costs
 // more than the work: see "One processor until it is full" in
-// docs/performance.md. The package keeps no state but Go's own GOMAXPROCS, and
-// leaves that alone when the environment sets it. What owns a whole process
-// calls Follow, once: a verb, or a worker.
+// docs/performance.md. The package keeps no state but Go's own GOMAXPROCS and the
+// kernel's nice values, and leaves alone what somebody has set: GOMAXPROCS in the
+// environment, a nice value other than 0. What owns a whole process calls Prefer
+// and Follow, once: a verb, or a worker.
 package processors
 
 import (
