@@ -70,9 +70,16 @@ func (b *builds) Set(s string) error {
 }
 
 // The measures by name, in the order of the table.
-var measures = []string{"tcp", "cbc", "null", "eight", "udp", "ping", "load", "loss", "reorder"}
+var measures = []string{"tcp", "cbc", "null", "eight", "udp", "ping", "load", "loss", "reorder", "sas"}
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == planeVerb {
+		if err := runPlane(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "benchdata plane:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	p := plan{ours: builds{{ours, "bin/seikan"}}}
 	flag.IntVar(&p.runs, "runs", 5, "rounds, of which the median counts")
 	flag.IntVar(&p.seconds, "seconds", 5, "of each stream")

@@ -91,7 +91,8 @@ func (p plan) versions() (list []string) {
 		line, _, _ := strings.Cut(string(out), "\n")
 		return strings.TrimSpace(line)
 	}
-	list = append(list, first("iperf3", "--version"))
+	congestion, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	list = append(list, first("iperf3", "--version"), "TCP's congestion control: "+strings.TrimSpace(string(congestion)))
 	if p.only.has(wireguard) {
 		list = append(list, wireguardVersion(p.wire))
 	}
@@ -114,9 +115,10 @@ func (r *results) take(contender, measure string, value float64) {
 }
 
 // fail takes note that a job came to nothing. The variant without a cipher may.
-func (r *results) fail(j job, err error) {
-	err = fmt.Errorf("%s%s: %w", j.contender.label, j.what(), err)
-	if j.contender.label != null {
+func (r *results) fail(contender, what string, err error) {
+	err = fmt.Errorf("%s%s: %w", contender, what, err)
+	progress("%v", err)
+	if contender != null {
 		r.failures = append(r.failures, err)
 	}
 	r.Failed = append(r.Failed, err.Error())
@@ -162,6 +164,8 @@ var rows = []row{
 	{"peak", "most memory it had (VmHWM)", "MB", []goal{{alone: true, atMost: 80}}},
 	{"one", "two tunnels: one stream through one of them", "Mbit/s", nil},
 	{"eight", "two tunnels: four streams through each at once, sum", "Mbit/s", []goal{{measure: "one", atLeast: 1}}},
+	{"sas.one", "100 TCP streams through one tunnel, the data plane alone, sum", "Mbit/s", nil},
+	{"sas.many", "the same through 100 of 10,000 tunnels, sum", "Mbit/s", []goal{{measure: "sas.one", atLeast: 0.8}}},
 	{"udp.small.up", "UDP, payload of 64 octets, the most with ≤ 0.1 % lost, client → server", "packets/s", []goal{{than: wireguard, atLeast: 2}}},
 	{"udp.small.down", "UDP, payload of 64 octets, the most with ≤ 0.1 % lost, server → client", "packets/s", []goal{{than: wireguard, atLeast: 2}}},
 	{"udp.large.up", "UDP, IP packets of 1,400 octets, the most with ≤ 0.1 % lost, client → server", "packets/s", []goal{{than: wireguard, atLeast: 2}}},
@@ -297,7 +301,7 @@ func (r *results) verdict(own, measure string, g goal) string {
 		value, ok = r.ratio(own, measure, than, of)
 		text = fmt.Sprintf("%.2f × %s", value, title(than))
 		if g.than == "" {
-			text = fmt.Sprintf("%.2f × one stream", value)
+			text = fmt.Sprintf("%.2f × the row above", value)
 		}
 	}
 	if !ok {

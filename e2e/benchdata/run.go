@@ -70,9 +70,13 @@ func (p plan) run() error {
 			}
 			progress("round %d of %d: %s%s", round+1, p.runs, j.contender.label, j.what())
 			if err := p.do(j, r); err != nil {
-				progress("%s%s: %v", j.contender.label, j.what(), err)
-				r.fail(j, err)
+				r.fail(j.contender.label, j.what(), err)
 			}
+		}
+	}
+	if p.measures.has("sas") && len(r.own) > 0 {
+		if err := p.measureSAs(r); err != nil {
+			r.fail(r.own[0], ", many SAs", err)
 		}
 	}
 	r.Took = time.Since(began)
