@@ -233,3 +233,28 @@ func (g *Gateway) CPU() (time.Duration, error) {
 	}
 	return total, nil
 }
+
+// Nices is the nice values that the threads of the process have, each once.
+func (g *Gateway) Nices() ([]int, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", g.process.Process.Pid))
+	if err != nil {
+		return nil, err
+	}
+	var nices []int
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// Field 19 of proc_pid_stat(5), counted from behind the name.
+		_, after, _ := strings.Cut(string(b), ") ")
+		n, err := strconv.Atoi(strings.Fields(after)[16])
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(nices, n) {
+			nices = append(nices, n)
+		}
+	}
+	return nices, nil
+}

@@ -105,7 +105,7 @@ func (r *gatewayRun) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.socket, "control", "", "control socket (default: control_socket of the file, else "+defaultControl+")")
 	c.Flags().StringVar(&r.state, "state", "", "`DIRECTORY` to keep SAs in over a crash (default: state_directory of the file, else none)")
 	c.Flags().StringVar(&r.show, "metrics", "", "loopback `ADDRESS:PORT` or unix:PATH to show measurements to Prometheus at (default: metrics of the file, else none)")
-	c.Flags().IntVar(&r.nice, "nice", processors.Nice, "precedence over other programs, -20 (most) to 19, as nice(1) has it; one that it is started with stays")
+	c.Flags().IntVar(&r.nice, "nice", processors.Nice, "nice value, -20 (before all other programs) to 19; another than 0 that it is started with stays")
 	c.Flags().BoolVarP(&r.verbose, "verbose", "v", false, "log more")
 }
 

@@ -22,14 +22,14 @@ const (
 	sealBatch = 256
 	// slabLen is the room for them, in octets: what is sent at once, a frame of
 	// the largest size beyond it, and what ESP adds to their packets.
-	slabLen = 384 << 10
+	slabLen = 512 << 10
 	// sendBytes is how many octets are sealed and sent though there may be more
 	// to read: so many that most trains are full ones.
-	sendBytes = 180 << 10
+	sendBytes = 300 << 10
 	// framesPerTurn and bytesPerTurn are how much of a TUN is carried before the
 	// buffers go to another TUN that waits for some.
 	framesPerTurn = 256
-	bytesPerTurn  = 256 << 10
+	bytesPerTurn  = 384 << 10
 	// framesPerAnswer and bytesPerAnswer are the same for a turn between two
 	// reads of a socket.
 	framesPerAnswer = 16
@@ -43,7 +43,7 @@ const (
 )
 
 // A transmitter carries what one TUN has to send, a turn at a time. It is some
-// 600 KiB, so that tunnels borrow one while they have something to send.
+// 700 KiB, so that tunnels borrow one while they have something to send.
 //
 // A frame is read to in and cut; each packet goes to its place in slab, where it
 // is sealed and from where it is sent:
