@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,28 +28,15 @@ const (
 	busyTunnels = 100
 )
 
-// busyAddr is the i-th address at either end that has a tunnel of its own, or
-// shares the only one.
-func busyAddr(site string, i int) string {
-	return nth(netip.MustParseAddr(site), i+1).String()
-}
-
-// The addresses of the busy ones begin after these.
+// The busy addresses of either end are the first of these.
 const (
-	busyA, busyB         = "10.1.2.0", "10.2.2.0"
-	busySiteA, busySiteB = "10.1.2.0/24", "10.2.2.0/24"
+	busyA, busyB         = "10.1.2.", "10.2.2."
+	busySiteA, busySiteB = busyA + "0/24", busyB + "0/24"
 )
 
-// nth is the address n after a.
-func nth(a netip.Addr, n int) netip.Addr {
-	b := a.As4()
-	for i := 3; i >= 0; i-- {
-		n += int(b[i])
-		b[i] = byte(n)
-		n >>= 8
-	}
-	return netip.AddrFrom4(b)
-}
+// busyAddr is the i-th address at an end, busyA or busyB, that has a tunnel of
+// its own, or shares the only one.
+func busyAddr(end string, i int) string { return end + strconv.Itoa(i+1) }
 
 // busySites are where the tunnels of both ends lead: n of them, of which as many
 // as there are busy addresses have one each, or the only one has all.

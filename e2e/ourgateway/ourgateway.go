@@ -216,16 +216,13 @@ func (g *Gateway) PeakMemory() (int64, error) {
 
 // CPU is the time that the process has computed, in 10 ms.
 func (g *Gateway) CPU() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.process.Process.Pid))
+	words, err := statOf(fmt.Sprintf("/proc/%d/stat", g.process.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	// Fields 14 and 15 of proc_pid_stat(5), counted from behind the name.
-	_, after, _ := strings.Cut(string(b), ") ")
-	words := strings.Fields(after)
 	var total time.Duration
-	for _, i := range []int{11, 12} {
-		ticks, err := strconv.Atoi(words[i])
+	for _, field := range []int{14, 15} {
+		ticks, err := strconv.Atoi(words[field-behindName])
 		if err != nil {
 			return 0, err
 		}
@@ -242,13 +239,11 @@ func (g *Gateway) Nices() ([]int, error) {
 	}
 	var nices []int
 	for _, f := range files {
-		b, err := os.ReadFile(f)
+		words, err := statOf(f)
 		if err != nil {
 			continue // the thread has ended
 		}
-		// Field 19 of proc_pid_stat(5), counted from behind the name.
-		_, after, _ := strings.Cut(string(b), ") ")
-		n, err := strconv.Atoi(strings.Fields(after)[16])
+		n, err := strconv.Atoi(words[19-behindName])
 		if err != nil {
 			return nil, err
 		}
@@ -257,4 +252,15 @@ func (g *Gateway) Nices() ([]int, error) {
 		}
 	}
 	return nices, nil
+}
+
+// behindName is the number that proc_pid_stat(5) gives the first field of statOf.
+const behindName = 3
+
+// statOf is the fields of a stat file of a process or a thread behind its name,
+// which may contain anything.
+func statOf(file string) ([]string, error) {
+	b, err := os.ReadFile(file)
+	_, after, _ := strings.Cut(string(b), ") ")
+	return strings.Fields(after), err
 }
